@@ -1,0 +1,1 @@
+"""Alert packets in LSST's schema and the local alert log."""

@@ -1,0 +1,1 @@
+"""The queryable catalog archive: HATS Parquet and DuckDB."""

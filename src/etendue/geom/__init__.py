@@ -1,0 +1,1 @@
+"""Boxes, the sphere, world coordinate systems, skymaps, HEALPix and identifiers."""

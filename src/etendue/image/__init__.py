@@ -1,0 +1,1 @@
+"""Exposures and their parts, and their file formats."""

@@ -1,0 +1,1 @@
+"""Compiled kernels on plain arrays; they import numpy, numba and scipy only."""

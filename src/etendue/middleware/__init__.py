@@ -1,0 +1,1 @@
+"""Rubin's Butler and pipe_base, made ready for any camera."""

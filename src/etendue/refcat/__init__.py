@@ -1,0 +1,1 @@
+"""Reference catalogs in HEALPix shards."""

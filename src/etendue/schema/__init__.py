@@ -1,0 +1,1 @@
+"""What every table column and mask plane is called and means."""

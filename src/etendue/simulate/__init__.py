@@ -1,0 +1,1 @@
+"""Simulated raw frames with complete truth."""

@@ -1,0 +1,1 @@
+"""Steps of a survey: they compose tasks and name the datasets."""

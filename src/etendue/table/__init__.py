@@ -1,0 +1,1 @@
+"""Schema-checked columnar tables and their file formats."""

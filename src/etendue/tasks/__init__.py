@@ -1,0 +1,1 @@
+"""Algorithms: one frozen config and one pure run each."""
