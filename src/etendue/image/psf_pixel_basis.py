@@ -1,0 +1,180 @@
+"""PSF on a grid finer than the pixels, each sample a polynomial in position."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from etendue.errors import InputError
+from etendue.geom.content import content_digest
+from etendue.kernels.moments import adaptive_moments
+from etendue.kernels.psf import draw_pixel_basis, polynomial_terms
+
+SIGMA_TO_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
+
+
+class Stamps(NamedTuple):
+    """PSF stamps of n sources: ``value[i, j, k]`` belongs to parent pixel ``(y0[i] + j, x0[i] + k)``."""
+
+    value: NDArray[np.float64]  # (n, size, size)
+    x0: NDArray[np.int64]  # (n,)
+    y0: NDArray[np.int64]  # (n,)
+
+
+def stamp_moments(stamps: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Return the adaptive moments ixx, iyy, ixy [px**2] of centred stamps of shape (n, k, k)."""
+    centre = np.full(stamps.shape[0], float(stamps.shape[1] // 2))
+    bad = np.zeros(stamps.shape, np.bool_)
+    return adaptive_moments(np.ascontiguousarray(stamps), bad, centre, centre, 1.0, 200)[:3]
+
+
+class PixelBasisPsf:
+    """Cubic B-splines on a fine grid with polynomial coefficients in position (as PSFEx: Bertin 2011).
+
+    Parameters
+    ----------
+    components : array, shape (n_terms, m, m)
+        B-spline coefficients of the terms 1, u, v, u**2, u v, v**2, ... with ``u = (x - x_center) / x_scale``;
+        the PSF has unit integral when ``step**2 components[0].sum() == 1`` and the other terms sum to zero.
+    step : float
+        Grid spacing [px].
+    order : int
+        Total degree of the polynomial.
+    x_center, y_center, x_scale, y_scale : float
+        Normalisation of positions [px].
+    size : int
+        Stamp side [px], odd.
+
+    Raises
+    ------
+    InputError
+        If the number of components does not fit the order, or the size is even.
+    """
+
+    def __init__(
+        self,
+        components: ArrayLike,
+        *,
+        step: float,
+        order: int,
+        x_center: float,
+        y_center: float,
+        x_scale: float,
+        y_scale: float,
+        size: int,
+    ):
+        self.components = np.array(components, np.float64, order="C")
+        self.components.setflags(write=False)
+        n_terms = (order + 1) * (order + 2) // 2
+        if self.components.ndim != 3 or self.components.shape[0] != n_terms:
+            raise InputError(f"A PSF of order {order} needs {n_terms} components", value=self.components.shape)
+        if size % 2 == 0:
+            raise InputError("PSF stamps need an odd side", value=size)
+        self.step, self.order, self._size = float(step), int(order), int(size)
+        self.x_center, self.y_center = float(x_center), float(y_center)
+        self.x_scale, self.y_scale = float(x_scale), float(y_scale)
+
+    @classmethod
+    def from_samples(
+        cls, samples: NDArray[np.float64], *, step: float, x: ArrayLike, y: ArrayLike, order: int, size: int
+    ) -> Self:
+        """Interpolate oversampled PSFs, shape (n, m, m), known at positions ``x``, ``y``, shape (n,)."""
+        x, y = np.atleast_1d(np.asarray(x, np.float64)), np.atleast_1d(np.asarray(y, np.float64))
+        x_center, y_center = 0.5 * (x.min() + x.max()), 0.5 * (y.min() + y.max())
+        x_scale, y_scale = max(0.5 * float(np.ptp(x)), 1.0), max(0.5 * float(np.ptp(y)), 1.0)
+        terms = polynomial_terms((x - x_center) / x_scale, (y - y_center) / y_scale, order)
+        # Two empty samples around the grid keep every B-spline tap of the stamp's edge pixels inside it.
+        padded = np.pad(samples, ((0, 0), (2, 2), (2, 2)))
+        coefficients = ndimage.spline_filter1d(ndimage.spline_filter1d(padded, axis=1), axis=2)
+        components, *_ = np.linalg.lstsq(terms, coefficients.reshape(len(samples), -1))
+        return cls(
+            components.reshape(-1, *padded.shape[1:]),
+            step=step,
+            order=order,
+            x_center=float(x_center),
+            y_center=float(y_center),
+            x_scale=x_scale,
+            y_scale=y_scale,
+            size=size,
+        )
+
+    @property
+    def size(self) -> int:
+        """Side of a stamp [px], odd."""
+        return self._size
+
+    def terms(self, *, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+        """Return the polynomial terms at positions, shape (n, n_terms)."""
+        u = (np.atleast_1d(np.asarray(x, np.float64)) - self.x_center) / self.x_scale
+        v = (np.atleast_1d(np.asarray(y, np.float64)) - self.y_center) / self.y_scale
+        return polynomial_terms(u, v, self.order)
+
+    def stamp(self, *, x: float, y: float) -> NDArray[np.float64]:
+        """Return the PSF at a position, unit sum, centred on the middle pixel, shape (size, size)."""
+        value = self._centred(x, y)[0]
+        return value / value.sum()
+
+    def _centred(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+        terms = self.terms(x=x, y=y)
+        zero = np.zeros(len(terms))
+        return draw_pixel_basis(self.components, terms, self.step, zero, zero, self._size)
+
+    def draw(self, *, x: ArrayLike, y: ArrayLike, size: int | None = None) -> Stamps:
+        """Return stamps at the sub-pixel phase of each position and the parent pixel of their first sample.
+
+        Parameters
+        ----------
+        x, y : array, shape (n,)
+            Source positions in parent pixels.
+        size : int, optional
+            Side of the stamps, odd; the model's own when not given.
+
+        Returns
+        -------
+        Stamps
+            Unit integral; a stamp's sum differs from 1 only by the flux outside it and the noise of the model.
+        """
+        x, y = np.atleast_1d(np.asarray(x, np.float64)), np.atleast_1d(np.asarray(y, np.float64))
+        size = size or self._size
+        x0, y0 = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
+        value = draw_pixel_basis(self.components, self.terms(x=x, y=y), self.step, x - x0, y - y0, size)
+        return Stamps(value, x0 - size // 2, y0 - size // 2)
+
+    def broadened(self, sigma: float) -> Self:
+        """Return this PSF convolved with a round Gaussian of width ``sigma`` [px]."""
+        spread = ndimage.gaussian_filter(self.components, (0.0, sigma / self.step, sigma / self.step), mode="constant")
+        return self._with(spread)
+
+    def _with(self, components: NDArray[np.float64]) -> Self:
+        _, parameters, _ = self.to_parts()
+        return type(self)(components, **parameters)
+
+    def moments(self, *, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], ...]:
+        """Return the adaptive moments ixx, iyy, ixy [px**2], each shape (n,)."""
+        return stamp_moments(self._centred(x, y))
+
+    def effective_area(self, *, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+        """Return ``1 / sum(p**2)`` of the centred stamps [px], shape (n,)."""
+        return 1.0 / np.sum(self._centred(x, y) ** 2, axis=(1, 2))
+
+    def fwhm(self, *, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+        """Return the full width at half maximum of the matched Gaussian [px], shape (n,)."""
+        ixx, iyy, _ = self.moments(x=x, y=y)
+        return SIGMA_TO_FWHM * np.sqrt(0.5 * (ixx + iyy))
+
+    def to_parts(self) -> tuple[str, dict[str, Any], dict[str, NDArray[np.float64]]]:
+        """Return kind, JSON-able parameters and arrays: all that is needed to rebuild the model."""
+        names = ("step", "order", "x_center", "y_center", "x_scale", "y_scale", "size")
+        return "pixel_basis", {name: getattr(self, name) for name in names}, {"components": self.components}
+
+    @classmethod
+    def from_parts(cls, parameters: Mapping[str, Any], arrays: Mapping[str, ArrayLike]) -> Self:
+        """Rebuild the model from what `to_parts` returned."""
+        return cls(arrays["components"], **parameters)
+
+    def content_hash(self) -> str:
+        """Return the hash of the model."""
+        kind, parameters, arrays = self.to_parts()
+        return content_digest([kind, parameters, *arrays.values()])
