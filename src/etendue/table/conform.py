@@ -47,7 +47,7 @@ def conform(column: Column, value: ArrayLike, table: str) -> NDArray[Any]:
 
 def _unmasked(column: Column, value: ArrayLike) -> NDArray[Any]:
     if isinstance(value, np.ma.MaskedArray):
-        numeric = value.dtype.kind in "iuf" and column.type not in ("string", "bool")
+        numeric = value.dtype.kind in "iuf" and column.dtype.kind == "f"  # an int array cannot hold the NaN
         typed: np.ma.MaskedArray[Any, Any] = value.astype(column.dtype) if numeric else value  # type: ignore[assignment]
         return np.asarray(typed.filled(column.null))
     array = np.asarray(value)

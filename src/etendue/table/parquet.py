@@ -73,8 +73,7 @@ def read_table(path: str | PathLike[str], columns: Sequence[str] | None = None) 
     """
     source = fspath(path)
     try:
-        with fsspec.open(source, "rb") as file:
-            arrow = pq.read_table(file, columns=None if columns is None else list(columns))
+        arrow = _read(source, columns)
     except FileNotFoundError:
         raise InputError("no such file", source=source) from None
     except (pa.ArrowException, OSError) as error:
@@ -83,3 +82,13 @@ def read_table(path: str | PathLike[str], columns: Sequence[str] | None = None) 
     if missing:
         raise InputError("the file lacks columns", source=source, value=missing)
     return from_arrow(arrow)
+
+
+def _read(source: str, columns: Sequence[str] | None) -> pa.Table:
+    """Read through pyarrow's own files: its threads must never hold a Python file when the interpreter ends."""
+    wanted = None if columns is None else list(columns)
+    if "://" in source:
+        with fsspec.open(source, "rb") as remote:
+            return pq.ParquetFile(pa.BufferReader(remote.read())).read(columns=wanted)
+    with pq.ParquetFile(source) as file:
+        return file.read(columns=wanted)
