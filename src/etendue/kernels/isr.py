@@ -1,0 +1,181 @@
+"""Kernels of instrument signature removal: overscan, the fused calibration pass, saturation and bleeding."""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+
+from etendue.kernels.types import BOOL_2D, F32_2D, F32_2D_OUT, F64, F64_1D, I64
+
+
+@njit([F64_1D(F32_2D, F64, I64)], cache=True, nogil=True, error_model="numpy")
+def row_levels(pixels, clip, iterations):
+    """Measure the level of each row of an overscan region by a mean clipped around the median.
+
+    A plain median of integer counts is quantised to 0.5 ADU; the clipped mean is not.
+
+    Parameters
+    ----------
+    pixels : ndarray, float32, shape (ny, nx)
+        Overscan pixels [ADU], finite.
+    clip : float
+        Clipping radius in robust sigmas of the row, at least 1 ADU wide.
+    iterations : int
+        Number of clipping passes.
+
+    Returns
+    -------
+    level : ndarray, float64, shape (ny,)
+        Row levels [ADU]; NaN if there are no columns.
+    """
+    ny, nx = pixels.shape
+    level = np.full(ny, np.nan)
+    for row in range(ny):
+        if nx == 0:
+            continue
+        values = np.sort(pixels[row])
+        center = np.float64(values[nx // 2])
+        sigma = max(1.0, 0.7413 * (values[(3 * nx) // 4] - values[nx // 4]))
+        for _ in range(iterations):
+            total, count = 0.0, 0
+            for i in range(nx):
+                if abs(values[i] - center) <= clip * sigma:
+                    total += values[i]
+                    count += 1
+            if count > 0:
+                center = total / count
+        level[row] = center
+    return level
+
+
+def smooth_levels(level: NDArray[np.float64], *, width: int, error: float, clip: float = 4.0) -> NDArray[np.float64]:
+    """Smooth row levels along the column where the rows agree with their neighbours.
+
+    Levels of single rows carry the read noise of a few dozen pixels, which would be stamped on the
+    image as stripes. A running median removes it; where a row truly differs (the transient of the
+    first rows, a jump) its own level is kept.
+
+    Parameters
+    ----------
+    level : ndarray, float64, shape (ny,)
+        Row levels [ADU].
+    width : int
+        Rows of the running median; 1 changes nothing.
+    error : float
+        1-sigma error of one row level [ADU].
+    clip : float
+        A row further than ``clip * error`` from the running median keeps its level.
+
+    Returns
+    -------
+    ndarray, float64, shape (ny,)
+        Smoothed levels [ADU].
+    """
+    if width <= 1 or level.size == 0:
+        return level.copy()
+    smooth = median_filter(level, size=min(width, level.size), mode="nearest")
+    return np.where(np.abs(level - smooth) > clip * error, level, smooth)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _calibrate_pixel(value, level, bias, response, gain, read_variance):
+    """Return one pixel in electrons and its variance, divided by the response; NaN where that is not positive."""
+    if not response > 0.0:
+        return np.nan, np.nan
+    electrons = (value - level - bias) * gain
+    inverse = 1.0 / response
+    return electrons * inverse, (max(electrons, 0.0) + read_variance) * inverse * inverse
+
+
+@njit(
+    [(F32_2D, F64_1D, F32_2D, F32_2D, F64, F64, F64, F32_2D_OUT, F32_2D_OUT)],
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+)
+def calibrate_section(raw, level, bias, flat, gain, read_noise, flat_scale, image, variance):
+    """Calibrate the pixels of one amplifier in one pass: overscan, bias, gain, flat, variance.
+
+    Slow definition: ``e = (raw - level[:, None] - bias) * gain``, ``r = flat * flat_scale``,
+    ``image = e / r`` and ``variance = (max(e, 0) + read_noise**2) / r**2``.
+
+    Parameters
+    ----------
+    raw : ndarray, float32, shape (ny, nx)
+        Raw pixels [ADU].
+    level : ndarray, float64, shape (ny,)
+        Overscan level of each row [ADU].
+    bias, flat : ndarray, float32, shape (ny, nx)
+        Master bias [ADU] and response (about 1).
+    gain : float
+        Gain [e-/ADU].
+    read_noise : float
+        Read noise [e-].
+    flat_scale : float
+        Factor on the response.
+    image, variance : ndarray, float32, shape (ny, nx)
+        Output [e-] and [e-**2]; NaN where the response is not positive.
+    """
+    read_variance = read_noise * read_noise
+    for row in range(raw.shape[0]):
+        for col in range(raw.shape[1]):
+            image[row, col], variance[row, col] = _calibrate_pixel(
+                raw[row, col], level[row], bias[row, col], flat[row, col] * flat_scale, gain, read_variance
+            )
+
+
+@njit([(BOOL_2D, F32_2D, F64)], cache=True, nogil=True, error_model="numpy")
+def follow_bleeds(saturated, image, level):
+    """Extend saturated pixels along their columns while the pixels stay bright.
+
+    Parameters
+    ----------
+    saturated : ndarray, bool, shape (ny, nx)
+        Saturated pixels.
+    image : ndarray, float32, shape (ny, nx)
+        Raw pixels [ADU].
+    level : float
+        Charge trails are followed down to this value [ADU].
+
+    Returns
+    -------
+    ndarray, bool, shape (ny, nx)
+        Saturated pixels and the trails connected to them along a column.
+    """
+    ny, nx = saturated.shape
+    out = saturated.copy()
+    for row in range(1, ny):
+        for col in range(nx):
+            out[row, col] = out[row, col] or (out[row - 1, col] and image[row, col] > level)
+    for row in range(ny - 2, -1, -1):
+        for col in range(nx):
+            out[row, col] = out[row, col] or (out[row + 1, col] and image[row, col] > level)
+    return out
+
+
+@njit([(BOOL_2D, I64, I64)], cache=True, nogil=True, error_model="numpy")
+def grow_mask(mask, rows, cols):
+    """Grow a mask by a rectangle of ``2 rows + 1`` by ``2 cols + 1`` pixels.
+
+    Slow definition: ``scipy.ndimage.binary_dilation(mask, np.ones((2 * rows + 1, 2 * cols + 1)))``.
+    The cost follows the number of masked pixels: masks are sparse.
+
+    Parameters
+    ----------
+    mask : ndarray, bool, shape (ny, nx)
+        The mask.
+    rows, cols : int
+        Pixels to grow along a column and along a row.
+
+    Returns
+    -------
+    ndarray, bool, shape (ny, nx)
+        The grown mask.
+    """
+    ny, nx = mask.shape
+    out = mask.copy()
+    for row in range(ny):
+        for col in range(nx):
+            if mask[row, col]:
+                out[max(0, row - rows) : row + rows + 1, max(0, col - cols) : col + cols + 1] = True
+    return out
