@@ -1,0 +1,1 @@
+"""The shipped camera descriptions, one YAML file each."""

@@ -1,0 +1,118 @@
+"""One CCD: its amplifiers, size and place on the focal plane."""
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from etendue.camera.amplifier import Amplifier
+from etendue.errors import InputError
+from etendue.geom.box import Box
+
+
+class Detector(BaseModel):
+    """One CCD of a camera."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    id: int = Field(ge=0, le=511)
+    """Detector number, as in data IDs."""
+
+    name: str
+    """Short name."""
+
+    serial: str = ""
+    """Manufacturer's serial number."""
+
+    raw_shape: tuple[int, int]
+    """Rows and columns of the raw frame ``(ny, nx)`` [px]."""
+
+    amplifiers: tuple[Amplifier, ...] = Field(min_length=1)
+    """Readout amplifiers; together they tile the trimmed frame."""
+
+    center_mm: tuple[float, float] = (0.0, 0.0)
+    """Focal-plane position ``(x, y)`` of the detector centre [mm]."""
+
+    rotation_deg: float = 0.0
+    """Angle from the focal plane's x axis to the detector's rows [deg]."""
+
+    pixel_size_mm: float = Field(0.015, gt=0.0)
+    """Side of a (binned) pixel [mm]."""
+
+    bad_regions: tuple[str, ...] = ()
+    """Known defects in the trimmed frame, as FITS sections."""
+
+    @model_validator(mode="after")
+    def _check_tiling(self) -> Self:
+        names = [amplifier.name for amplifier in self.amplifiers]
+        if len(set(names)) != len(names):
+            raise ValueError(f"detector {self.name}: amplifier names repeat: {names}")
+        if sum(amplifier.bbox.area for amplifier in self.amplifiers) != self.bbox.area:
+            raise ValueError(f"detector {self.name}: the amplifiers' bbox leave gaps or overlap")
+        for amplifier in self.amplifiers:
+            if not self.raw_bbox.contains_box(amplifier.raw_data):
+                raise ValueError(f"amplifier {amplifier.name}: raw_data lies outside raw_shape {self.raw_shape}")
+        return self
+
+    @property
+    def bbox(self) -> Box:
+        """Box of the trimmed frame."""
+        box = self.amplifiers[0].bbox
+        for amplifier in self.amplifiers[1:]:
+            box = box.union(amplifier.bbox)
+        return box
+
+    @property
+    def raw_bbox(self) -> Box:
+        """Box of the raw frame."""
+        return Box.from_shape(self.raw_shape)
+
+    def trim(self, raw: NDArray) -> NDArray:
+        """Assemble the light-sensitive pixels.
+
+        Parameters
+        ----------
+        raw : ndarray, shape (ny, nx)
+            Raw frame of shape `raw_shape`.
+
+        Returns
+        -------
+        ndarray
+            The trimmed frame, shape of `bbox`, same dtype.
+
+        Raises
+        ------
+        InputError
+            If ``raw`` has another shape.
+        """
+        self.check_shape(raw.shape)
+        trimmed = np.empty(self.bbox.shape, dtype=raw.dtype)
+        for amplifier in self.amplifiers:
+            pixels = raw[amplifier.raw_data.slices_in(self.raw_bbox)]
+            step_y, step_x = (-1 if amplifier.flip_y else 1), (-1 if amplifier.flip_x else 1)
+            trimmed[amplifier.bbox.slices_in(self.bbox)] = pixels[::step_y, ::step_x]
+        return trimmed
+
+    def check_shape(self, shape: tuple[int, ...], source: object = None) -> None:
+        """Refuse an array that is not a raw frame of this detector.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Shape of the array.
+        source : object, optional
+            File named in the error.
+
+        Raises
+        ------
+        InputError
+            If the shape is not `raw_shape`.
+        """
+        if tuple(shape) != self.raw_shape:
+            raise InputError(
+                f"frame has the wrong size for detector {self.name} {self.raw_shape} (ny, nx)",
+                source=source,
+                value=tuple(shape),
+                remedy="use an unbinned, full raw frame or correct raw_shape in the camera YAML",
+            )

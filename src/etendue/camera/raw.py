@@ -1,0 +1,158 @@
+"""Raw frames: one detector's pixels and header, as the camera wrote them."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from etendue.camera.camera import Camera
+from etendue.camera.observation_info import ObservationInfo
+from etendue.camera.shipped import identify_camera
+from etendue.camera.translate import translate
+from etendue.errors import InputError
+
+_STRUCTURE = frozenset(
+    ("SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "XTENSION", "BSCALE", "BZERO", "PCOUNT", "GCOUNT")
+)
+_LONG_TEXT = ("COMMENT", "HISTORY", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RawFrame:
+    """One raw frame of one detector."""
+
+    array: NDArray
+    """Pixels as stored, shape (ny, nx) [ADU]."""
+    header: Mapping[str, Any]
+    """Keyword to value; COMMENT and HISTORY as one text."""
+    detector_id: int
+    """Detector id."""
+    path: str
+    """File it came from."""
+    info: ObservationInfo
+    """Translated header."""
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """Return the header of the first two-dimensional image in a FITS file, primary cards included.
+
+    Parameters
+    ----------
+    path : str or Path
+        FITS file, plain or tile-compressed.
+
+    Returns
+    -------
+    dict
+        Keyword to value.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    return _read(Path(path), with_pixels=False)[0]
+
+
+def read_raw(path: str | Path, camera: Camera | None = None) -> RawFrame:
+    """Read a raw frame.
+
+    Parameters
+    ----------
+    path : str or Path
+        FITS file, plain or tile-compressed.
+    camera : Camera, optional
+        The camera; by default the shipped one that the header names.
+
+    Returns
+    -------
+    RawFrame
+
+    Raises
+    ------
+    InputError
+        If the file is truncated, no FITS image, of the wrong size, or its header lacks something.
+    """
+    path = Path(path)
+    header, pixels = _read(path, with_pixels=True)
+    chosen = camera or identify_camera(header)
+    if chosen is None:
+        raise InputError(
+            "no shipped camera matches its header", source=path, remedy="make a YAML with 'etendue camera guess'"
+        )
+    info = translate(header, chosen, path)
+    chosen.detector(info.detector_id).check_shape(pixels.shape, path)
+    return RawFrame(array=pixels, header=header, detector_id=info.detector_id, path=str(path), info=info)
+
+
+def write_raw(frame: RawFrame, path: str | Path) -> None:
+    """Write a raw frame; ``.fz`` in the name means lossless tile compression.
+
+    Parameters
+    ----------
+    frame : RawFrame
+        The frame; its own header is written.
+    path : str or Path
+        File; it appears whole or not at all.
+    """
+    path = Path(path)
+    header = fits.Header()
+    for keyword, value in frame.header.items():
+        if keyword in _LONG_TEXT:
+            for line in str(value).splitlines():
+                header.add_comment(line) if keyword == "COMMENT" else header.add_history(line)
+        elif keyword not in _STRUCTURE:
+            header[keyword] = value
+    if path.name.endswith(".fz"):
+        image = fits.CompImageHDU(np.ascontiguousarray(frame.array), header, compression_type="RICE_1")
+        hdus = fits.HDUList([fits.PrimaryHDU(), image])
+    else:
+        hdus = fits.HDUList([fits.PrimaryHDU(frame.array, header)])
+    partial = path.with_name(f".{path.name}.partial")
+    hdus.writeto(partial, overwrite=True)
+    partial.replace(path)
+
+
+def _read(path: Path, *, with_pixels: bool) -> tuple[dict[str, Any], NDArray]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd cards are common; a truncated file is checked below
+            with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
+                image = _first_image(hdus, path)
+                header = _to_dict(hdus[0].header) | _to_dict(image.header)
+                pixels = np.asarray(image.data) if with_pixels else np.empty((0, 0))
+    except FileNotFoundError:
+        raise InputError("no such file", source=path, remedy="check the path") from None
+    except (OSError, ValueError, TypeError, EOFError, IndexError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"is no readable FITS file: {reason}", source=path, remedy="fetch it again or leave it out"
+        ) from None
+    return header, pixels
+
+
+def _first_image(hdus: fits.HDUList, path: Path) -> Any:
+    for hdu in hdus:
+        if hdu.header.get("NAXIS") == 2 and getattr(hdu, "is_image", False):
+            return hdu
+    raise InputError("holds no two-dimensional image", source=path, remedy="give raw frames, one detector per file")
+
+
+def _to_dict(header: fits.Header) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for card in header.cards:
+        try:
+            keyword, value = card.keyword, card.value
+        except (fits.VerifyError, ValueError):
+            continue
+        if keyword in _LONG_TEXT:
+            if keyword:
+                result[keyword] = f"{result[keyword]}\n{value}" if keyword in result else str(value)
+        elif not isinstance(value, fits.card.Undefined):
+            result[keyword] = value
+    return result

@@ -1,0 +1,73 @@
+"""The cameras that come with etendue, and finding the one that made a file."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from etendue.camera.camera import Camera
+from etendue.errors import InputError
+
+
+def shipped_cameras() -> tuple[str, ...]:
+    """Return the names of the shipped cameras, sorted.
+
+    Returns
+    -------
+    tuple of str
+    """
+    folder = resources.files("etendue.camera.cameras")
+    return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+@cache
+def load_camera(name: str) -> Camera:
+    """Return a shipped camera, or read a camera YAML file.
+
+    Parameters
+    ----------
+    name : str
+        Name of a shipped camera, or a path that ends in ``.yaml`` or ``.yml``.
+
+    Returns
+    -------
+    Camera
+
+    Raises
+    ------
+    InputError
+        If there is no such camera or the file is wrong.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return Camera.from_yaml(Path(name))
+    if name not in shipped_cameras():
+        known = ", ".join(shipped_cameras())
+        raise InputError("no such camera", value=name, remedy=f"use one of {known}, or a camera YAML file")
+    return Camera.from_yaml(resources.files("etendue.camera.cameras").joinpath(f"{name}.yaml").read_text())
+
+
+def identify_camera(header: Mapping[str, Any]) -> Camera | None:
+    """Return the shipped camera that wrote a header.
+
+    Parameters
+    ----------
+    header : mapping
+        FITS header.
+
+    Returns
+    -------
+    Camera or None
+        None if no shipped camera's ``match`` keywords all agree.
+    """
+    for name in shipped_cameras():
+        camera = load_camera(name)
+        if camera.header.match and _agrees(header, camera.header.match):
+            return camera
+    return None
+
+
+def _agrees(header: Mapping[str, Any], match: Mapping[str, str]) -> bool:
+    return all(
+        str(header.get(keyword, "")).strip().lower().startswith(value.lower()) for keyword, value in match.items()
+    )

@@ -1,0 +1,264 @@
+"""Header to `ObservationInfo` and back, as the camera YAML declares."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from etendue.camera.airmass import airmass_of_altitude, altitude_of
+from etendue.camera.camera import Camera
+from etendue.camera.detector import Detector
+from etendue.camera.header_field import read_number, read_text, write_value
+from etendue.camera.header_spec import Scalar, TimeSpec
+from etendue.camera.observation_info import ObservationInfo
+from etendue.camera.times import day_obs, format_iso, parse_utc, second_of_night, to_tai, to_utc
+from etendue.errors import InputError
+from etendue.geom.sky_wcs import SkyWcs
+
+OBSERVATION_TYPES = ("bias", "dark", "flat", "science", "focus", "test", "other")
+_SECONDS_PER_DAY = 86400.0
+
+
+def translate(header: Mapping[str, Any], camera: Camera, path: str | Path = "header") -> ObservationInfo:
+    """Translate a raw frame's header.
+
+    Parameters
+    ----------
+    header : mapping
+        FITS header.
+    camera : Camera
+        The camera that took the frame.
+    path : str or Path
+        File, named in errors; its folder tells the observation type where the header is silent.
+
+    Returns
+    -------
+    ObservationInfo
+
+    Raises
+    ------
+    InputError
+        If something needed is missing or wrong: one line with file, keyword, value and remedy.
+    """
+    spec = camera.header
+    exposure_time_s = read_number(header, spec.exposure_time, path)
+    if not exposure_time_s >= 0.0:
+        keywords = " or ".join(spec.exposure_time.keywords)
+        value = None if math.isnan(exposure_time_s) else exposure_time_s
+        raise InputError(f"no valid exposure time in {keywords}", source=path, value=value, remedy="correct the header")
+    mjd_utc, mjd_tai_begin = _read_begin(header, spec.time, exposure_time_s, path)
+    night = day_obs(mjd_utc, spec.day_obs_offset_hours)
+    seq = _read_sequence(header, camera, mjd_utc, path)
+    detector = _find_detector(header, camera, path)
+    observation_type = _read_type(header, camera, Path(path))
+    physical_filter = read_text(header, spec.physical_filter)
+    is_calibration = observation_type in ("bias", "dark")
+    ra_deg, dec_deg = read_number(header, spec.ra, path), read_number(header, spec.dec, path)
+    wcs = None if is_calibration or observation_type == "flat" else _read_wcs(header, camera, detector, path)
+    approximate = wcs is None and observation_type == "science" and math.isfinite(ra_deg) and math.isfinite(dec_deg)
+    rotation_deg = read_number(header, spec.rotation, path)
+    return ObservationInfo(
+        instrument=camera.name,
+        detector_id=detector.id,
+        exposure_id=night * 100000 + seq,
+        day_obs=night,
+        seq=seq,
+        observation_type=observation_type,
+        physical_filter=physical_filter,
+        band="" if is_calibration else _band(camera, physical_filter, path),
+        exposure_time_s=exposure_time_s,
+        mjd_tai_begin=mjd_tai_begin,
+        mjd_tai_end=mjd_tai_begin + exposure_time_s / _SECONDS_PER_DAY,
+        ra_deg=ra_deg,
+        dec_deg=dec_deg,
+        rotation_deg=rotation_deg,
+        airmass=_read_airmass(header, camera, ra_deg, dec_deg, mjd_utc + 0.5 * exposure_time_s / _SECONDS_PER_DAY),
+        object=read_text(header, spec.object),
+        header_gain=read_number(header, spec.gain, path),
+        header_read_noise=_read_noise(header, camera, path),
+        temperature_c=read_number(header, spec.temperature, path),
+        wcs=_approximate_wcs(camera, detector, ra_deg, dec_deg, rotation_deg) if approximate else wcs,
+        wcs_is_approximate=approximate,
+        file_name=Path(path).name,
+    )
+
+
+def write_header(info: ObservationInfo, camera: Camera) -> dict[str, Scalar]:
+    """Return header cards that `translate` reads back to the same information (WCS apart).
+
+    Parameters
+    ----------
+    info : ObservationInfo
+        The frame.
+    camera : Camera
+        Camera whose keywords are written.
+
+    Returns
+    -------
+    dict
+        Keyword to value, in the camera's units and spellings.
+    """
+    spec = camera.header
+    cards: dict[str, Scalar] = dict(spec.match)
+    cards.update(_write_time(info, spec.time))
+    detector = camera.detector(info.detector_id)
+    numeric = spec.detector.unit == "" and not spec.detector.values
+    for value, field in (
+        (info.exposure_time_s, spec.exposure_time),
+        (info.observation_type, spec.observation_type),
+        (info.seq, spec.sequence),
+        (info.physical_filter, spec.physical_filter),
+        (detector.id if numeric else detector.name, spec.detector),
+        (info.object, spec.object),
+        (info.ra_deg, spec.ra),
+        (info.dec_deg, spec.dec),
+        (info.rotation_deg, spec.rotation),
+        (info.airmass, spec.airmass),
+        (info.header_gain, spec.gain),
+        (info.header_read_noise, spec.read_noise),
+        (info.temperature_c, spec.temperature),
+    ):
+        cards.update(write_value(value, field))
+    return cards
+
+
+def _read_begin(
+    header: Mapping[str, Any], spec: TimeSpec, exposure_time_s: float, path: str | Path
+) -> tuple[float, float]:
+    """Return the begin as MJD in UTC and in TAI."""
+    mjd = _read_mjd(header, spec, path)
+    shift = {"begin": 0.0, "middle": 0.5, "end": 1.0}[spec.refers_to]
+    mjd -= shift * exposure_time_s / _SECONDS_PER_DAY
+    mjd_tai = to_tai(mjd, spec.scale)
+    return (mjd if spec.scale == "utc" else to_utc(mjd)), mjd_tai
+
+
+def _read_mjd(header: Mapping[str, Any], spec: TimeSpec, path: str | Path) -> float:
+    found = next((key for key in spec.date if str(header.get(key) or "").strip()), None)
+    if found is None:
+        keywords = " or ".join(spec.date)
+        raise InputError(f"no time of observation: {keywords} is missing", source=path, remedy="correct the header")
+    time_of_day = next((str(header[key]) for key in spec.time if str(header.get(key) or "").strip()), None)
+    try:
+        if spec.format == "iso":
+            return parse_utc(str(header[found]), time_of_day)
+        return float(header[found]) - (2400000.5 if spec.format == "jd" else 0.0)
+    except ValueError:
+        raise InputError(f"{found} is no number", source=path, value=header[found], remedy="correct it") from None
+    except InputError as error:
+        raise InputError(f"{found}: {error}", source=path) from None
+
+
+def _write_time(info: ObservationInfo, spec: TimeSpec) -> dict[str, Scalar]:
+    shift = {"begin": 0.0, "middle": 0.5, "end": 1.0}[spec.refers_to]
+    mjd_tai = info.mjd_tai_begin + shift * (info.mjd_tai_end - info.mjd_tai_begin)
+    mjd = mjd_tai if spec.scale == "tai" else to_utc(mjd_tai)
+    if spec.format != "iso":
+        return {spec.date[0]: mjd + (2400000.5 if spec.format == "jd" else 0.0)}
+    text = format_iso(mjd)
+    if not spec.time:
+        return {spec.date[0]: text}
+    date, time_of_day = text.split("T")
+    return {spec.date[0]: date, spec.time[0]: time_of_day}
+
+
+def _read_sequence(header: Mapping[str, Any], camera: Camera, mjd_utc: float, path: str | Path) -> int:
+    spec = camera.header
+    number = read_number(header, spec.sequence, path)
+    if math.isnan(number):
+        return second_of_night(mjd_utc, spec.day_obs_offset_hours)
+    if not 0 <= number < 100000:
+        keywords = " or ".join(spec.sequence.keywords)
+        raise InputError(f"{keywords} is no number from 0 to 99999", source=path, value=number, remedy="correct it")
+    return int(number)
+
+
+def _read_type(header: Mapping[str, Any], camera: Camera, path: Path) -> str:
+    spec = camera.header.observation_type
+    silent = spec.model_copy(update={"constant": None})
+    found = read_text(header, silent).lower()
+    if found in OBSERVATION_TYPES:
+        return found
+    if found:
+        raise InputError(
+            f"{' or '.join(spec.keywords)} is no known observation type",
+            source=path,
+            value=found,
+            remedy=f"map it to one of {', '.join(OBSERVATION_TYPES)} in the camera YAML",
+        )
+    folder = path.parent.name.lower()
+    hint = next((kind for prefix, kind in spec.folders.items() if folder.startswith(prefix.lower())), None)
+    return hint or str(spec.constant or "science")
+
+
+def _find_detector(header: Mapping[str, Any], camera: Camera, path: str | Path) -> Detector:
+    text = read_text(header, camera.header.detector)
+    if not text and len(camera.detectors) == 1:
+        return camera.detectors[0]
+    if not text:
+        keywords = " or ".join(camera.header.detector.keywords)
+        raise InputError(f"no detector: {keywords} is missing", source=path, remedy="correct the header")
+    try:
+        return camera.detector(int(text) if text.isdigit() else text)
+    except InputError as error:
+        raise InputError(str(error), source=path) from None
+
+
+def _band(camera: Camera, physical_filter: str, path: str | Path) -> str:
+    if physical_filter:
+        return camera.band(physical_filter, path)
+    if len(camera.filters) == 1:
+        return camera.filters[0].band
+    keywords = " or ".join(camera.header.physical_filter.keywords)
+    raise InputError(f"no filter: {keywords} is missing", source=path, remedy="correct the header")
+
+
+def _read_noise(header: Mapping[str, Any], camera: Camera, path: str | Path) -> float:
+    noise = read_number(header, camera.header.read_noise, path)
+    if camera.header.read_noise.unit == "adu":
+        return noise * read_number(header, camera.header.gain, path)
+    return noise
+
+
+def _read_airmass(header: Mapping[str, Any], camera: Camera, ra_deg: float, dec_deg: float, mjd_utc: float) -> float:
+    airmass = read_number(header, camera.header.airmass)
+    if airmass >= 1.0:
+        return airmass
+    altitude = read_number(header, camera.header.altitude)
+    if math.isnan(altitude) and camera.observatory is not None and math.isfinite(ra_deg + dec_deg):
+        altitude = altitude_of(ra_deg, dec_deg, mjd_utc, camera.observatory)
+    return airmass_of_altitude(altitude)
+
+
+def _read_wcs(header: Mapping[str, Any], camera: Camera, detector: Detector, path: str | Path) -> SkyWcs | None:
+    if not str(header.get("CTYPE1", "")).strip().upper().startswith(("RA-", "DEC-")):
+        return None
+    from etendue.geom.wcs_header import read_wcs
+
+    try:
+        wcs = read_wcs(header)
+    except InputError as error:
+        raise InputError(str(error), source=path) from None
+    if camera.header.wcs_pixels == "trimmed":
+        return wcs
+    data = detector.amplifiers[0].raw_data
+    place = detector.amplifiers[0].bbox
+    return wcs.shifted(dx=place.x.start - data.x.start, dy=place.y.start - data.y.start)
+
+
+def _approximate_wcs(camera: Camera, detector: Detector, ra_deg: float, dec_deg: float, rotation_deg: float) -> SkyWcs:
+    """Return a TAN WCS from pointing and plate scale, north up where the rotation is unknown."""
+    scale = camera.plate_scale / 3600.0
+    angle = np.radians(0.0 if math.isnan(rotation_deg) else rotation_deg)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    mirror = np.diag([-scale if camera.parity_flipped else scale, scale])
+    center_x, center_y = detector.center_mm
+    return SkyWcs.tan(
+        crpix_x=detector.bbox.x.center - center_x / detector.pixel_size_mm,
+        crpix_y=detector.bbox.y.center - center_y / detector.pixel_size_mm,
+        crval_ra_deg=ra_deg,
+        crval_dec_deg=dec_deg,
+        cd=turn @ mirror,
+    )
