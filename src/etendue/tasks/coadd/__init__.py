@@ -1,0 +1,1 @@
+"""Combining warped exposures into one deep image."""

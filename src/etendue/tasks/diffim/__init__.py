@@ -1,0 +1,1 @@
+"""Image differencing: matching, subtraction, decorrelation, detection on the difference."""

@@ -1,0 +1,1 @@
+"""Resampling an exposure onto another pixel grid."""
