@@ -1,0 +1,1 @@
+"""Association of difference-image detections into objects."""

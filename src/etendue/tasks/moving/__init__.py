@@ -1,0 +1,1 @@
+"""Moving objects: linking detections of one night, fitting tracks, reporting them."""
