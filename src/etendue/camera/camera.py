@@ -84,6 +84,9 @@ class Camera(_Part):
     header: HeaderSpec
     """Header translation."""
 
+    notes: tuple[str, ...] = ()
+    """For a guessed camera: what was found where, and what had to be assumed."""
+
     @model_validator(mode="after")
     def _check_unique(self) -> Self:
         for what, values in (

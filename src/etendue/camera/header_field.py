@@ -1,12 +1,14 @@
 """Reading single quantities from a header by their `FieldSpec`."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from etendue.camera.header_spec import FieldSpec, Scalar
 from etendue.errors import InputError
 
+_SEXAGESIMAL = re.compile(r"[+-]?\d+(?:[:\s]+\d+(?:\.\d*)?){1,2}")
 _FACTOR = {"ms": 1e-3, "min": 60.0, "hour": 15.0}
 
 
@@ -120,7 +122,7 @@ def _mapped(value: Any, spec: FieldSpec) -> Any:
 def _to_number(value: Any) -> float | None:
     text = str(value).strip()
     try:
-        if ":" in text:
+        if _SEXAGESIMAL.fullmatch(text):
             return _from_sexagesimal(text)
         number = float(text)
     except ValueError:
@@ -129,7 +131,7 @@ def _to_number(value: Any) -> float | None:
 
 
 def _from_sexagesimal(text: str) -> float:
-    parts = [float(part) for part in text.lstrip("+-").split(":")]
+    parts = [float(part) for part in re.split(r"[:\s]+", text.lstrip("+-"))]
     size = sum(part / 60.0**power for power, part in enumerate(parts))
     return -size if text.startswith("-") else size
 

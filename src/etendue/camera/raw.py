@@ -59,6 +59,29 @@ def read_header(path: str | Path) -> dict[str, Any]:
     return _read(Path(path), with_pixels=False)[0]
 
 
+def read_pixels(path: str | Path) -> tuple[dict[str, Any], NDArray]:
+    """Return header and pixels of the first two-dimensional image in a FITS file.
+
+    Parameters
+    ----------
+    path : str or Path
+        FITS file, plain or tile-compressed.
+
+    Returns
+    -------
+    header : dict
+        Keyword to value.
+    pixels : ndarray, shape (ny, nx)
+        Pixels as stored.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    return _read(Path(path), with_pixels=True)
+
+
 def read_raw(path: str | Path, camera: Camera | None = None) -> RawFrame:
     """Read a raw frame.
 

@@ -16,6 +16,7 @@ from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.times import day_obs, format_iso, parse_utc, second_of_night, to_tai, to_utc
 from etendue.errors import InputError
 from etendue.geom.sky_wcs import SkyWcs
+from etendue.geom.wcs_header import read_wcs
 
 OBSERVATION_TYPES = ("bias", "dark", "flat", "science", "focus", "test", "other")
 _SECONDS_PER_DAY = 86400.0
@@ -235,8 +236,6 @@ def _read_airmass(header: Mapping[str, Any], camera: Camera, ra_deg: float, dec_
 def _read_wcs(header: Mapping[str, Any], camera: Camera, detector: Detector, path: str | Path) -> SkyWcs | None:
     if not str(header.get("CTYPE1", "")).strip().upper().startswith(("RA-", "DEC-")):
         return None
-    from etendue.geom.wcs_header import read_wcs
-
     try:
         wcs = read_wcs(header)
     except InputError as error:
