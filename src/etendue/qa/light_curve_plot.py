@@ -1,0 +1,106 @@
+"""Pictures of light curves and of tracks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etendue.qa.figure import ACCENT, INK, SECOND, band_colour, new_figure, png
+
+
+@dataclass(frozen=True)
+class LightCurve:
+    """Fluxes of one object.
+
+    Parameters
+    ----------
+    label : str
+        Title of its panel.
+    mjd_tai : ndarray, float64, shape (n,)
+        Times [d].
+    flux, flux_err : ndarray, float64, shape (n,)
+        Fluxes and 1-sigma errors [nJy].
+    band : ndarray, str, shape (n,)
+        Bands.
+    """
+
+    label: str
+    mjd_tai: NDArray[np.float64]
+    flux: NDArray[np.float64]
+    flux_err: NDArray[np.float64]
+    band: NDArray[np.str_]
+
+
+def light_curves_plot(curves: list[LightCurve], *, columns: int = 3) -> bytes:
+    """Plot light curves, one panel each, times in hours since the first measurement or in days.
+
+    Parameters
+    ----------
+    curves : list of LightCurve
+        At least one.
+    columns : int
+        Panels in a row.
+
+    Returns
+    -------
+    bytes
+        PNG.
+    """
+    rows = -(-len(curves) // columns)
+    figure, axes = new_figure(3.2 * columns, 2.2 * rows, rows, columns, squeeze=False)
+    start = min(float(curve.mjd_tai.min()) for curve in curves)
+    span = max(float(curve.mjd_tai.max()) for curve in curves) - start
+    scale, unit = (24.0, "h") if span < 1.0 else (1.0, "d")
+    for axis, curve in zip(axes.flat, curves, strict=False):
+        for band in np.unique(curve.band):
+            rows_of_band = curve.band == band
+            axis.errorbar(
+                (curve.mjd_tai[rows_of_band] - start) * scale, curve.flux[rows_of_band], curve.flux_err[rows_of_band],
+                fmt="o", ms=3, lw=0.8, color=band_colour(str(band)), label=str(band),
+            )  # fmt: skip
+        axis.set_title(curve.label, fontsize=8)
+        axis.set_xlabel(f"time since MJD {start:.2f} [{unit}]", fontsize=7)
+        axis.set_ylabel("flux [nJy]", fontsize=7)
+        axis.tick_params(labelsize=7)
+        axis.legend(fontsize=6, loc="best")
+    for axis in list(axes.flat)[len(curves) :]:
+        axis.set_axis_off()
+    return png(figure)
+
+
+def tracks_plot(
+    names: list[str], ra_deg: list[NDArray[np.float64]], dec_deg: list[NDArray[np.float64]],
+    residuals_arcsec: list[NDArray[np.float64]],
+) -> bytes:  # fmt: skip
+    """Plot the tracks of movers on the sky and their residuals.
+
+    Parameters
+    ----------
+    names : list of str
+        One per track; at least one.
+    ra_deg, dec_deg : list of ndarray, shape (n,)
+        Positions [deg].
+    residuals_arcsec : list of ndarray, shape (n, 2)
+        East and north residuals about the fitted track [arcsec].
+
+    Returns
+    -------
+    bytes
+        PNG with two panels.
+    """
+    figure, (sky, scatter) = new_figure(9.0, 4.0, 1, 2)
+    colours = [ACCENT, SECOND, "#7a9e3a", "#8a6bbf", "#d08c2e", "#3f6fb5", "#9c4f7c", INK]
+    for index, name in enumerate(names):
+        colour = colours[index % len(colours)]
+        sky.plot(ra_deg[index], dec_deg[index], ".-", ms=4, lw=0.8, color=colour, label=name)
+        sky.annotate(
+            name, (ra_deg[index][-1], dec_deg[index][-1]), fontsize=7, xytext=(4, 4), textcoords="offset points"
+        )
+        scatter.plot(*residuals_arcsec[index].T, ".", ms=4, color=colour)
+    sky.invert_xaxis()
+    sky.set(xlabel="RA [deg]", ylabel="Dec [deg]", title="Tracks")
+    sky.ticklabel_format(useOffset=False)
+    scatter.axhline(0.0, color=INK, lw=0.5)
+    scatter.axvline(0.0, color=INK, lw=0.5)
+    scatter.set(xlabel="east [arcsec]", ylabel="north [arcsec]", title="Residuals", aspect="equal")
+    return png(figure)

@@ -1,0 +1,46 @@
+"""Pictures hold what they are given, and the same input gives the same bytes."""
+
+import io
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image as Picture
+
+from etendue.qa.light_curve_plot import LightCurve, light_curves_plot, tracks_plot
+from etendue.qa.star_plots import residual_map
+from etendue.qa.thumbnail import stamp_strip, stretch, thumbnail
+
+
+def opened(data):
+    picture = Picture.open(io.BytesIO(data))
+    picture.load()
+    return picture
+
+
+@given(ny=st.integers(1, 90), nx=st.integers(1, 90), size=st.integers(8, 64))
+def test_a_thumbnail_is_never_larger_than_asked(ny, nx, size):
+    assert max(opened(thumbnail(np.ones((ny, nx)), size=size)).size) <= size
+
+
+def test_brighter_pixels_are_lighter_and_holes_are_grey():
+    image = np.random.default_rng(0).normal(0, 1, (64, 64))
+    image[10, 10], image[20, 20], image[30, 30] = 10.0, 25.0, np.nan
+    grey = stretch(image)
+    assert np.median(grey) < grey[10, 10] < grey[20, 20]
+    assert grey[30, 30] == 128
+
+
+def test_an_image_of_nothing_is_grey():
+    assert (stretch(np.full((4, 4), np.nan)) == 128).all()
+
+
+def test_pictures_are_reproducible():
+    rng = np.random.default_rng(1)
+    curve = LightCurve("star", 60000.0 + np.arange(9) * 0.01, rng.normal(9, 1, 9), np.ones(9), np.full(9, "r"))
+    assert light_curves_plot([curve]) == light_curves_plot([curve])
+    stamps = [rng.normal(0, 1, (15, 15)) for _ in range(11)]
+    assert opened(stamp_strip(stamps, [str(i) for i in range(11)])).size[0] > 300
+    xy = rng.uniform(0, 1000, (2, 500))
+    assert opened(residual_map(*xy, *rng.normal(0, 5, (3, 500)))).size[0] > 600
+    assert opened(tracks_plot(["a"], [np.arange(3.0)], [np.arange(3.0)], [rng.normal(0, 0.1, (3, 2))])).size[0] > 600
