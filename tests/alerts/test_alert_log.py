@@ -1,0 +1,124 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from etendue.alerts.alert_log import AlertLog
+from etendue.alerts.batch import AlertBatch
+from etendue.errors import InputError
+
+from .conftest import VISIT
+
+
+def raw_batch(visit: int, content: bytes = b"packet") -> AlertBatch:
+    return AlertBatch(visit, 0, (visit,), (content,))
+
+
+def test_publishing_twice_adds_nothing(tmp_path, batch):
+    log = AlertLog(tmp_path / "alerts")
+    assert log.publish(batch)
+    size = next((tmp_path / "alerts").glob("*.segment")).stat().st_size
+    assert not log.publish(batch)
+    assert not AlertLog(tmp_path / "alerts").publish(batch)
+    assert next((tmp_path / "alerts").glob("*.segment")).stat().st_size == size
+    assert len(log) == 3
+
+
+def test_other_alerts_under_the_same_key_are_refused(tmp_path):
+    log = AlertLog(tmp_path)
+    log.publish(raw_batch(1))
+    with pytest.raises(InputError, match="other alerts were published for 1/0"):
+        log.publish(raw_batch(1, b"different"))
+    assert len(log) == 1
+
+
+@pytest.mark.parametrize("zeros", [0, 3])
+def test_a_torn_tail_at_any_byte_is_ignored_and_then_repaired(tmp_path, zeros):
+    log = AlertLog(tmp_path)
+    log.publish(raw_batch(1))
+    segment = next(tmp_path.glob("*.segment"))
+    whole = segment.stat().st_size
+    log.publish(raw_batch(2))
+    content = segment.read_bytes()
+    for size in range(whole, len(content)):
+        segment.write_bytes(content[:size] + bytes(zeros if size == whole else 0))
+        assert AlertLog(tmp_path).keys == ("1/0",)
+        log = AlertLog(tmp_path)
+        assert log.publish(raw_batch(2))
+        assert segment.read_bytes() == content
+        assert [found.visit for found in AlertLog(tmp_path).batches()] == [1, 2]
+
+
+def test_a_flipped_bit_in_the_middle_is_reported_not_cut_off(tmp_path):
+    log = AlertLog(tmp_path)
+    log.publish(raw_batch(1, bytes(100)))
+    log.publish(raw_batch(2))
+    segment = next(tmp_path.glob("*.segment"))
+    content = bytearray(segment.read_bytes())
+    content[120] ^= 1
+    segment.write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        len(AlertLog(tmp_path))
+
+
+def test_segments_rotate_and_are_read_in_order(tmp_path):
+    log = AlertLog(tmp_path, segment_bytes=300)
+    for visit in range(10):
+        log.publish(raw_batch(visit))
+    assert len(list(tmp_path.glob("*.segment"))) > 2
+    assert [batch.visit for batch in AlertLog(tmp_path).batches()] == list(range(10))
+
+
+def test_a_reader_sees_what_another_writer_appends(tmp_path):
+    reader, writer = AlertLog(tmp_path), AlertLog(tmp_path)
+    assert len(reader) == 0
+    writer.publish(raw_batch(1))
+    assert "1/0" in reader
+    assert reader.batch("1/0") == raw_batch(1)
+    with pytest.raises(InputError, match="no such batch"):
+        reader.batch("9/9")
+
+
+def test_sql_selects_detections(tmp_path, batch):
+    log = AlertLog(tmp_path)
+    log.publish(batch)
+    np.testing.assert_array_equal(log.select("psfFlux > 1000 AND NOT isDipole")["diaSourceId"], [100, 101])
+    assert len(list(log.alerts(("diaSource",)))) == 3
+    for hostile in ("1=1) UNION SELECT * FROM read_csv('/etc/passwd'", "nonsense >", "1=1; DROP TABLE dia_source"):
+        with pytest.raises(InputError):
+            log.select(hostile)
+
+
+def test_a_log_that_cannot_be_written_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        AlertLog(tmp_path / "file" / "log").publish(raw_batch(1))
+
+
+_WRITER = """
+import sys
+from etendue.alerts.alert_log import AlertLog
+from etendue.alerts.batch import AlertBatch
+log = AlertLog(sys.argv[1])
+print("ready", flush=True)
+for visit in range(100000):
+    log.publish(AlertBatch(visit, 0, (visit,), (bytes(200000),)))
+"""
+
+
+def test_a_killed_writer_loses_nothing_that_was_published(tmp_path):
+    writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path)], stdout=subprocess.PIPE)
+    writer.stdout.readline()
+    time.sleep(0.25)
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.wait()
+    writer.stdout.close()
+    log = AlertLog(tmp_path)
+    published = log.keys
+    assert published == tuple(f"{visit}/0" for visit in range(len(published)))
+    assert log.publish(raw_batch(VISIT))
+    assert AlertLog(tmp_path).keys == (*published, f"{VISIT}/0")
