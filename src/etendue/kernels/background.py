@@ -158,3 +158,40 @@ def smooth_cells(level: NDArray[np.float64], *, size: int) -> NDArray[np.float64
     nearest = distance_transform_edt(~np.isfinite(level), return_distances=False, return_indices=True)
     filled: NDArray[np.float64] = level[tuple(nearest)]
     return median_filter(filled, size=size, mode="nearest") if size > 1 else filled
+
+
+@njit([(F32_2D, F32_2D, BOOL_2D, F64, I64)], cache=True, nogil=True, error_model="numpy")
+def source_pixels(image, surface, bad, threshold, margin):
+    """Mark where a 3 x 3 mean rises above the sky: the pixels that would bias its level.
+
+    Parameters
+    ----------
+    image, surface : ndarray, float32, shape (ny, nx)
+        Image and a first estimate of its sky.
+    bad : ndarray, bool, shape (ny, nx)
+        Pixels not to use.
+    threshold : float
+        Mean above the sky that makes a source, in the unit of the image.
+    margin : int
+        Pixels to mark around each, in both directions [px].
+
+    Returns
+    -------
+    ndarray, bool, shape (ny, nx)
+        ``bad`` and the pixels of sources.
+    """
+    ny, nx = image.shape
+    out = bad.copy()
+    columns = np.zeros(nx)
+    for row in range(1, ny - 1):
+        for col in range(nx):
+            total = 0.0
+            for y in range(row - 1, row + 2):
+                if not bad[y, col]:
+                    total += image[y, col] - surface[y, col]
+            columns[col] = total
+        for col in range(1, nx - 1):
+            if columns[col - 1] + columns[col] + columns[col + 1] > 9.0 * threshold:
+                top, left = max(0, row - margin), max(0, col - margin)
+                out[top : row + margin + 1, left : col + margin + 1] = True
+    return out

@@ -107,7 +107,7 @@ def sharpness_bounds(stamps, table, n_shapes, core_fraction):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _is_too_sharp(image, variance, excluded, row, col, table, first, last, bound, core_snr, clip):
+def _is_too_sharp(image, variance, excluded, row, col, table, first, last, bound, core_snr, clip, model_error):
     """Tell whether one shape at a pixel exceeds its bound by ``clip`` sigmas, every core pixel being bright."""
     core = core_variance = near = near_variance = 0.0
     n_core = n_near = 0
@@ -128,11 +128,12 @@ def _is_too_sharp(image, variance, excluded, row, col, table, first, last, bound
             n_near += 1
     excess = bound * core / n_core - near / n_near
     noise = bound * bound * core_variance / n_core**2 + near_variance / n_near**2
-    return excess > 0.0 and excess * excess > clip * clip * noise
+    margin = model_error * core / n_core
+    return excess > 0.0 and excess * excess > clip * clip * noise + margin * margin
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _flag_pixel(image, variance, excluded, row, col, table, bounds, core_snr, clip, flagged):
+def _flag_pixel(image, variance, excluded, row, col, table, bounds, core_snr, clip, model_error, flagged):
     """Flag the core pixels of every shape at a pixel that is too sharp; return whether there is one."""
     found = False
     first = 0
@@ -140,7 +141,8 @@ def _flag_pixel(image, variance, excluded, row, col, table, bounds, core_snr, cl
         last = first
         while last < table.shape[0] and table[last, 0] == shape:
             last += 1
-        if _is_too_sharp(image, variance, excluded, row, col, table, first, last, bounds[shape], core_snr, clip):
+        bound = bounds[shape]
+        if _is_too_sharp(image, variance, excluded, row, col, table, first, last, bound, core_snr, clip, model_error):
             found = True
             for i in range(first, last):
                 if table[i, 1] == 1:
@@ -177,7 +179,7 @@ def _neighbourhood(flagged):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _grow(image, variance, excluded, flagged, table, bounds, blocks, core_snr, clip):
+def _grow(image, variance, excluded, flagged, table, bounds, blocks, core_snr, clip, model_error):
     """Test the pixels around flagged ones with the flagged ones filled in; flag and return whether any was."""
     ny, nx = image.shape
     by, bx = blocks
@@ -192,25 +194,27 @@ def _grow(image, variance, excluded, flagged, table, bounds, blocks, core_snr, c
         for col in range(_REACH, nx - _REACH):
             if near[row, col]:
                 bound = bounds[(row * by // ny) * bx + col * bx // nx]
-                if _flag_pixel(filled, variance, excluded, row, col, table, bound, core_snr, clip, flagged):
+                if _flag_pixel(
+                    filled, variance, excluded, row, col, table, bound, core_snr, clip, model_error, flagged
+                ):
                     found = True
     return found
 
 
 @njit(
-    [BOOL_2D(F32_2D, F32_2D, BOOL_2D, I64_2D, F64_2D, I64, I64, F64, F64, F64, F64, I64)],
+    [BOOL_2D(F32_2D, F32_2D, BOOL_2D, I64_2D, F64_2D, I64, I64, F64, F64, F64, F64, F64, I64)],
     cache=True,
     nogil=True,
     error_model="numpy",
 )
 def find_cosmic_rays(
-    image, variance, excluded, table, bounds, by, bx, min_snr, clip, grow_snr, grow_clip, iterations
+    image, variance, excluded, table, bounds, by, bx, min_snr, clip, grow_snr, grow_clip, model_error, iterations
 ):
     """Find the pixels that are sharper than any sum of PSFs.
 
     Slow definition: for every shape at every pixel whose core pixels all exceed ``min_snr`` sigmas,
     the core is flagged if ``bound * mean(core) - mean(neighbours)`` exceeds ``clip`` times its
-    propagated noise. Then the pixels around flagged ones are tested again, with the flagged ones
+    propagated noise, joined in quadrature by ``model_error * mean(core)``. Then the pixels around flagged ones are tested again, with the flagged ones
     replaced by their unflagged neighbours, against the lower ``grow_snr`` and ``grow_clip``.
 
     Parameters
@@ -229,6 +233,9 @@ def find_cosmic_rays(
         Least S/N of each core pixel in the first test and beside a flagged pixel.
     clip, grow_clip : float
         Significance of the excess in the first test and beside a flagged pixel [sigma].
+    model_error : float
+        Error of the bounds as a fraction of the core, so that bright stars of a PSF known to a few
+        per cent are not flagged; added in quadrature to ``clip`` sigmas.
     iterations : int
         Largest number of growing passes.
 
@@ -245,10 +252,10 @@ def find_cosmic_rays(
             value = image[row, col]
             if value > 0.0 and value * value > min_snr * min_snr * variance[row, col]:
                 bound = bounds[(row * by // ny) * bx + col * bx // nx]
-                if _flag_pixel(image, variance, excluded, row, col, table, bound, min_snr, clip, flagged):
+                if _flag_pixel(image, variance, excluded, row, col, table, bound, min_snr, clip, model_error, flagged):
                     found = True
     for _ in range(iterations):
         if not found:
             break
-        found = _grow(image, variance, excluded, flagged, table, bounds, (by, bx), grow_snr, grow_clip)
+        found = _grow(image, variance, excluded, flagged, table, bounds, (by, bx), grow_snr, grow_clip, model_error)
     return flagged

@@ -78,33 +78,31 @@ def smooth_levels(level: NDArray[np.float64], *, width: int, error: float, clip:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _calibrate_pixel(value, level, bias, response, gain, read_variance):
+def _calibrate_pixel(value, bias, response, gain, read_variance):
     """Return one pixel in electrons and its variance, divided by the response; NaN where that is not positive."""
     if not response > 0.0:
         return np.nan, np.nan
-    electrons = (value - level - bias) * gain
+    electrons = (value - bias) * gain
     inverse = 1.0 / response
     return electrons * inverse, (max(electrons, 0.0) + read_variance) * inverse * inverse
 
 
 @njit(
-    [(F32_2D, F64_1D, F32_2D, F32_2D, F64, F64, F64, F32_2D_OUT, F32_2D_OUT)],
+    [(F32_2D, F32_2D, F32_2D, F64, F64, F64, F32_2D_OUT, F32_2D_OUT)],
     cache=True,
     nogil=True,
     error_model="numpy",
 )
-def calibrate_section(raw, level, bias, flat, gain, read_noise, flat_scale, image, variance):
-    """Calibrate the pixels of one amplifier in one pass: overscan, bias, gain, flat, variance.
+def calibrate_section(pixels, bias, flat, gain, read_noise, flat_scale, image, variance):
+    """Calibrate the pixels of one amplifier in one pass: bias, gain, flat, variance.
 
-    Slow definition: ``e = (raw - level[:, None] - bias) * gain``, ``r = flat * flat_scale``,
+    Slow definition: ``e = (pixels - bias) * gain``, ``r = flat * flat_scale``,
     ``image = e / r`` and ``variance = (max(e, 0) + read_noise**2) / r**2``.
 
     Parameters
     ----------
-    raw : ndarray, float32, shape (ny, nx)
-        Raw pixels [ADU].
-    level : ndarray, float64, shape (ny,)
-        Overscan level of each row [ADU].
+    pixels : ndarray, float32, shape (ny, nx)
+        Overscan-subtracted pixels [ADU].
     bias, flat : ndarray, float32, shape (ny, nx)
         Master bias [ADU] and response (about 1).
     gain : float
@@ -117,10 +115,10 @@ def calibrate_section(raw, level, bias, flat, gain, read_noise, flat_scale, imag
         Output [e-] and [e-**2]; NaN where the response is not positive.
     """
     read_variance = read_noise * read_noise
-    for row in range(raw.shape[0]):
-        for col in range(raw.shape[1]):
+    for row in range(pixels.shape[0]):
+        for col in range(pixels.shape[1]):
             image[row, col], variance[row, col] = _calibrate_pixel(
-                raw[row, col], level[row], bias[row, col], flat[row, col] * flat_scale, gain, read_variance
+                pixels[row, col], bias[row, col], flat[row, col] * flat_scale, gain, read_variance
             )
 
 

@@ -1,0 +1,1 @@
+"""Building calibrations: bias, flat, gain, defects."""

@@ -1,0 +1,101 @@
+"""Flats with their exposure level, and which levels are usable."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from etendue.camera.detector import Detector
+from etendue.camera.raw import RawFrame
+from etendue.image.exposure import Exposure
+from etendue.tasks.calib.selection import Refusal
+from etendue.tasks.overscan.overscan import SubtractOverscanConfig, SubtractOverscanTask
+from etendue.tasks.task import TaskConfig
+
+
+class LevelConfig(TaskConfig):
+    """Exposure levels of flats."""
+
+    minimum_adu: float = Field(1000.0, ge=0.0)
+    """Flats whose middle is fainter are underexposed [ADU above bias]."""
+
+    maximum_fraction: float = Field(0.85, gt=0.0, le=1.0)
+    """Flats whose middle is brighter than this fraction of the saturation level are saturated."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExposedFlat:
+    """One flat, bias subtracted."""
+
+    raw: RawFrame
+    """The frame."""
+
+    pixels: NDArray[np.float32]
+    """Trimmed pixels above bias [ADU]; NaN where saturated."""
+
+    level: float
+    """Median of the middle ninth of the detector [ADU]."""
+
+
+def expose_flats(
+    raws: Sequence[RawFrame],
+    detector: Detector,
+    bias: Exposure | None,
+    overscan: SubtractOverscanConfig,
+    levels: LevelConfig,
+) -> tuple[list[ExposedFlat], list[Refusal]]:
+    """Subtract overscan and bias from flats and part the well-exposed ones from the others.
+
+    Parameters
+    ----------
+    raws : sequence of RawFrame
+        Flats of one detector.
+    detector : Detector
+        The detector.
+    bias : Exposure, optional
+        Master bias [ADU].
+    overscan : SubtractOverscanConfig
+        Overscan subtraction.
+    levels : LevelConfig
+        Levels accepted.
+
+    Returns
+    -------
+    exposed : list of ExposedFlat
+        Usable flats.
+    refused : list of Refusal
+        Saturated and underexposed ones.
+    """
+    exposed: list[ExposedFlat] = []
+    refused: list[Refusal] = []
+    task = SubtractOverscanTask(overscan)
+    ny, nx = detector.bbox.shape
+    middle = (slice(ny // 3, max(2 * ny // 3, 1)), slice(nx // 3, max(2 * nx // 3, 1)))
+    for raw in raws:
+        pixels = task.run(raw.array, detector)
+        pixels -= np.float32(0.0) if bias is None else bias.image.array
+        level, counts = float(np.median(pixels[middle])), float(np.median(detector.trim(raw.array)[middle]))
+        limit = levels.maximum_fraction * min(amplifier.saturation for amplifier in detector.amplifiers)
+        if counts > limit:
+            refused.append(
+                Refusal(raw.info.file_name, f"is saturated: its middle is at {counts:.0f} ADU > {limit:.0f}")
+            )
+        elif level < levels.minimum_adu:
+            reason = f"is underexposed: its middle is {level:.0f} ADU above bias < {levels.minimum_adu:.0f}"
+            refused.append(Refusal(raw.info.file_name, reason))
+        else:
+            pixels[_saturated(raw, detector)] = np.nan
+            exposed.append(ExposedFlat(raw, pixels, level))
+    return exposed, refused
+
+
+def _saturated(raw: RawFrame, detector: Detector) -> NDArray[np.bool_]:
+    """Return the saturated pixels of a frame: stars in twilight flats."""
+    counts = detector.trim(raw.array)
+    saturated = np.zeros(counts.shape, dtype=bool)
+    for amplifier in detector.amplifiers:
+        where = amplifier.bbox.slices_in(detector.bbox)
+        saturated[where] = counts[where] >= amplifier.saturation
+    return saturated

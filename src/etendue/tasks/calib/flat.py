@@ -1,0 +1,128 @@
+"""Build a master flat."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from etendue.camera.camera import Camera
+from etendue.camera.detector import Detector
+from etendue.camera.raw import RawFrame
+from etendue.image.exposure import Exposure
+from etendue.image.image import Image
+from etendue.image.mask import Mask
+from etendue.tasks.calib.exposed import ExposedFlat, LevelConfig, expose_flats
+from etendue.tasks.calib.selection import (
+    OnOdd,
+    Refusal,
+    check_enough,
+    check_same_detector,
+    settle,
+    split_by_filter,
+    split_by_type,
+)
+from etendue.tasks.calib.stack import combine_frames, pair_noise
+from etendue.tasks.overscan.overscan import SubtractOverscanConfig
+from etendue.tasks.task import Task, TaskConfig
+
+
+class BuildFlatConfig(TaskConfig):
+    """Configuration of `BuildFlatTask`."""
+
+    overscan: SubtractOverscanConfig = SubtractOverscanConfig()
+    """Overscan subtraction; must be that of the frames to be calibrated."""
+
+    level: LevelConfig = LevelConfig()
+    """Exposure levels accepted."""
+
+    minimum_frames: int = Field(3, ge=2)
+    """Frames needed."""
+
+    clip: float = Field(3.0, gt=0.0)
+    """Clipping radius of the combination [sigma]; rejects stars in twilight flats."""
+
+    on_odd: OnOdd = "refuse"
+    """Whether frames that do not fit stop the task or are dropped and reported."""
+
+
+class BuildFlatResult(NamedTuple):
+    """A master flat and the frames left out."""
+
+    exposure: Exposure
+    """Response of each pixel, median 1, with the variance of the mean."""
+
+    refused: tuple[Refusal, ...]
+    """Frames left out."""
+
+
+class BuildFlatTask(Task[BuildFlatConfig]):
+    """Scale sky or dome flats of one filter to each other and average them without outliers."""
+
+    def run(self, raws: Sequence[RawFrame], camera: Camera, bias: Exposure | None = None) -> BuildFlatResult:
+        """Build the flat of one detector and filter.
+
+        Parameters
+        ----------
+        raws : sequence of RawFrame
+            Flat frames.
+        camera : Camera
+            Their camera.
+        bias : Exposure, optional
+            Master bias [ADU].
+
+        Returns
+        -------
+        BuildFlatResult
+            The flat is a ratio of ADU, so the gains of the amplifiers are part of it.
+            ``exposure.metadata`` holds ``n_frames``, ``levels_adu`` and ``files``.
+
+        Raises
+        ------
+        InputError
+            If frames are of another type or filter, saturated, underexposed or too few, naming file,
+            value and the filter of the others.
+        """
+        flats, refused = split_by_type(raws, "flat")
+        flats, other_filter = split_by_filter(flats)
+        settle([*refused, *other_filter], self.config.on_odd)
+        refused += other_filter
+        name = flats[0].info.physical_filter if flats else ""
+        check_enough(flats, self.config.minimum_frames, f"flat (filter {name!r})", refused)
+        detector = camera.detector(check_same_detector(flats))
+        exposed, out_of_range = expose_flats(flats, detector, bias, self.config.overscan, self.config.level)
+        settle(out_of_range, self.config.on_odd)
+        refused += out_of_range
+        check_enough([flat.raw for flat in exposed], self.config.minimum_frames, f"flat (filter {name!r})", refused)
+        return BuildFlatResult(self._combine(exposed, detector), tuple(refused))
+
+    def _combine(self, exposed: Sequence[ExposedFlat], detector: Detector) -> Exposure:
+        """Return the clipped mean of the scaled frames, normalised to median 1."""
+        frames = [flat.pixels / np.float32(flat.level) for flat in exposed]
+        floor = _noise(frames)
+        mean, variance, _ = combine_frames(frames, clip=self.config.clip, sigma_floor=floor)
+        scale = np.float32(np.nanmedian(mean))
+        info = exposed[0].raw.info
+        return Exposure(
+            image=Image(mean / scale, detector.bbox),
+            mask=Mask.empty(detector.bbox),
+            variance=Image(variance / scale**2, detector.bbox),
+            band=info.band,
+            physical_filter=info.physical_filter,
+            detector=detector.id,
+            unit="",
+            metadata={
+                "n_frames": len(exposed),
+                "levels_adu": [flat.level for flat in exposed],
+                "files": [flat.raw.info.file_name for flat in exposed],
+            },
+        )
+
+
+def _noise(frames: Sequence[NDArray[np.float32]]) -> float:
+    """Return the typical noise of a scaled frame near the detector's middle, from successive pairs."""
+    ny, nx = frames[0].shape
+    middle = (slice(ny // 3, 2 * ny // 3), slice(nx // 3, 2 * nx // 3))
+    pairs = zip(frames[:-1], frames[1:], strict=True)
+    return float(np.median([pair_noise(a[middle], b[middle]) for a, b in pairs]))

@@ -1,0 +1,1 @@
+"""Instrument signature removal: raw frame to calibrated exposure."""

@@ -1,0 +1,1 @@
+"""Overscan subtraction and trimming, shared by signature removal and calibration building."""
