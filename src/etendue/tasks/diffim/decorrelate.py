@@ -1,0 +1,106 @@
+"""Whiten the noise of a difference image (Reiss & Lupton 2016, DMTN-021)."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import fftconvolve
+
+from etendue.image.noise import NoiseAutocorrelation
+from etendue.image.psf import Psf, pixel_basis_of
+from etendue.image.psf_pixel_basis import PixelBasisPsf
+
+_GRID = 64
+
+
+def noise_power(noise: NoiseAutocorrelation | None) -> NDArray[np.float64]:
+    """Return the power spectrum of unit-variance noise on the FFT grid.
+
+    Parameters
+    ----------
+    noise : NoiseAutocorrelation or None
+        None stands for white noise.
+
+    Returns
+    -------
+    ndarray, float64, shape (64, 33)
+        At least 1e-6.
+    """
+    if noise is None or noise.is_white:
+        return np.ones((_GRID, _GRID // 2 + 1))
+    return np.maximum(np.fft.rfft2(_centred(noise.kernel)).real, 1e-6)
+
+
+def decorrelation_kernel(
+    *,
+    science_power: NDArray[np.float64],
+    template_power: NDArray[np.float64],
+    kernel: NDArray[np.float64],
+    half: int,
+) -> NDArray[np.float64]:
+    """Return the filter that makes the noise of ``science - kernel * template`` white.
+
+    With the noise power ``P(k) = S(k) + |K(k)|^2 T(k)`` the filter is ``sqrt(P(0) / P(k))``: of unit sum,
+    so fluxes stay, and leaves white noise of variance ``P(0)``.
+
+    Parameters
+    ----------
+    science_power, template_power : ndarray, float64, shape (64, 33)
+        Noise variance times `noise_power` of the two images.
+    kernel : ndarray, float64, shape (k, k)
+        Matching kernel, k odd.
+    half : int
+        Half-size of the result [px].
+
+    Returns
+    -------
+    ndarray, float64, shape (2 half + 1, 2 half + 1)
+        Unit sum.
+    """
+    transfer = np.fft.rfft2(_centred(kernel))
+    power = science_power + np.abs(transfer) ** 2 * template_power
+    full = np.fft.fftshift(np.fft.irfft2(np.sqrt(power[0, 0] / power), s=(_GRID, _GRID)))
+    middle = _GRID // 2
+    result = full[middle - half : middle + half + 1, middle - half : middle + half + 1]
+    return np.asarray(result / result.sum())
+
+
+def convolved_psf(psf: Psf, kernel: NDArray[np.float64], *, x: float, y: float) -> PixelBasisPsf:
+    """Return the PSF of an image after convolution with a small pixel kernel.
+
+    Parameters
+    ----------
+    psf : Psf
+        Before convolution.
+    kernel : ndarray, float64, shape (k, k)
+        Of unit sum, k odd.
+    x, y : float
+        Where a PSF that is no pixel basis is sampled [px].
+
+    Returns
+    -------
+    PixelBasisPsf
+        Exact when a pixel holds an odd whole number of grid samples.
+    """
+    sampled = pixel_basis_of(psf, x=x, y=y)
+    per_pixel = round(1.0 / sampled.step)
+    size = (kernel.shape[0] - 1) * per_pixel + 1
+    spread = np.zeros((1, size, size))
+    spread[0, ::per_pixel, ::per_pixel] = kernel
+    components = fftconvolve(sampled.components, spread, mode="same", axes=(1, 2))
+    return PixelBasisPsf(
+        components,
+        step=sampled.step,
+        order=sampled.order,
+        x_center=sampled.x_center,
+        y_center=sampled.y_center,
+        x_scale=sampled.x_scale,
+        y_scale=sampled.y_scale,
+        size=sampled.size,
+    )
+
+
+def _centred(kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Place a kernel on the FFT grid with its middle at the origin."""
+    grid = np.zeros((_GRID, _GRID))
+    half = kernel.shape[0] // 2
+    grid[: 2 * half + 1, : 2 * half + 1] = kernel
+    return np.roll(grid, (-half, -half), axis=(0, 1))
