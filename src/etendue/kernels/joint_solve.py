@@ -54,8 +54,10 @@ class JointProblem:
         Index of the visit and of the star.
     prior_value, prior_weight : ndarray, float64, shape (n_stars,)
         What is known of the stars (a reference catalog, or a weak prior that fixes the gauge).
-    ridge : ndarray, float64, shape (n_terms + n_common,)
-        Inverse variance of each coefficient about zero, of the visit terms and then the common terms.
+    ridge : ndarray, float64, shape (n_visits, n_terms)
+        Inverse variance of each visit coefficient about zero.
+    common_ridge : ndarray, float64, shape (n_common,)
+        The same for the shared coefficients.
     """
 
     value: NDArray[np.float64]
@@ -67,17 +69,16 @@ class JointProblem:
     prior_value: NDArray[np.float64]
     prior_weight: NDArray[np.float64]
     ridge: NDArray[np.float64]
+    common_ridge: NDArray[np.float64]
 
 
-def joint_solve(problem: JointProblem, n_visits: int) -> JointSolution:
+def joint_solve(problem: JointProblem) -> JointSolution:
     """Solve visits, shared terms and stars at once, stars eliminated by their Schur complement.
 
     Parameters
     ----------
     problem : JointProblem
         Observations and priors.
-    n_visits : int
-        Number of visits.
 
     Returns
     -------
@@ -94,12 +95,12 @@ def joint_solve(problem: JointProblem, n_visits: int) -> JointSolution:
     Given the coefficients, ``s_k`` is a weighted mean; inserting it leaves a dense system in the
     coefficients alone (Triggs et al. 2000, section 6.1), built here from one BLAS product per block of stars.
     """
-    n_stars = problem.prior_value.size
+    n_stars, n_visits = problem.prior_value.size, len(problem.ridge)
     star_weight = problem.prior_weight + np.bincount(problem.star, problem.weight, n_stars)
     known = np.where(star_weight > 0.0, star_weight, np.inf)
     offset = np.bincount(problem.star, problem.weight * problem.value, n_stars)
     mean = (offset + problem.prior_weight * problem.prior_value) / known
-    matrix, vector = _reduced_system(problem, n_visits, known, mean)
+    matrix, vector = _reduced_system(problem, known, mean)
     factor = np.linalg.cholesky(matrix)
     inverse = np.linalg.inv(factor)
     covariance = inverse.T @ inverse
@@ -115,12 +116,12 @@ def joint_solve(problem: JointProblem, n_visits: int) -> JointSolution:
 
 
 def _reduced_system(
-    problem: JointProblem, n_visits: int, star_weight: NDArray[np.float64], mean: NDArray[np.float64]
+    problem: JointProblem, star_weight: NDArray[np.float64], mean: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the normal equations of the coefficients after the stars are eliminated."""
-    n_terms, n_common = problem.design.shape[1], problem.common.shape[1]
+    (n_visits, n_terms), n_common = problem.ridge.shape, problem.common.shape[1]
     size = n_visits * n_terms
-    matrix = np.diag(np.r_[np.tile(problem.ridge[:n_terms], n_visits), problem.ridge[n_terms:]])
+    matrix = np.diag(np.concatenate([problem.ridge.ravel(), problem.common_ridge]))
     vector = np.zeros(size + n_common)
     order = np.argsort(problem.visit, kind="stable")
     edges = np.searchsorted(problem.visit[order], np.arange(n_visits + 1))

@@ -1,0 +1,1 @@
+"""Astrometric calibration of single exposures and of many visits together."""
