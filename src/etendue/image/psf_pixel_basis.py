@@ -145,9 +145,10 @@ class PixelBasisPsf:
     def broadened(self, sigma: float) -> Self:
         """Return this PSF convolved with a round Gaussian of width ``sigma`` [px]."""
         spread = ndimage.gaussian_filter(self.components, (0.0, sigma / self.step, sigma / self.step), mode="constant")
-        return self._with(spread)
+        return self.with_components(spread)
 
-    def _with(self, components: NDArray[np.float64]) -> Self:
+    def with_components(self, components: NDArray[np.float64]) -> Self:
+        """Return this model with other coefficients, shape (n_terms, m, m)."""
         _, parameters, _ = self.to_parts()
         return type(self)(components, **parameters)
 
