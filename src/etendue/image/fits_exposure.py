@@ -1,8 +1,8 @@
 """Exposures in FITS files, readable by astropy and DS9 as ordinary images.
 
 Extensions: IMAGE, MASK, VARIANCE (256 x 256 tiles, Rice-compressed), PARTS (one JSON document per
-part), BACKGROUND and PSF_* (arrays). IMAGE is quantised at no more than 1/16 of the median noise
-and VARIANCE at no more than 1/1000 of its smallest values, with a dither that is subtracted again
+part), BACKGROUND and PSF_* (arrays). IMAGE is quantised at 1/16 of the median noise and VARIANCE
+at 1/1000 of its smallest values, with a dither that is subtracted again
 on reading, so sums of pixels are not biased. Files of equal exposures are equal, byte for byte.
 """
 

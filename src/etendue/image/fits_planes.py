@@ -19,7 +19,7 @@ _VARIANCE_RELATIVE_STEP = 1e-3
 
 
 def image_step(variance: NDArray[np.float32]) -> float:
-    """Return the quantisation step of an image: at most 1/16 of the median pixel noise.
+    """Return the quantisation step of an image: 1/16 of the median pixel noise.
 
     Parameters
     ----------
@@ -29,15 +29,14 @@ def image_step(variance: NDArray[np.float32]) -> float:
     Returns
     -------
     float
-        A power of two, so that a file read and written again keeps its values; 0 (keep exactly)
-        if no pixel has a finite positive variance.
+        In image units; 0 (keep exactly) if no pixel has a finite positive variance.
     """
     good = variance[np.isfinite(variance) & (variance > 0.0)]
-    return _power_of_two(math.sqrt(float(np.median(good))) / _IMAGE_STEPS_PER_SIGMA) if good.size else 0.0
+    return math.sqrt(float(np.median(good))) / _IMAGE_STEPS_PER_SIGMA if good.size else 0.0
 
 
 def variance_step(variance: NDArray[np.float32]) -> float:
-    """Return the quantisation step of a variance plane: at most 1/1000 of its smallest values.
+    """Return the quantisation step of a variance plane: 1/1000 of its smallest values.
 
     Parameters
     ----------
@@ -47,14 +46,10 @@ def variance_step(variance: NDArray[np.float32]) -> float:
     Returns
     -------
     float
-        A power of two; 0 (keep exactly) if no pixel has a finite positive variance.
+        In units of the variance; 0 (keep exactly) if no pixel has a finite positive variance.
     """
     good = variance[np.isfinite(variance) & (variance > 0.0)]
-    return _power_of_two(float(np.quantile(good, 0.01)) * _VARIANCE_RELATIVE_STEP) if good.size else 0.0
-
-
-def _power_of_two(limit: float) -> float:
-    return 2.0 ** math.floor(math.log2(limit))
+    return float(np.quantile(good, 0.01)) * _VARIANCE_RELATIVE_STEP if good.size else 0.0
 
 
 def float_hdu(name: str, image: Image, step: float, seed: int) -> fits.CompImageHDU:
