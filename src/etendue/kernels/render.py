@@ -1,0 +1,118 @@
+"""Rendering kernels: elliptical Gaussians, cosmic-ray tracks and charge bleeding."""
+
+import numpy as np
+from numba import njit, void
+
+from etendue.kernels.types import F64, F64_1D, F64_2D_OUT
+
+
+@njit(
+    [void(F64_2D_OUT, F64_1D, F64_1D, F64_1D, F64_1D, F64_1D, F64_1D, F64)],
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+)
+def add_gaussians(image, x, y, flux, ixx, iyy, ixy, floor):
+    """Add elliptical Gaussians, evaluated at pixel centres, to an image.
+
+    The slow definition: ``image += flux / (2 pi sqrt(det C)) exp(-d^T C^-1 d / 2)`` with
+    ``C = [[ixx, ixy], [ixy, iyy]]`` and ``d`` the offset from ``(x, y)``, summed over the Gaussians;
+    each is cut where it is below ``floor``.
+
+    Parameters
+    ----------
+    image : ndarray, float64, shape (ny, nx)
+        Changed in place.
+    x, y : ndarray, float64, shape (n,)
+        Centres [px]; they may lie outside.
+    flux : ndarray, float64, shape (n,)
+        Integrals [image unit].
+    ixx, iyy, ixy : ndarray, float64, shape (n,)
+        Second moments [px**2], positive definite and at least about 0.5, so that the sum over pixels
+        is the integral.
+    floor : float
+        Pixel value below which a Gaussian is not drawn.
+    """
+    ny, nx = image.shape
+    for i in range(x.size):
+        det = ixx[i] * iyy[i] - ixy[i] * ixy[i]
+        peak = flux[i] / (2.0 * np.pi * np.sqrt(det))
+        if not abs(peak) > floor:
+            continue
+        reach = 2.0 * np.log(abs(peak) / floor)
+        half_x, half_y = np.sqrt(reach * ixx[i]), np.sqrt(reach * iyy[i])
+        x0, x1 = max(0, int(np.ceil(x[i] - half_x))), min(nx, int(np.floor(x[i] + half_x)) + 1)
+        y0, y1 = max(0, int(np.ceil(y[i] - half_y))), min(ny, int(np.floor(y[i] + half_y)) + 1)
+        axx, ayy, axy = iyy[i] / det, ixx[i] / det, -ixy[i] / det
+        for row in range(y0, y1):
+            dy = row - y[i]
+            for col in range(x0, x1):
+                dx = col - x[i]
+                distance = axx * dx * dx + 2.0 * axy * dx * dy + ayy * dy * dy
+                if distance < reach:
+                    image[row, col] += peak * np.exp(-0.5 * distance)
+
+
+@njit([void(F64_2D_OUT, F64_1D, F64_1D, F64_1D, F64_1D, F64_1D)], cache=True, nogil=True, error_model="numpy")
+def add_tracks(image, x, y, length, angle, charge):
+    """Deposit straight cosmic-ray tracks, an even share of the charge every quarter pixel.
+
+    Parameters
+    ----------
+    image : ndarray, float64, shape (ny, nx)
+        Changed in place [e].
+    x, y : ndarray, float64, shape (n,)
+        Track beginnings [px].
+    length : ndarray, float64, shape (n,)
+        Lengths [px].
+    angle : ndarray, float64, shape (n,)
+        Directions, counted from +x [rad].
+    charge : ndarray, float64, shape (n,)
+        Total charges [e].
+    """
+    ny, nx = image.shape
+    for i in range(x.size):
+        steps = int(4.0 * length[i]) + 1
+        for step in range(steps):
+            col = int(np.floor(x[i] + 0.25 * step * np.cos(angle[i]) + 0.5))
+            row = int(np.floor(y[i] + 0.25 * step * np.sin(angle[i]) + 0.5))
+            if 0 <= col < nx and 0 <= row < ny:
+                image[row, col] += charge[i] / steps
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _spill(column, row, step, charge, full_well):
+    """Let charge run along a column until the pixels have taken it up or it leaves the CCD."""
+    while charge > 0.0 and 0 <= row < column.size:
+        taken = min(charge, max(0.0, full_well - column[row]))
+        column[row] += taken
+        charge -= taken
+        row += step
+
+
+@njit([void(F64_2D_OUT, F64_1D)], cache=True, nogil=True, error_model="numpy")
+def bleed(image, full_well):
+    """Spread charge above full well along columns, half of it up and half down.
+
+    Parameters
+    ----------
+    image : ndarray, float64, shape (ny, nx)
+        Changed in place [e]; no pixel stays above full well, charge is lost only over the edges.
+    full_well : ndarray, float64, shape (nx,)
+        Full well of each column [e].
+    """
+    ny, nx = image.shape
+    excess = np.empty(ny)
+    for col in range(nx):
+        column = image[:, col]
+        found = False
+        for row in range(ny):
+            excess[row] = max(0.0, column[row] - full_well[col])
+            if excess[row] > 0.0:
+                column[row] = full_well[col]
+                found = True
+        if found:
+            for row in range(ny):
+                if excess[row] > 0.0:
+                    _spill(column, row - 1, -1, 0.5 * excess[row], full_well[col])
+                    _spill(column, row + 1, 1, 0.5 * excess[row], full_well[col])
