@@ -1,3 +1,5 @@
+from datetime import date
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,8 +11,7 @@ from etendue.geom.ids import id_to_healpix, object_ids, source_ids, unpack_sourc
 from etendue.geom.sphere import offset
 
 
-@given(day=st.dates(min_value=__import__("datetime").date(2000, 1, 1), max_value=__import__("datetime").date(2089, 1, 1)),
-       seq=st.integers(0, 99999), detector=st.integers(0, 511))  # fmt: skip
+@given(day=st.dates(date(2000, 1, 1), date(2089, 1, 1)), seq=st.integers(0, 99999), detector=st.integers(0, 511))
 def test_source_ids_unpack_to_what_was_packed(day, seq, detector):
     visit = visit_id(int(day.strftime("%Y%m%d")), seq)
     ids = source_ids(visit, detector, 3)

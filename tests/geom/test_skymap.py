@@ -5,10 +5,12 @@ from hypothesis import strategies as st
 
 from etendue.errors import InputError
 from etendue.geom.box import Box
-from etendue.geom.skymap import RingsSkyMap, RingsSkyMapConfig, SingleTractSkyMap, skymap_from_dict
 from etendue.geom.sky_wcs import SkyWcs
+from etendue.geom.skymap import RingsSkyMap, RingsSkyMapConfig, SingleTractSkyMap, skymap_from_dict
 
-RINGS = RingsSkyMap(RingsSkyMapConfig(num_rings=20, pixel_scale=10.0, patch_size=300, patch_border=10, ra_start_deg=3.0))
+RINGS = RingsSkyMap(
+    RingsSkyMapConfig(num_rings=20, pixel_scale=10.0, patch_size=300, patch_border=10, ra_start_deg=3.0)
+)
 SINGLE = SingleTractSkyMap(ra_deg=10.0, dec_deg=-5.0, half_size_deg=0.3, pixel_scale=1.0, patch_size=500)
 
 sky = {"ra": st.floats(0, 360, exclude_max=True), "dec": st.floats(-90, 90)}
@@ -70,7 +72,10 @@ def test_single_tract_owns_inside_only():
 
 def test_covering_map_holds_all_corners():
     images = [
-        (SkyWcs.tan(crpix_x=0, crpix_y=0, crval_ra_deg=ra, crval_dec_deg=dec, cd=np.eye(2) * 3e-4), Box.from_shape((800, 600)))
+        (
+            SkyWcs.tan(crpix_x=0, crpix_y=0, crval_ra_deg=ra, crval_dec_deg=dec, cd=np.eye(2) * 3e-4),
+            Box.from_shape((800, 600)),
+        )
         for ra, dec in ((359.9, 40.0), (0.1, 40.2))
     ]
     skymap = SingleTractSkyMap.covering(images, pixel_scale=1.0, patch_size=400)

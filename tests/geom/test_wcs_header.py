@@ -12,7 +12,7 @@ from etendue.geom.sky_wcs import SkyWcs
 from etendue.geom.sphere import separation_deg
 from etendue.geom.wcs_header import read_wcs, write_wcs
 
-pytestmark = pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning", "ignore:.*")
+pytestmark = pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")
 
 
 def points(nx=1500, ny=1400, n=500):
@@ -34,8 +34,8 @@ def as_sip(cards):
 
 def as_tpv(cards):
     pv = {"PV1_0": 1e-5, "PV1_1": 1.001, "PV1_2": 2e-5, "PV1_3": 1e-5, "PV1_4": 4e-4, "PV1_7": -5e-3, "PV1_10": 2e-4,
-          "PV1_11": 3e-4, "PV1_12": 1e-3, "PV1_17": 2e-3, "PV2_0": -2e-5, "PV2_1": 0.9995, "PV2_4": 8e-4, "PV2_8": -8e-4,
-          "PV2_10": 1e-3, "PV2_11": 1e-4, "PV2_13": 3e-3}  # fmt: skip
+          "PV1_11": 3e-4, "PV1_12": 1e-3, "PV1_17": 2e-3, "PV2_0": -2e-5, "PV2_1": 0.9995, "PV2_4": 8e-4,
+          "PV2_8": -8e-4, "PV2_10": 1e-3, "PV2_11": 1e-4, "PV2_13": 3e-3}  # fmt: skip
     return cards | {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV"} | pv
 
 
@@ -72,7 +72,7 @@ def test_agrees_with_astropy(name):
 
 
 def test_numbers_may_be_strings():
-    text = {key: value if key.startswith("CTYPE") else f"'{value}  '".strip("'") for key, value in HEADERS["TPV"].items()}
+    text = {key: value if key.startswith("CTYPE") else f"{value}  " for key, value in HEADERS["TPV"].items()}
     assert read_wcs(text) == read_wcs(HEADERS["TPV"])
 
 
@@ -94,7 +94,7 @@ def test_written_cards_say_the_same_to_astropy(name):
     assert error <= 1.5 * residual + 1e-8
     assert residual < (1e-3 if name == "TPV" else 1e-300)
     if "AP_ORDER" in cards:
-        u, v = theirs.sip_foc2pix(*theirs.sip_pix2foc(np.stack([x, y], 1), 0).T, 0)
+        u, _ = theirs.sip_foc2pix(*theirs.sip_pix2foc(np.stack([x, y], 1), 0).T, 0)
         assert np.abs(u - x).max() < 2 * cards["INVRESID"] + 1e-7
 
 

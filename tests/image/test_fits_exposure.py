@@ -39,7 +39,9 @@ def make_exposure(seed=1, box=BOX):
         variance=Image((SKY + star).astype(np.float32), box),
         psf=GaussianMixturePsf([0.8, 0.2], [2.0, 9.0], [2.1, 9.0], [0.1, 0.0], 25),
         wcs=wcs,
-        photo_calib=PhotoCalib(scale=3.7, scale_err=0.01, spatial=Polynomial2D([[1.0, 0.1], [0.2, 0.0]]), half_size=300.0),
+        photo_calib=PhotoCalib(
+            scale=3.7, scale_err=0.01, spatial=Polynomial2D([[1.0, 0.1], [0.2, 0.0]]), half_size=300.0
+        ),
         background=Background(rng.normal(100, 1, [-(-n // 128) for n in box.shape]), box, 128),
         aperture_corrections={6.0: ApertureCorrection(value=1.05, err=0.001)},
         noise=NoiseAutocorrelation.from_filter(np.ones((2, 2))),

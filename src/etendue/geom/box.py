@@ -310,7 +310,9 @@ class Box:
             If the box is not inside ``parent``.
         """
         if not parent.contains_box(self):
-            raise InputError(f"box {self.to_list()} is not inside {parent.to_list()}", remedy="intersect the boxes first")
+            raise InputError(
+                f"box {self.to_list()} is not inside {parent.to_list()}", remedy="intersect the boxes first"
+            )
         y0, x0 = self.y.start - parent.y.start, self.x.start - parent.x.start
         if self.is_empty:
             return slice(0, self.y.size), slice(0, self.x.size)

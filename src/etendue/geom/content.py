@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def content_digest(parts: Iterable[Any]) -> str:
@@ -33,9 +34,9 @@ def content_digest(parts: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
-def _canonical_bytes(array: np.ndarray) -> memoryview:
+def _canonical_bytes(array: NDArray[Any]) -> bytes | memoryview:
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     if array.dtype.kind == "f" and np.isnan(array).any():
         # The sign and payload of a NaN carry no information and do not survive a file.
         array = np.where(np.isnan(array), array.dtype.type(np.nan), array)
-    return memoryview(array).cast("B") if array.size else memoryview(b"")
+    return array.reshape(-1).view(np.uint8).data if array.size else b""

@@ -241,8 +241,10 @@ class SkyWcs:
             d(east, north)/d(x, y) [arcsec/px]; axes at the point itself, not at ``crval``.
         """
         xi, eta = self.pixel_to_plane(x=x, y=y)
-        return 3600.0 * tangent_plane_inverse_jacobian(xi_deg=xi, eta_deg=eta, dec0_deg=self.crval[1]) @ self.plane_jacobian(
-            x=x, y=y
+        return (
+            3600.0
+            * tangent_plane_inverse_jacobian(xi_deg=xi, eta_deg=eta, dec0_deg=self.crval[1])
+            @ self.plane_jacobian(x=x, y=y)
         )
 
     def local_affine(self, *, x: float, y: float) -> "SkyWcs":

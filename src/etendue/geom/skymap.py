@@ -192,7 +192,9 @@ class RingsSkyMap:
         reach = 1.5 * (0.5 * self.ring_height_deg + self.config.tract_overlap_deg + patch_deg)
         near = separation_deg(self._centers[:, 0], self._centers[:, 1], ra0, dec0) < radius + reach
         return [
-            (int(id), patch) for id in np.flatnonzero(near) for patch in self.tract(int(id)).patches_overlapping(ra, dec)
+            (int(id), patch)
+            for id in np.flatnonzero(near)
+            for patch in self.tract(int(id)).patches_overlapping(ra, dec)
         ]
 
     def to_dict(self) -> dict[str, Any]:

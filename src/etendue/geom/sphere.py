@@ -81,7 +81,9 @@ def offset(ra_deg: ArrayLike, dec_deg: ArrayLike, position_angle_deg: ArrayLike,
     ra_deg, dec_deg : ndarray, float64
         End [deg].
     """
-    ra, dec, angle, arc = (np.radians(np.asarray(a, float)) for a in (ra_deg, dec_deg, position_angle_deg, distance_deg))
+    ra, dec, angle, arc = (
+        np.radians(np.asarray(a, float)) for a in (ra_deg, dec_deg, position_angle_deg, distance_deg)
+    )
     sin_dec = np.sin(dec) * np.cos(arc) + np.cos(dec) * np.sin(arc) * np.cos(angle)
     east = np.sin(arc) * np.sin(angle)
     along = np.cos(dec) * np.cos(arc) - np.sin(dec) * np.sin(arc) * np.cos(angle)

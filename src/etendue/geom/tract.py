@@ -110,7 +110,13 @@ class Tract:
             crpix_x=0.0, crpix_y=0.0, crval_ra_deg=ra_deg, crval_dec_deg=dec_deg, cd=[[-step, 0.0], [0.0, step]]
         )
         edges = wcs.sky_to_pixel(
-            **dict(zip(("ra_deg", "dec_deg"), offset(ra_deg, dec_deg, [0.0, 90.0, 180.0, 270.0], half_size_deg), strict=True))
+            **dict(
+                zip(
+                    ("ra_deg", "dec_deg"),
+                    offset(ra_deg, dec_deg, [0.0, 90.0, 180.0, 270.0], half_size_deg),
+                    strict=True,
+                )
+            )
         )
         # As LSST's skymap: grow to whole patches, half of the growth on the lower side.
         low = [int(np.floor(c.min() + 0.5)) for c in edges]

@@ -104,7 +104,7 @@ class Background:
         x_weights = self._weights(np.atleast_1d(np.asarray(x, float)), self.bbox.x.start, self.bbox.x.stop)
         return np.asarray(np.einsum("nj,ji,ni->n", y_weights, self.values.astype(np.float64), x_weights))
 
-    def _weights(self, points: NDArray, start: int, stop: int) -> NDArray[np.float64]:
+    def _weights(self, points: NDArray[Any], start: int, stop: int) -> NDArray[np.float64]:
         """Return the linear map from bin values to interpolated ones; shape (n_points, n_bins)."""
         edges = np.append(np.arange(start, stop, self.bin_size), stop)
         centers = 0.5 * (edges[:-1] + edges[1:] - 1)

@@ -171,7 +171,9 @@ def _opened(path: str | Path) -> Iterator[fits.HDUList]:
         raise InputError("no such file", source=path) from None
     except Exception as error:  # astropy reports damage by many kinds of exceptions
         raise InputError(
-            f"cannot read exposure: {type(error).__name__}: {error}", source=path, remedy="the file is damaged or foreign"
+            f"cannot read exposure: {type(error).__name__}: {error}",
+            source=path,
+            remedy="the file is damaged or foreign",
         ) from error
 
 

@@ -18,7 +18,7 @@ from etendue.image.photo_calib import PhotoCalib
 from etendue.image.valid_polygon import Polygon
 from etendue.image.visit_info import VisitInfo
 
-Arrays = dict[str, NDArray]
+Arrays = dict[str, NDArray[Any]]
 PLAIN_PARTS = ("band", "physical_filter", "detector", "unit", "metadata")
 PARTS_EXTENSION = "PARTS"
 
@@ -96,9 +96,7 @@ def read_states(hdus: fits.HDUList) -> dict[str, Any]:
     dict of str to object
     """
     table = hdus[PARTS_EXTENSION].data
-    return {
-        str(name).strip(): json.loads(bytes(text)) for name, text in zip(table["name"], table["json"], strict=True)
-    }
+    return {str(name).strip(): json.loads(bytes(text)) for name, text in zip(table["name"], table["json"], strict=True)}
 
 
 def read_part(hdus: fits.HDUList, states: Mapping[str, Any], name: str) -> Any:
@@ -140,7 +138,7 @@ def _read_psf(hdus: fits.HDUList, state: Mapping[str, Any]) -> Any:
     return psf_from_parts(state["kind"], state["parameters"], arrays)
 
 
-def _native(array: NDArray) -> NDArray:
+def _native(array: NDArray[Any]) -> NDArray[Any]:
     return np.array(array, dtype=array.dtype.newbyteorder("="))
 
 

@@ -161,7 +161,7 @@ def read_mask(hdu: fits.CompImageHDU, box: Box | None) -> Mask:
     return Mask(array.astype(np.int32, copy=False), bbox, planes)
 
 
-def _pixels(hdu: fits.CompImageHDU, box: Box | None) -> tuple[NDArray, Box]:
+def _pixels(hdu: fits.CompImageHDU, box: Box | None) -> tuple[NDArray[Any], Box]:
     bbox = plane_box(hdu.header)
     if box is None or box == bbox:
         return np.asarray(hdu.data), bbox
@@ -170,7 +170,7 @@ def _pixels(hdu: fits.CompImageHDU, box: Box | None) -> tuple[NDArray, Box]:
     return np.asarray(hdu.section[box.slices_in(bbox)]), box
 
 
-def _tiles(array: NDArray) -> tuple[int, int]:
+def _tiles(array: NDArray[Any]) -> tuple[int, int]:
     if array.size == 0:
         raise InputError("an empty image cannot be written", value=array.shape)
     return min(TILE, array.shape[0]), min(TILE, array.shape[1])

@@ -1,6 +1,7 @@
 """Detected regions as runs of pixels, with their peaks."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,9 @@ class SpanSet:
         If the columns differ in length or a run is empty.
     """
 
-    y: NDArray[np.int32]
-    x0: NDArray[np.int32]
-    x1: NDArray[np.int32]
+    y: NDArray[np.integer[Any]]
+    x0: NDArray[np.integer[Any]]
+    x1: NDArray[np.integer[Any]]
 
     def __post_init__(self) -> None:
         for name in ("y", "x0", "x1"):
@@ -138,8 +139,8 @@ class Peaks:
         If the columns differ in length.
     """
 
-    x: NDArray[np.int32]
-    y: NDArray[np.int32]
+    x: NDArray[np.integer[Any]]
+    y: NDArray[np.integer[Any]]
     value: NDArray[np.float32]
 
     def __post_init__(self) -> None:
@@ -192,9 +193,9 @@ class FootprintSet:
     """
 
     spans: SpanSet
-    span_owner: NDArray[np.int32]
+    span_owner: NDArray[np.integer[Any]]
     peaks: Peaks
-    peak_owner: NDArray[np.int32]
+    peak_owner: NDArray[np.integer[Any]]
     size: int
 
     def __post_init__(self) -> None:
@@ -208,7 +209,7 @@ class FootprintSet:
 
     @classmethod
     def from_labels(
-        cls, labels: NDArray[np.int32], detection: NDArray[np.float32], *, y0: int = 0, x0: int = 0
+        cls, labels: NDArray[np.integer[Any]], detection: NDArray[np.float32], *, y0: int = 0, x0: int = 0
     ) -> "FootprintSet":
         """Return the footprints of a label image, one peak each.
 

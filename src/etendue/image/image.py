@@ -1,6 +1,7 @@
 """A plane of float32 pixels that knows its place in the parent frame."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,7 @@ class Image:
         return content_digest([self.bbox.to_list(), self.array])
 
 
-def checked_box(array: NDArray, bbox: Box | None) -> Box:
+def checked_box(array: NDArray[Any], bbox: Box | None) -> Box:
     """Return the box of a two-dimensional array, after checking that they agree.
 
     Parameters

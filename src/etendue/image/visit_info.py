@@ -70,8 +70,9 @@ class VisitInfo:
     def __post_init__(self) -> None:
         for item in fields(self):
             # numpy scalars and None come from headers; the default tells the type.
-            kind, value = type(item.default), getattr(self, item.name)
-            object.__setattr__(self, item.name, item.default if value is None else kind(value))
+            default: Any = item.default
+            value = getattr(self, item.name)
+            object.__setattr__(self, item.name, default if value is None else type(default)(value))
         if self.exposure_time_s < 0.0:
             raise InputError("exposure time is negative", value=self.exposure_time_s)
 
