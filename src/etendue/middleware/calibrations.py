@@ -1,0 +1,70 @@
+"""Certify calibrations: say from when to when the products of a run apply."""
+
+from collections.abc import Sequence
+
+from astropy.time import Time
+from lsst.daf.butler import Butler, CollectionType, Timespan
+from lsst.daf.butler.registry import ConflictingDefinitionError
+
+from etendue.errors import InputError
+
+
+def certify(
+    butler: Butler,
+    dataset_types: Sequence[str],
+    *,
+    run: str,
+    collection: str,
+    begin_mjd_tai: float | None = None,
+    end_mjd_tai: float | None = None,
+    replace: bool = False,
+) -> int:
+    """Certify every dataset of some types found in a run.
+
+    Parameters
+    ----------
+    butler : Butler
+        Writeable.
+    dataset_types : sequence of str
+        ``("bias", "flat")``; a type that the run lacks is passed over.
+    run : str
+        Collection that holds the products.
+    collection : str
+        CALIBRATION collection.
+    begin_mjd_tai, end_mjd_tai : float, optional
+        Validity [day, TAI]; unbounded where left out.
+    replace : bool
+        Take overlapping validity away from earlier calibrations.
+
+    Returns
+    -------
+    int
+        Number of datasets certified.
+
+    Raises
+    ------
+    InputError
+        The validity overlaps an earlier calibration and ``replace`` is False.
+    """
+    span = Timespan(_time(begin_mjd_tai), _time(end_mjd_tai))
+    butler.collections.register(collection, CollectionType.CALIBRATION)
+    count = 0
+    for name in dataset_types:
+        refs = butler.query_datasets(name, collections=run, explain=False, limit=None)
+        if not refs:
+            continue
+        data_ids = [ref.dataId for ref in refs]
+        if replace:
+            butler.registry.decertify(collection, name, span, dataIds=data_ids)
+        try:
+            butler.registry.certify(collection, refs, span)
+        except ConflictingDefinitionError:
+            raise InputError(
+                f"{name} of {run} overlaps the validity of an earlier one", source=collection, remedy="replace it"
+            ) from None
+        count += len(refs)
+    return count
+
+
+def _time(mjd_tai: float | None) -> Time | None:
+    return None if mjd_tai is None else Time(float(mjd_tai), format="mjd", scale="tai")

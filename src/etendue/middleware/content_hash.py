@@ -1,0 +1,64 @@
+"""Content hashes of stored products: what "the same products" means."""
+
+import hashlib
+from collections.abc import Sequence
+
+from lsst.daf.butler import DatasetRef
+
+from etendue.middleware.repository import Repository
+
+_RECORDS = ("_metadata", "_log", "_config")  # of how products were made, not products
+
+
+def content_hashes(
+    repository: Repository, collection: str, dataset_types: Sequence[str] | None = None
+) -> dict[str, str]:
+    """Return the content hash of every product in a collection.
+
+    Parameters
+    ----------
+    repository : Repository
+        Where they are.
+    collection : str
+        RUN or chain; of a chain only the first dataset per data ID counts.
+    dataset_types : sequence of str, optional
+        All products by default; logs, metadata, configs and package lists are no products.
+
+    Returns
+    -------
+    dict[str, str]
+        From ``"type {data ID}"`` to the hash, sorted. Objects say their own hash (pixels, tables, WCS, PSF;
+        never IDs, dates or timings); for anything else it is the hash of the file.
+    """
+    if dataset_types is None:
+        info = repository.butler.collections.query_info(collection, include_summary=True)
+        names = {name for entry in info for name in (entry.dataset_types or ())}
+        dataset_types = sorted(n for n in names if n != "packages" and not n.endswith(_RECORDS))
+    refs = [ref for name in dataset_types for ref in repository.query(name, collections=collection)]
+    return {f"{ref.datasetType.name} {_key(ref)}": content_hash(repository, ref) for ref in refs}
+
+
+def content_hash(repository: Repository, ref: DatasetRef) -> str:
+    """Return the content hash of one dataset.
+
+    Parameters
+    ----------
+    repository : Repository
+        Where it is.
+    ref : DatasetRef
+        Which one.
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
+    if not issubclass(ref.datasetType.storageClass.pytype, str | bytes):
+        value = repository.get(ref)
+        if hasattr(value, "content_hash"):
+            return str(value.content_hash())
+    return hashlib.sha256(repository.butler.getURI(ref).read()).hexdigest()
+
+
+def _key(ref: DatasetRef) -> str:
+    return ", ".join(f"{name}={value}" for name, value in ref.dataId.required.items())

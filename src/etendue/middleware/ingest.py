@@ -1,0 +1,198 @@
+"""Bring raw frames into a repository: idempotent, with a reason for every file that is refused."""
+
+import filecmp
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from astropy.time import Time
+from lsst.daf.butler import Butler, DatasetRef, DatasetType, FileDataset, Timespan
+
+from etendue.camera.camera import Camera
+from etendue.camera.observation_info import ObservationInfo
+from etendue.camera.raw import read_header
+from etendue.camera.translate import translate
+from etendue.errors import InputError
+from etendue.middleware.cameras import NO_FILTER, filter_record
+from etendue.middleware.formatters import RawFormatter
+
+RAW_DIMENSIONS = ("instrument", "exposure", "detector")
+Transfer = Literal["copy", "link", "direct"]
+_SHORTEST_DAYS = 1e-3 / 86400.0  # a bias lasts no time, but Rubin's time spans must not be empty
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOutcome:
+    """What became of one file.
+
+    Parameters
+    ----------
+    path : str
+        File as given.
+    status : str
+        ``ingested``, ``already there`` or ``refused``.
+    reason : str
+        Why it was refused, in one line.
+    exposure : int or None
+        Exposure ID where the header could be read.
+    observation_type, physical_filter : str
+        As in the header; empty where unknown.
+    """
+
+    path: str
+    status: Literal["ingested", "already there", "refused"]
+    reason: str = ""
+    exposure: int | None = None
+    observation_type: str = ""
+    physical_filter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    path: Path
+    info: ObservationInfo
+
+
+def ingest_files(
+    butler: Butler, camera: Camera, paths: Iterable[str | Path], *, transfer: Transfer
+) -> tuple[IngestOutcome, ...]:
+    """Ingest raw frames of one camera.
+
+    Parameters
+    ----------
+    butler : Butler
+        Writeable, with ``run`` set to the collection of raws.
+    camera : Camera
+        Registered camera whose translation applies.
+    paths : iterable
+        FITS files, one detector each.
+    transfer : {"copy", "link", "direct"}
+        Copy into the repository, link from it, or refer to the file where it is.
+
+    Returns
+    -------
+    tuple of IngestOutcome
+        One per file, in the order given.
+    """
+    butler.registry.registerDatasetType(DatasetType("raw", RAW_DIMENSIONS, "EtendueRaw", universe=butler.dimensions))
+    outcomes: dict[Path, IngestOutcome] = {}
+    fresh: dict[tuple[int, int], _Frame] = {}
+    ordered = [Path(path) for path in paths]
+    for path in ordered:
+        try:
+            info = translate(read_header(path), camera, path)
+            outcome = _judge(butler, _Frame(path, info), fresh)
+        except InputError as error:
+            outcome = IngestOutcome(str(path), "refused", str(error))
+        outcomes[path] = outcome
+    if fresh:
+        _insert(butler, list(fresh.values()), transfer)
+    return tuple(outcomes[path] for path in ordered)
+
+
+def _judge(butler: Butler, frame: _Frame, fresh: dict[tuple[int, int], _Frame]) -> IngestOutcome:
+    info = frame.info
+    facts: dict[str, Any] = {
+        "exposure": info.exposure_id,
+        "observation_type": info.observation_type,
+        "physical_filter": info.physical_filter,
+    }
+    key = (info.exposure_id, info.detector_id)
+    if key in fresh:
+        other: Path | None = fresh[key].path
+    else:
+        other = _stored_file(butler, info)
+    if other is None:
+        fresh[key] = frame
+        return IngestOutcome(str(frame.path), "ingested", **facts)
+    if other.resolve() == frame.path.resolve() or (other.is_file() and filecmp.cmp(other, frame.path, shallow=False)):
+        return IngestOutcome(str(frame.path), "already there", **facts)
+    reason = f"{frame.path}: exposure {info.exposure_id} detector {info.detector_id} is already there from {other}"
+    return IngestOutcome(str(frame.path), "refused", reason, **facts)
+
+
+def _stored_file(butler: Butler, info: ObservationInfo) -> Path | None:
+    data_id = {"instrument": info.instrument, "exposure": info.exposure_id, "detector": info.detector_id}
+    refs = butler.query_datasets("raw", collections=butler.run, data_id=data_id, explain=False)
+    return Path(butler.getURI(refs[0]).ospath) if refs else None
+
+
+def _insert(butler: Butler, frames: Sequence[_Frame], transfer: Transfer) -> None:
+    modes = {"copy": "copy", "link": "link", "direct": "direct"}
+    with butler.transaction():
+        _insert_records(butler, [frame.info for frame in frames])
+        dataset_type = butler.get_dataset_type("raw")
+        assert butler.run is not None
+        files = []
+        for frame in frames:
+            info = frame.info
+            data_id = butler.registry.expandDataId(
+                instrument=info.instrument, exposure=info.exposure_id, detector=info.detector_id
+            )
+            ref = DatasetRef(dataset_type, data_id, run=butler.run)
+            files.append(FileDataset(str(frame.path.resolve()), [ref], formatter=RawFormatter))
+        butler.ingest(*files, transfer=modes[transfer])
+
+
+def _insert_records(butler: Butler, infos: Sequence[ObservationInfo]) -> None:
+    registry = butler.registry
+    unique = {info.exposure_id: info for info in infos}.values()
+    for name, band in {(_filter(info), info.band or NO_FILTER) for info in unique}:
+        registry.syncDimensionData("physical_filter", filter_record(infos[0].instrument, name, band))
+    days = {info.day_obs: {"instrument": info.instrument, "id": info.day_obs} for info in unique}
+    groups = {info.group: {"instrument": info.instrument, "name": info.group} for info in unique}
+    registry.insertDimensionData("day_obs", *days.values(), skip_existing=True)
+    registry.insertDimensionData("group", *groups.values(), skip_existing=True)
+    registry.insertDimensionData("exposure", *(_exposure_record(info) for info in unique), skip_existing=True)
+
+
+def _filter(info: ObservationInfo) -> str:
+    return info.physical_filter if info.band and info.physical_filter else NO_FILTER
+
+
+def _exposure_record(info: ObservationInfo) -> dict[str, Any]:
+    on_sky = info.observation_type == "science"
+    return {
+        "instrument": info.instrument,
+        "id": int(info.exposure_id),
+        "obs_id": str(info.exposure_id),
+        "physical_filter": _filter(info),
+        "group": info.group,
+        "day_obs": int(info.day_obs),
+        "exposure_time": float(info.exposure_time_s),
+        "dark_time": float(info.exposure_time_s),
+        "observation_type": info.observation_type,
+        "observation_reason": info.observation_type,
+        "seq_num": int(info.seq),
+        "seq_start": int(info.seq),
+        "seq_end": int(info.seq),
+        "target_name": info.object[:64],
+        "science_program": "",
+        "tracking_ra": _finite(info.ra_deg) if on_sky else None,
+        "tracking_dec": _finite(info.dec_deg) if on_sky else None,
+        "sky_angle": _finite(info.rotation_deg) if on_sky else None,
+        "azimuth": None,
+        "zenith_angle": zenith_angle_deg(info),
+        "has_simulated": False,
+        "can_see_sky": on_sky,
+        "timespan": timespan(info),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None  # numpy scalars fail on PostgreSQL
+
+
+def zenith_angle_deg(info: ObservationInfo) -> float | None:
+    """Return the zenith angle from the airmass, plane-parallel; None where unknown."""
+    return math.degrees(math.acos(1.0 / info.airmass)) if math.isfinite(info.airmass) and info.airmass >= 1 else None
+
+
+def timespan(info: ObservationInfo) -> Timespan:
+    """Return the time span of an exposure, at least a millisecond long."""
+    end = max(info.mjd_tai_end, info.mjd_tai_begin + _SHORTEST_DAYS)
+    return Timespan(
+        Time(float(info.mjd_tai_begin), format="mjd", scale="tai"), Time(float(end), format="mjd", scale="tai")
+    )

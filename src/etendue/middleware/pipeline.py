@@ -1,0 +1,99 @@
+"""Load pipelines by name or path, with config overrides checked before anything runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from lsst.pipe.base import Pipeline
+from lsst.pipe.base.pipeline_graph import PipelineGraph
+
+from etendue import stages
+from etendue.errors import InputError
+
+_SHIPPED = Path(stages.__file__).with_name("pipelines")
+
+
+def pipeline_names() -> list[str]:
+    """Return the names of the shipped pipelines."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
+
+
+def load_pipeline(name: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
+    """Load a shipped pipeline by name, or any pipeline by path.
+
+    Parameters
+    ----------
+    name : str or Path
+        ``"drp"``, ``"my/pipeline.yaml"``; a ``#label,label`` at the end selects tasks or subsets.
+    overrides : sequence of str
+        ``"label:field=value"``, the value in YAML: ``calibrate_image:psf.order=2``.
+
+    Returns
+    -------
+    Pipeline
+
+    Raises
+    ------
+    InputError
+        No such pipeline, task, field, or a forbidden value.
+    """
+    uri = _resolve(str(name))
+    try:
+        pipeline = Pipeline.from_uri(uri)
+    except Exception as error:  # Rubin raises many types for a bad file
+        raise InputError(f"cannot read the pipeline: {error}", source=name) from error
+    for override in overrides:
+        _override(pipeline, override)
+    check_pipeline(pipeline, source=str(name))
+    return pipeline
+
+
+def check_pipeline(pipeline: Pipeline, source: str = "pipeline") -> PipelineGraph:
+    """Validate every config against the pydantic model of its stage, and the connections among tasks.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        What will run.
+    source : str
+        Named in the error.
+
+    Returns
+    -------
+    PipelineGraph
+
+    Raises
+    ------
+    InputError
+        Names the field and the value.
+    """
+    try:
+        return pipeline.to_graph()
+    except InputError as error:
+        raise InputError(str(error), source=source) from None
+    except Exception as error:  # field, import and connection errors have no common base
+        raise InputError(str(error).split("For more information")[0], source=source) from error
+
+
+def _resolve(name: str) -> str:
+    base, hash_mark, labels = name.partition("#")
+    shipped = _SHIPPED / f"{base}.yaml"
+    path = shipped if shipped.is_file() else Path(base)
+    if not path.is_file():
+        known = ", ".join(pipeline_names()) or "none"
+        raise InputError("no such pipeline", value=base, remedy=f"shipped pipelines: {known}; or give a YAML file")
+    return f"{path.resolve()}{hash_mark}{labels}"
+
+
+def _override(pipeline: Pipeline, override: str) -> None:
+    label, colon, assignment = override.partition(":")
+    field, equals, text = assignment.partition("=")
+    if not (label and colon and field and equals):
+        raise InputError("a config override reads label:field=value", value=override)
+    if label not in pipeline.task_labels:
+        raise InputError("no such task", value=label, remedy=f"tasks: {', '.join(sorted(pipeline.task_labels))}")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    pipeline.addConfigOverride(label, field, value)

@@ -1,0 +1,461 @@
+"""One door to a repository: cameras, raws, visits, calibrations, skymaps, datasets."""
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lsst.daf.butler import Butler, CollectionType, Config, DatasetRef, DatasetType, MissingCollectionError
+from sqlalchemy import text
+
+from etendue.camera.camera import Camera
+from etendue.errors import InputError
+from etendue.geom.skymap import SkyMap
+from etendue.middleware import calibrations, skymaps, visits
+from etendue.middleware.cameras import camera_for, register_records
+from etendue.middleware.formatters import camera_folders
+from etendue.middleware.ingest import IngestOutcome, Transfer, ingest_files
+from etendue.middleware.storage import seed_config
+from etendue.middleware.visits import VisitOutcome
+
+_REGION_PADDING_PX = 50
+
+
+class Repository:
+    """A Butler repository with etendue's types; make it with `create` or `open`.
+
+    Parameters
+    ----------
+    root : Path
+        Folder with ``butler.yaml``.
+    butler : Butler
+        Butler of that folder.
+    """
+
+    def __init__(self, root: Path, butler: Butler):
+        self.path = root
+        self.butler = butler
+        camera_folders.add(self.cameras_folder)
+
+    @classmethod
+    def create(cls, root: str | Path, *, database: str | None = None) -> "Repository":
+        """Create a repository.
+
+        Parameters
+        ----------
+        root : str or Path
+            Folder that does not exist yet, or is empty.
+        database : str, optional
+            ``postgresql://user@host/name``; SQLite inside the folder by default.
+
+        Returns
+        -------
+        Repository
+
+        Raises
+        ------
+        InputError
+            The folder is in use or cannot be written, or the database cannot be used.
+        """
+        folder = Path(root).resolve()
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError("exists and is not an empty folder", source=root, remedy="choose another folder")
+        existed = folder.exists()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            Butler.makeRepo(str(folder), config=_configuration(database))
+        except Exception as error:  # a half-made repository must not be left
+            shutil.rmtree(folder, ignore_errors=True)
+            if existed:
+                folder.mkdir()
+            raise InputError(f"cannot create a repository: {error}", source=root) from error
+        return cls.open(folder, writeable=True)
+
+    @classmethod
+    def open(cls, root: str | Path, *, writeable: bool = True) -> "Repository":
+        """Open a repository.
+
+        Parameters
+        ----------
+        root : str or Path
+            Its folder.
+        writeable : bool
+            Whether anything may be added.
+
+        Returns
+        -------
+        Repository
+
+        Raises
+        ------
+        InputError
+            There is no repository, or it cannot be opened.
+        """
+        folder = Path(root).resolve()
+        if not (folder / "butler.yaml").is_file():
+            raise InputError("is not a repository", source=root, remedy="create one with 'etendue init'")
+        try:
+            return cls(folder, Butler.from_config(str(folder), writeable=writeable))
+        except Exception as error:  # database and version errors have no common base
+            raise InputError(f"cannot open the repository: {error}", source=root) from error
+
+    @property
+    def root(self) -> str:
+        """Folder as text."""
+        return str(self.path)
+
+    @property
+    def runs_folder(self) -> Path:
+        """Where the executor keeps graphs and journals."""
+        return self.path / "etendue" / "runs"
+
+    @property
+    def cameras_folder(self) -> Path:
+        """Where the YAML of every registered camera is kept."""
+        return self.path / "etendue" / "cameras"
+
+    @contextmanager
+    def writing(self, *, run: str | None = None, collections: Sequence[str] = ()) -> Iterator[Butler]:
+        """Give a Butler that writes into a run and reads from collections.
+
+        Parameters
+        ----------
+        run : str, optional
+            RUN collection, made when missing.
+        collections : sequence of str
+            Searched in order.
+        """
+        if not self.butler.isWriteable():
+            raise InputError("the repository was opened read-only", source=self.path)
+        if run is not None:
+            self.butler.collections.register(run, CollectionType.RUN)
+        yield self.butler.clone(run=run, collections=list(collections) or None)
+
+    # Cameras and raws
+
+    def register_camera(self, camera: Camera, *, update: bool = False) -> None:
+        """Register a camera, keep its YAML in the repository, and put it as dataset ``camera``.
+
+        Parameters
+        ----------
+        camera : Camera
+            What to register.
+        update : bool
+            Replace a different camera of the same name.
+
+        Raises
+        ------
+        InputError
+            A different camera of this name is registered and ``update`` is False.
+        """
+        register_records(self.butler.registry, camera, update=update)
+        run, chain = f"{camera.name}/calib/camera", f"{camera.name}/calib"
+        self.register_dataset_type("camera", ("instrument",), "EtendueCamera")
+        self.butler.collections.register(self.calibration_collection(camera.name), CollectionType.CALIBRATION)
+        self._put_camera(camera, run, update=update)
+        for name in (f"{camera.name}/raw/all", skymaps.SKYMAP_RUN):
+            self.butler.collections.register(name, CollectionType.RUN)
+        self._chain(chain, [self.calibration_collection(camera.name), run])
+        self._chain(f"{camera.name}/defaults", [f"{camera.name}/raw/all", chain, skymaps.SKYMAP_RUN])
+
+    def _put_camera(self, camera: Camera, run: str, *, update: bool) -> None:
+        path = self.cameras_folder / f"{camera.name}.yaml"
+        with self.writing(run=run, collections=[run]) as butler:
+            existing = butler.query_datasets("camera", collections=run, instrument=camera.name, explain=False)
+            if existing and butler.get(existing[0]) == camera:
+                return
+            if existing and not update:
+                raise InputError(
+                    "a different camera of this name is registered", value=camera.name, remedy="register with update"
+                )
+            if existing:
+                butler.pruneDatasets(existing, disassociate=True, unstore=True, purge=True)
+            butler.put(camera, "camera", instrument=camera.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(camera.to_yaml())
+
+    def cameras(self) -> list[str]:
+        """Return the names of the registered cameras."""
+        return sorted(record.name for record in self.butler.query_dimension_records("instrument", explain=False))
+
+    def camera(self, name: str | None = None) -> Camera:
+        """Return a registered camera.
+
+        Parameters
+        ----------
+        name : str, optional
+            May be left out when only one is registered.
+
+        Returns
+        -------
+        Camera
+
+        Raises
+        ------
+        InputError
+            It is not registered, or the choice is open.
+        """
+        known = self.cameras()
+        if name is None and len(known) == 1:
+            name = known[0]
+        if name is None or name not in known:
+            raise InputError(
+                "no such camera in the repository",
+                source=self.path,
+                value=name,
+                remedy=f"registered: {', '.join(known) or 'none'}",
+            )
+        return camera_for(name, (self.cameras_folder,))
+
+    def ingest(
+        self, paths: Iterable[str | Path], *, camera: str | None = None, transfer: Transfer = "copy"
+    ) -> tuple[IngestOutcome, ...]:
+        """Ingest raw frames into ``<camera>/raw/all``; files that are there already are passed over.
+
+        Parameters
+        ----------
+        paths : iterable of str or Path
+            FITS files.
+        camera : str, optional
+            Registered camera; may be left out when only one is registered.
+        transfer : {"copy", "link", "direct"}
+            Copy into the repository, link from it, or refer to the file where it is.
+
+        Returns
+        -------
+        tuple of IngestOutcome
+            One per file: ingested, already there, or refused and why.
+        """
+        chosen = self.camera(camera)
+        with self.writing(run=f"{chosen.name}/raw/all", collections=[f"{chosen.name}/raw/all"]) as butler:
+            return ingest_files(butler, chosen, paths, transfer=transfer)
+
+    def define_visits(
+        self, camera: str | None = None, *, padding_px: int = _REGION_PADDING_PX
+    ) -> tuple[VisitOutcome, ...]:
+        """Define a visit for every science exposure that is none yet.
+
+        Parameters
+        ----------
+        camera : str, optional
+            Registered camera; may be left out when only one is registered.
+        padding_px : int
+            Margin of the sky regions, for pointing errors [px].
+
+        Returns
+        -------
+        tuple of VisitOutcome
+            One per exposure looked at: defined, or why not.
+        """
+        chosen = self.camera(camera)
+        with self.writing(collections=[f"{chosen.name}/raw/all"]) as butler:
+            return visits.define_visits(butler, chosen, padding_px=padding_px)
+
+    # Calibrations and skymaps
+
+    def calibration_collection(self, camera: str) -> str:
+        """Return the CALIBRATION collection of a camera, a member of the chain ``<camera>/calib``."""
+        return f"{camera}/calib/certified"
+
+    def certify(
+        self,
+        dataset_types: Sequence[str],
+        *,
+        run: str,
+        camera: str | None = None,
+        begin_mjd_tai: float | None = None,
+        end_mjd_tai: float | None = None,
+        replace: bool = False,
+    ) -> int:
+        """Make the calibrations of a run valid from one time to another.
+
+        Parameters
+        ----------
+        dataset_types : sequence of str
+            ``("bias", "flat")``; a type that the run lacks is passed over.
+        run : str
+            Collection that holds them.
+        camera : str, optional
+            Registered camera; may be left out when only one is registered.
+        begin_mjd_tai, end_mjd_tai : float, optional
+            Validity [day, TAI]; unbounded where left out.
+        replace : bool
+            Take overlapping validity away from earlier calibrations.
+
+        Returns
+        -------
+        int
+            Number of datasets certified.
+        """
+        with self.writing() as butler:
+            return calibrations.certify(
+                butler,
+                dataset_types,
+                run=run,
+                collection=self.calibration_collection(self.camera(camera).name),
+                begin_mjd_tai=begin_mjd_tai,
+                end_mjd_tai=end_mjd_tai,
+                replace=replace,
+            )
+
+    def register_skymap(self, skymap: SkyMap, name: str, *, tracts: Iterable[int] | None = None) -> None:
+        """Register a skymap in collection ``skymaps``; calling again adds tracts.
+
+        Parameters
+        ----------
+        skymap : SkyMap
+            The map.
+        name : str
+            Its name in data IDs.
+        tracts : iterable of int, optional
+            All by default.
+        """
+        with self.writing(run=skymaps.SKYMAP_RUN, collections=[skymaps.SKYMAP_RUN]) as butler:
+            skymaps.register_skymap(butler, skymap, name, tracts)
+
+    # Datasets
+
+    def has_collection(self, name: str) -> bool:
+        """Return whether a collection exists."""
+        try:
+            self.butler.collections.get_info(name)
+        except MissingCollectionError:
+            return False
+        return True
+
+    def register_dataset_type(
+        self, name: str, dimensions: Sequence[str], storage: str, *, calibration: bool = False
+    ) -> None:
+        """Register a dataset type; nothing happens when it is there already.
+
+        Parameters
+        ----------
+        name, dimensions, storage
+            As in a stage's connections.
+        calibration : bool
+            Whether it is found by validity range.
+        """
+        self.butler.registry.registerDatasetType(
+            DatasetType(name, tuple(dimensions), storage, universe=self.butler.dimensions, isCalibration=calibration)
+        )
+
+    def query(
+        self, dataset_type: str, *, collections: str | Sequence[str], where: str = "", find_first: bool = True
+    ) -> tuple[DatasetRef, ...]:
+        """Return the datasets that match an expression, sorted by data ID.
+
+        Parameters
+        ----------
+        dataset_type : str
+            Name.
+        collections : str or sequence of str
+            Searched in order.
+        where : str
+            ``"visit > 5 AND band = 'r'"``, as in LSST's tools.
+        find_first : bool
+            One dataset per data ID, from the first collection that has it.
+
+        Returns
+        -------
+        tuple of DatasetRef
+            Empty where the type or collection has none.
+
+        Raises
+        ------
+        InputError
+            The expression is wrong or the collection unknown.
+        """
+        try:
+            refs = self.butler.query_datasets(
+                dataset_type, collections=collections, where=where, find_first=find_first, explain=False, limit=None
+            )
+        except Exception as error:  # expression errors have no common base
+            raise InputError(f"cannot query {dataset_type}: {error}", source=self.path, value=where or None) from error
+        return tuple(sorted(refs, key=lambda ref: ref.dataId))
+
+    def get(
+        self,
+        dataset: str | DatasetRef,
+        data_id: Mapping[str, Any] | None = None,
+        *,
+        collections: str | Sequence[str] | None = None,
+        component: str | None = None,
+        **parameters: Any,
+    ) -> Any:
+        """Read a dataset.
+
+        Parameters
+        ----------
+        dataset : str or DatasetRef
+            Type name with a data ID, or what `query` returned.
+        data_id : mapping, optional
+            Data ID.
+        collections : str or sequence of str, optional
+            Searched in order.
+        component : str, optional
+            Part of the dataset, ``"wcs"``.
+        **parameters : object
+            ``box=`` of images, ``columns=`` of tables.
+
+        Returns
+        -------
+        object
+
+        Raises
+        ------
+        InputError
+            There is no such dataset, or its file is missing.
+        """
+        wanted = {key: value for key, value in parameters.items() if value is not None} or None
+        try:
+            if isinstance(dataset, DatasetRef):
+                ref = dataset if component is None else dataset.makeComponentRef(component)
+                return self.butler.get(ref, parameters=wanted)
+            name = dataset if component is None else f"{dataset}.{component}"
+            return self.butler.get(name, dict(data_id or {}), collections=collections, parameters=wanted)
+        except (LookupError, FileNotFoundError) as error:
+            raise InputError(f"cannot read {dataset}: {error}", source=self.path) from error
+
+    def put(self, value: Any, dataset_type: str, data_id: Mapping[str, Any], *, run: str) -> DatasetRef:
+        """Write a dataset of a registered type.
+
+        Parameters
+        ----------
+        value : object
+            What to write.
+        dataset_type : str
+            Name, registered before.
+        data_id : mapping
+            Data ID.
+        run : str
+            RUN collection, made when missing.
+
+        Returns
+        -------
+        DatasetRef
+        """
+        with self.writing(run=run) as butler:
+            return butler.put(value, dataset_type, dict(data_id))
+
+    def _chain(self, name: str, members: Sequence[str]) -> None:
+        self.butler.collections.register(name, CollectionType.CHAINED)
+        self.butler.collections.redefine_chain(name, list(members))
+
+
+def _configuration(database: str | None) -> Config:
+    config = seed_config()
+    if database is not None:
+        config["registry", "db"] = database
+        if database.startswith("postgresql"):
+            _prepare_postgresql(database)
+    return config
+
+
+def _prepare_postgresql(database: str) -> None:
+    from sqlalchemy import create_engine
+
+    engine = create_engine(database)
+    with engine.begin() as connection:  # validity ranges need it
+        connection.execute(text("CREATE EXTENSION IF NOT EXISTS btree_gist"))
+    engine.dispose()

@@ -1,0 +1,194 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy_survey import INPUTS, TOY
+
+from etendue.errors import InputError
+from etendue.middleware.content_hash import content_hashes
+from etendue.middleware.executor import run_pipeline
+from etendue.middleware.repository import Repository
+from etendue.middleware.run_report import RunReport
+
+BIN = Path(sys.executable).parent
+
+
+def run(repository: Repository, output: str = "toy/out", **options: Any) -> RunReport:
+    settings = {"inputs": INPUTS, "output": output, "workers": 1, "progress": False} | options
+    return run_pipeline(repository, TOY, **settings)
+
+
+def shell(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def reference(toy_repository: Repository) -> dict[str, str]:
+    run(toy_repository, "toy/reference")
+    return content_hashes(toy_repository, "toy/reference", ["measured", "total", "note", "summary"])
+
+
+def hashes(repository: Repository, output: str = "toy/out") -> dict[str, str]:
+    return content_hashes(repository, output, ["measured", "total", "note", "summary"])
+
+
+def test_inputs_of_every_kind_reach_the_stage(toy_repository):
+    report = run(toy_repository)
+    assert report.ok
+    assert report.counts["succeeded"] == 5 * 2 + 2 + 1  # the bias does not enter
+    total = toy_repository.get("total", {"instrument": "toy", "detector": 1}, collections="toy/out")
+    # numbers 11..15 times 3, minus 0.5 for exposures 1 to 3 and 0.25 for 4 and 5
+    assert total == {"total": 3 * 65 - 1.5 - 0.5, "exposures": [1, 2, 3, 4, 5]}
+    note = toy_repository.get("note", {"instrument": "toy", "detector": 0}, collections="toy/out")
+    assert note == "toy survey: 43.0"
+    assert toy_repository.get("summary", {"instrument": "toy"}, collections="toy/out") == "43.0 193.0"
+
+
+def test_an_output_that_is_none_is_not_written(toy_repository):
+    assert run(toy_repository, inputs=INPUTS[:2]).ok
+    assert toy_repository.query("note", collections="toy/out") == ()
+    assert len(toy_repository.query("total", collections="toy/out")) == 2
+
+
+def test_pipetask_and_the_pool_make_the_same_products(toy_repository, reference):
+    assert run(toy_repository, workers=2).ok
+    assert hashes(toy_repository) == reference
+    shell(
+        str(BIN / "pipetask"), "run", "-b", toy_repository.root, "-p", str(TOY), "-i", ",".join(INPUTS),
+        "-o", "toy/stock", "--register-dataset-types",
+    )  # fmt: skip
+    assert hashes(toy_repository, "toy/stock") == reference
+    listing = shell(str(BIN / "butler"), "query-datasets", toy_repository.root, "measured", "--collections", "toy/out")
+    assert listing.count("measured toy/out/") == 10
+
+
+def test_provenance_is_stored_with_every_quantum(toy_repository):
+    run(toy_repository)
+    data_id = {"instrument": "toy", "exposure": 2, "detector": 0}
+    metadata = toy_repository.get("measure_metadata", data_id, collections="toy/out")
+    inputs = metadata["measure"].getArray("inputs")
+    numbers = toy_repository.query("number", collections="toy/numbers", where="exposure = 2 AND detector = 0")
+    assert str(numbers[0].id) in inputs
+    assert metadata["measure"]["seed"] > 0
+    assert metadata["job"]["etendue"]
+    assert metadata["quantum"]["endCpuTime"] >= metadata["quantum"]["startCpuTime"]
+    log = toy_repository.get("measure_log", data_id, collections="toy/out")
+    assert any("Execution of task" in record.message for record in log)
+    config = toy_repository.get("measure_config", collections="toy/out")
+    assert config.scale.factor == 3.0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_defeated_quanta_are_marked_and_the_run_goes_on(toy_repository, workers):
+    report = run(toy_repository, workers=workers, overrides=["measure:defeated=[2]"])
+    assert report.ok
+    assert report.counts == {"succeeded": 11, "defeated": 2, "no work": 0, "failed": 0, "skipped": 0}
+    problem = report.to_dict()["problems"][0]
+    assert problem["data_id"]["exposure"] == 2
+    assert problem["message"] == "The number is hopeless (number=2)"
+    total = toy_repository.get("total", {"instrument": "toy", "detector": 0}, collections="toy/out")
+    assert total["exposures"] == [1, 3, 4, 5]
+
+
+def test_when_everything_is_defeated_the_rest_has_no_work(toy_repository):
+    report = run(toy_repository, overrides=["measure:defeated=[1, 2, 3, 4, 5]"])
+    assert report.counts["no work"] == 3
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failure_skips_what_is_downstream_and_resume_repeats_it(toy_repository, workers):
+    where = "detector = 1"
+    report = run(toy_repository, workers=workers, where=where, overrides=["measure:broken=[4]"])
+    assert not report.ok
+    assert report.counts == {"succeeded": 4, "defeated": 0, "no work": 0, "failed": 1, "skipped": 2}
+    assert report.failed[0].message == "ValueError: a plain mistake"
+    again = run(toy_repository, workers=workers, where=where, overrides=["measure:broken=[4]"], resume=True)
+    assert again.run == report.run
+    assert again.executed == 1
+    assert again.counts == report.counts
+    log = toy_repository.query("measure_log", collections="toy/out", where="exposure = 4 AND detector = 1")
+    assert any("a plain mistake" in record.message for record in toy_repository.get(log[0]))
+
+
+def test_a_killed_worker_costs_its_quantum_only(toy_repository, reference, tmp_path):
+    deadly = tmp_path / "deadly"
+    deadly.touch()
+    overrides = [f"measure:deadly={deadly}"]
+    report = run(toy_repository, workers=2, overrides=overrides)
+    assert report.counts["failed"] == 1
+    assert report.counts["succeeded"] == 10
+    assert "worker died" in report.failed[0].message
+    again = run(toy_repository, workers=2, overrides=overrides, resume=True)
+    assert again.ok
+    assert again.executed == 3
+    assert hashes(toy_repository) == reference
+
+
+def test_a_killed_driver_loses_nothing_that_was_finished(toy_repository, reference):
+    overrides = ["measure:pause=0.15"]
+    script = (
+        "from pathlib import Path; from etendue.middleware.executor import run_pipeline as r; "
+        "from etendue.middleware.repository import Repository as R\n"
+        f"if __name__ == '__main__': r(R.open({toy_repository.root!r}), Path({str(TOY)!r}), inputs={INPUTS!r}, "
+        f"output='toy/out', workers=2, progress=False, overrides={overrides!r})"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as driver:
+        journal = wait_for_lines(toy_repository.runs_folder / "toy" / "out", 3)
+        os.kill(driver.pid, signal.SIGKILL)
+    finished = len(journal.read_text().splitlines())
+    again = run(toy_repository, overrides=overrides, resume=True)
+    assert again.ok
+    assert again.executed == 13 - finished
+    assert hashes(toy_repository) == reference
+
+
+def wait_for_lines(folder: Path, n: int) -> Path:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        for journal in folder.glob("*/journal.jsonl"):
+            if len(journal.read_text().splitlines()) >= n:
+                return journal
+        time.sleep(0.02)
+    raise AssertionError("the run never began")
+
+
+def test_resuming_a_finished_run_does_nothing(toy_repository):
+    first = run(toy_repository)
+    again = run(toy_repository, resume=True)
+    assert (again.run, again.executed) == (first.run, 0)
+    assert again.counts == first.counts
+
+
+def test_resuming_with_another_pipeline_is_refused(toy_repository):
+    run(toy_repository)
+    with pytest.raises(InputError, match="differ from the run to be resumed"):
+        run(toy_repository, resume=True, overrides=["measure:mode=double"])
+
+
+def test_an_expression_selects_and_nothing_to_do_is_said(toy_repository):
+    report = run(toy_repository, where="exposure IN (1, 2)")
+    assert report.counts["succeeded"] == 4 + 2 + 1
+    with pytest.raises(InputError, match="nothing to do"):
+        run(toy_repository, where="exposure = 6")
+    with pytest.raises(InputError, match="cannot build the graph"):
+        run(toy_repository, where="exposure = = 6")
+
+
+def test_a_second_run_of_the_same_name_is_refused(toy_repository):
+    assert run(toy_repository, run_name="first").run == "toy/out/first"
+    with pytest.raises(InputError, match="a run of this name exists"):
+        run(toy_repository, run_name="first")
+
+
+def test_the_report_has_one_row_per_task(toy_repository):
+    report = run(toy_repository)
+    assert [row["task"] for row in report.tasks()] == ["measure", "total", "summary"]
+    assert report.table().row_count == 3
+    assert report.to_dict()["tasks"][0]["succeeded"] == 10

@@ -1,0 +1,110 @@
+"""A survey of numbers: three stages with every kind of connection."""
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from etendue.errors import AlgorithmError
+from etendue.stages.stage import Input, Output, Prerequisite, Stage, StageConfig
+from etendue.tasks.task import TaskConfig
+
+
+class ScaleConfig(TaskConfig):
+    factor: float = Field(2.0, ge=0.0, le=100.0)
+    """Every number is multiplied by this."""
+
+
+class MeasureConfig(StageConfig):
+    scale: ScaleConfig = ScaleConfig(factor=3.0)
+    """How to scale."""
+
+    defeated: tuple[int, ...] = ()
+    """Exposures that defeat the method."""
+
+    broken: tuple[int, ...] = ()
+    """Exposures that raise a plain error."""
+
+    deadly: str = ""
+    """File whose presence makes exposure 3 kill its own process; the file is removed first."""
+
+    pause: float = Field(0.0, ge=0.0)
+    """Seconds to sleep."""
+
+    mode: Literal["plain", "double"] = "plain"
+    """Whether to double the result."""
+
+    limit: float | None = None
+    """Largest result, if any."""
+
+
+@dataclass(frozen=True)
+class MeasureResult:
+    measured: dict[str, float]
+
+
+class Measure(Stage[MeasureConfig]):
+    """Scale a number and subtract the calibration."""
+
+    dimensions = ("instrument", "exposure", "detector")
+    number = Input("number", ("instrument", "exposure", "detector"), "EtendueJson", observation_types=("science",))
+    offset = Prerequisite("offset", ("instrument", "detector"), "EtendueJson", calibration=True)
+    measured = Output("measured", ("instrument", "exposure", "detector"), "EtendueJson")
+
+    def run(self, *, number: float, offset: float, data_id: Mapping[str, Any]) -> MeasureResult:
+        exposure = int(data_id["exposure"])
+        time.sleep(self.config.pause)
+        if exposure in self.config.defeated:
+            raise AlgorithmError("The number is hopeless", number=number)
+        if exposure in self.config.broken:
+            raise ValueError("a plain mistake")
+        if exposure == 3 and self.config.deadly and Path(self.config.deadly).exists():
+            Path(self.config.deadly).unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        value = number * self.config.scale.factor - offset
+        value *= 2 if self.config.mode == "double" else 1
+        return MeasureResult({"value": value if self.config.limit is None else min(value, self.config.limit)})
+
+
+@dataclass(frozen=True)
+class TotalResult:
+    total: dict[str, Any]
+    note: str | None
+
+
+class Total(Stage[StageConfig]):
+    """Add up the measurements of a detector, one at a time."""
+
+    dimensions = ("instrument", "detector")
+    measured = Input(
+        "measured", ("instrument", "exposure", "detector"), "EtendueJson", multiple=True, deferred=True
+    )
+    label = Prerequisite("label", ("instrument",), "EtendueText", minimum=0)
+    total = Output("total", ("instrument", "detector"), "EtendueJson")
+    note = Output("note", ("instrument", "detector"), "EtendueText")
+
+    def run(self, *, measured: Any, label: str | None) -> TotalResult:
+        exposures = [int(handle.data_id["exposure"]) for handle in measured]
+        total = sum(handle.get()["value"] for handle in measured)
+        return TotalResult({"total": total, "exposures": exposures}, None if label is None else f"{label}: {total}")
+
+
+@dataclass(frozen=True)
+class SummaryResult:
+    summary: str
+
+
+class Summary(Stage[StageConfig]):
+    """Write one line for the whole instrument."""
+
+    dimensions = ("instrument",)
+    totals = Input("total", ("instrument", "detector"), "EtendueJson", multiple=True)
+    summary = Output("summary", ("instrument",), "EtendueText")
+
+    def run(self, *, totals: Any) -> SummaryResult:
+        return SummaryResult(" ".join(str(total["total"]) for total in totals))
