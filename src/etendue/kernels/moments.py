@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit, types
 
-from etendue.kernels.types import BOOL_2D, BOOL_3D, F64, F64_1D, F64_2D, F64_3D, I64
+from etendue.kernels.types import BOOL_2D, BOOL_2D_OUT, BOOL_3D, F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64
 
 _SUMS = types.UniTuple(types.float64, 6)
 _COLUMN = types.Array(types.float64, 1, "C")
@@ -29,6 +29,26 @@ def _weighted_sums(stamp, bad, x, y, mxx, myy, mxy):  # type: ignore[no-untyped-
                 syy += w * dy * dy
                 sxy += w * dx * dy
     return s, sx, sy, sxx, syy, sxy
+
+
+@njit([types.void(F64_2D, BOOL_2D, F64_1D, F64_2D_OUT, BOOL_2D_OUT)], cache=True, nogil=True, error_model="numpy")
+def _smooth(stamp, bad, kernel, out, bad_out):  # type: ignore[no-untyped-def]
+    """Convolve a stamp with a separable kernel; bad pixels count as zero and stay bad, the rim becomes bad."""
+    size, half = stamp.shape[0], kernel.size // 2
+    rows = np.zeros((size, size))
+    for j in range(size):
+        for i in range(half, size - half):
+            for t in range(kernel.size):
+                if not bad[j, i + t - half]:
+                    rows[j, i] += kernel[t] * stamp[j, i + t - half]
+    for j in range(size):
+        for i in range(size):
+            inside = half <= j < size - half and half <= i < size - half
+            bad_out[j, i] = bad[j, i] or not inside
+            out[j, i] = 0.0
+            if inside:
+                for t in range(kernel.size):
+                    out[j, i] += kernel[t] * rows[j + t - half, i]
 
 
 @njit(
@@ -63,18 +83,23 @@ def adaptive_moments(stamps, bad, x, y, sigma, iterations):  # type: ignore[no-u
     n, size = stamps.shape[0], stamps.shape[1]
     ixx, iyy, ixy, flux = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
     largest = (0.5 * size) ** 2
+    lags = np.arange(-3.0, 4.0)
+    kernel = np.exp(-0.5 * lags**2 / 0.6)
+    kernel /= kernel.sum()
+    added = np.sum(kernel * lags**2)
+    smooth, unusable = np.empty((size, size)), np.empty((size, size), np.bool_)
     for k in range(n):
-        mxx, myy, mxy = sigma * sigma, sigma * sigma, 0.0
+        _smooth(stamps[k], bad[k], kernel, smooth, unusable)
+        mxx, myy, mxy = sigma * sigma + added, sigma * sigma + added, 0.0
         for _ in range(iterations):
-            s, _sx, _sy, sxx, syy, sxy = _weighted_sums(stamps[k], bad[k], x[k], y[k], mxx, myy, mxy)
+            s, _sx, _sy, sxx, syy, sxy = _weighted_sums(smooth, unusable, x[k], y[k], mxx, myy, mxy)
             nxx, nyy, nxy = 2.0 * sxx / s, 2.0 * syy / s, 2.0 * sxy / s
             det = nxx * nyy - nxy * nxy
-            if not (s > 0.0 and nxx > 0.05 and nyy > 0.05 and det > 1e-3 and nxx + nyy < largest):
+            if not (s > 0.0 and nxx > 0.05 and nyy > 0.05 and det > 0.02 and nxx + nyy < largest):
                 break
             change = max(abs(nxx - mxx), abs(nyy - myy), abs(nxy - mxy))
             mxx, myy, mxy = nxx, nyy, nxy
             if change < 1e-5 * (mxx + myy):
-                ixx[k], iyy[k], ixy[k] = mxx, myy, mxy
-                flux[k] = 2.0 * s
+                ixx[k], iyy[k], ixy[k], flux[k] = mxx - added, myy - added, mxy, 2.0 * s
                 break
     return ixx, iyy, ixy, flux

@@ -1,15 +1,16 @@
 """Draw pixel-basis PSFs: cubic B-splines on a grid finer than the pixels, on plain arrays.
 
-The PSF at pixel offset (dy, dx) from a source is ``sum_kl grid[k, l] B(dy / step + c - k) B(dx / step + c - l)`` with B the
-centred cubic B-spline and ``c = (m - 1) / 2``. It includes the pixel response, so an image pixel is its value at the pixel
-centre. B-splines are smooth (analytic slopes for centroids), local (four taps) and linear in the coefficients (fits).
+The PSF at pixel offset (dy, dx) from a source is ``sum_kl grid[k, l] B(dy / step + c - k) B(dx / step + c - l)``
+with B the centred cubic B-spline and ``c = (m - 1) / 2``. It includes the pixel response, so an image pixel is its
+value at the pixel centre. B-splines are smooth (analytic slopes for centroids), local (four taps) and linear in the
+coefficients (fits).
 """
 
 import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from etendue.kernels.types import F64, F64_1D, F64_1D_OUT, F64_2D, F64_2D_OUT, F64_3D, I64
+from etendue.kernels.types import F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64
 
 _STAMPS = types.Array(types.float64, 3, "C")
 _LOCATIONS = types.Array(types.int64, 1, "C")
@@ -125,7 +126,7 @@ def draw_one(grid, step, dx, dy, value, slope_x, slope_y):  # type: ignore[no-un
     row, row_slope = np.empty(m), np.empty(m)
     for j in range(size):
         k = iy[j]
-        for q in range(m):
+        for q in range(ix[0], min(m, ix[size - 1] + 4)):
             a, b, c, d = grid[k, q], grid[k + 1, q], grid[k + 2, q], grid[k + 3, q]
             row[q] = wy[j, 0] * a + wy[j, 1] * b + wy[j, 2] * c + wy[j, 3] * d
             row_slope[q] = sy[j, 0] * a + sy[j, 1] * b + sy[j, 2] * c + sy[j, 3] * d

@@ -1,0 +1,231 @@
+"""Detection kernels on plain arrays: matched filter, peaks, connected components."""
+
+import numpy as np
+from numba import njit, types
+
+from etendue.kernels.convolve import correlate
+from etendue.kernels.types import BOOL_2D, F32, F32_2D, F64, F64_1D, I64, I64_1D
+
+_IMAGE = types.Array(types.float32, 2, "C")
+_REAL = types.Array(types.float64, 1, "C")
+_INT = types.Array(types.int64, 1, "C")
+_BOOL = types.Array(types.boolean, 1, "C")
+
+
+@njit([_IMAGE(F32_2D, F32_2D, BOOL_2D, F32_2D)], cache=True, nogil=True, error_model="numpy")
+def matched_filter(image, variance, bad, psf):  # type: ignore[no-untyped-def]
+    """Compute the significance of a point source centred on every pixel.
+
+    ``sum(p I / V) / sqrt(sum(p^2 / V))`` over the good pixels under the PSF: the S/N of the best-fitting flux.
+
+    Parameters
+    ----------
+    image, variance : ndarray, float32, shape (ny, nx)
+        Background-subtracted image and its variance.
+    bad : ndarray, bool, shape (ny, nx)
+        True where a pixel must not be used.
+    psf : ndarray, float32, shape (k, k)
+        PSF, centred on its middle pixel.
+
+    Returns
+    -------
+    ndarray, float32, shape (ny, nx)
+        Significance; zero where no good pixel lies under the PSF, or less than a tenth of the PSF's weight.
+    """
+    ny, nx = image.shape
+    weight = np.zeros((ny, nx), np.float32)
+    weighted = np.zeros((ny, nx), np.float32)
+    for y in range(ny):
+        for x in range(nx):
+            v = variance[y, x]
+            if not bad[y, x] and v > 0.0 and np.isfinite(v) and np.isfinite(image[y, x]):
+                weight[y, x] = np.float32(1.0) / v
+                weighted[y, x] = image[y, x] / v
+    numerator = correlate(weighted, psf)
+    denominator = correlate(weight, psf * psf)
+    typical = np.median(denominator)
+    for y in range(ny):
+        for x in range(nx):
+            usable = denominator[y, x] > np.float32(0.1) * typical
+            numerator[y, x] = numerator[y, x] / np.sqrt(denominator[y, x]) if usable else np.float32(0.0)
+    return numerator
+
+
+@njit([types.Tuple((_REAL, _REAL, _REAL))(F32_2D, F32)], cache=True, nogil=True, error_model="numpy")
+def find_peaks(significance, threshold):  # type: ignore[no-untyped-def]
+    """Find local maxima of a significance map above a threshold.
+
+    A maximum is not below any of its eight neighbours and above the four that precede it in memory (so that a plateau
+    of equal pixels counts once); it is refined by a parabola along each axis, by less than half a pixel.
+
+    Parameters
+    ----------
+    significance : ndarray, float32, shape (ny, nx)
+        Map; pixels on the outermost rows and columns are never maxima.
+    threshold : float
+        Lowest peak value.
+
+    Returns
+    -------
+    x, y, value : ndarray, float64, shape (n,)
+        Positions [px] and map values at the maxima, in row order.
+    """
+    ny, nx = significance.shape
+    capacity = (ny * nx) // 4 + 1  # two maxima are never neighbours
+    xs, ys, values, n = np.empty(capacity), np.empty(capacity), np.empty(capacity), 0
+    for j in range(1, ny - 1):
+        for i in range(1, nx - 1):
+            v = significance[j, i]
+            if v < threshold or v <= significance[j, i - 1] or v < significance[j, i + 1]:
+                continue
+            above = max(significance[j - 1, i - 1], significance[j - 1, i], significance[j - 1, i + 1])
+            below = max(significance[j + 1, i - 1], significance[j + 1, i], significance[j + 1, i + 1])
+            if v <= above or v < below:
+                continue
+            curve_x = 2.0 * v - significance[j, i - 1] - significance[j, i + 1]
+            curve_y = 2.0 * v - significance[j - 1, i] - significance[j + 1, i]
+            step_x, step_y = (
+                significance[j, i + 1] - significance[j, i - 1],
+                significance[j + 1, i] - significance[j - 1, i],
+            )
+            xs[n] = i + (0.499 * step_x / curve_x if curve_x > 0.0 else 0.0)
+            ys[n] = j + (0.499 * step_y / curve_y if curve_y > 0.0 else 0.0)
+            values[n] = v
+            n += 1
+    return xs[:n].copy(), ys[:n].copy(), values[:n].copy()
+
+
+@njit([I64(types.Array(types.int64, 1, "C"), I64)], cache=True, nogil=True, error_model="numpy")
+def _root(parent, i):  # type: ignore[no-untyped-def]
+    """Return the representative of a run, halving the path on the way."""
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@njit([types.Tuple((_INT, _INT, _INT, I64))(BOOL_2D)], cache=True, nogil=True, error_model="numpy")
+def _runs(above):  # type: ignore[no-untyped-def]
+    """Return row, first and one-past-last column of every horizontal run of True, and their number."""
+    ny, nx = above.shape
+    capacity = ny * (nx // 2 + 1)
+    row, start, stop = np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+    n = 0
+    for y in range(ny):
+        x = 0
+        while x < nx:
+            if above[y, x]:
+                row[n], start[n] = y, x
+                while x < nx and above[y, x]:
+                    x += 1
+                stop[n] = x
+                n += 1
+            x += 1
+    return row[:n].copy(), start[:n].copy(), stop[:n].copy(), n
+
+
+@njit([types.Tuple((_INT, _INT, _INT, _INT))(BOOL_2D)], cache=True, nogil=True, error_model="numpy")
+def connected_spans(above):  # type: ignore[no-untyped-def]
+    """Label the 8-connected regions of a boolean image, as horizontal spans.
+
+    Parameters
+    ----------
+    above : ndarray, bool, shape (ny, nx)
+        True inside the regions.
+
+    Returns
+    -------
+    y, x0, x1 : ndarray, int64, shape (n_spans,)
+        Row, first and one-past-last column of every span, in row order.
+    owner : ndarray, int64, shape (n_spans,)
+        Region of the span, counted from 0 in the order of the regions' first spans.
+    """
+    row, start, stop, n = _runs(above)
+    parent = np.arange(n)
+    previous = 0
+    for i in range(n):
+        while previous < i and (
+            row[previous] < row[i] - 1 or (row[previous] == row[i] - 1 and stop[previous] < start[i])
+        ):
+            previous += 1
+        k = previous
+        while k < i and row[k] == row[i] - 1 and start[k] <= stop[i]:
+            a, b = _root(parent, k), _root(parent, i)
+            parent[max(a, b)] = min(a, b)
+            k += 1
+    owner = np.empty(n, np.int64)
+    count = 0
+    for i in range(n):
+        root = _root(parent, i)
+        if root == i:
+            owner[i] = count
+            count += 1
+        else:
+            owner[i] = owner[root]
+    return row, start, stop, owner
+
+
+@njit([_BOOL(F64_1D, F64_1D, F64_1D, F64_1D, F64, F64)], cache=True, nogil=True, error_model="numpy")
+def stands_out(x, y, value, profile, threshold, tolerance):  # type: ignore[no-untyped-def]
+    """Tell which peaks exceed what the wings of brighter peaks put there.
+
+    Parameters
+    ----------
+    x, y : ndarray, float64, shape (n,)
+        Peaks [px], sorted by row (rising integer part of y).
+    value : ndarray, float64, shape (n,)
+        Significance of the peaks.
+    profile : ndarray, float64, shape (m,)
+        Matched-filter response to a point source at distances 0, 1, 2... px, relative to its peak.
+    threshold : float
+        Significance that must be left.
+    tolerance : float
+        Fraction of a wing that may be wrong.
+
+    Returns
+    -------
+    ndarray, bool, shape (n,)
+        True where ``value - sum(wings) >= threshold + tolerance * sum(wings)``.
+    """
+    n, reach = x.size, profile.size - 1.0
+    keep = np.ones(n, np.bool_)
+    first = 0
+    for i in range(n):
+        while y[first] < y[i] - reach - 1.0:
+            first += 1
+        wings = 0.0
+        for k in range(first, n):
+            if y[k] > y[i] + reach + 1.0:
+                break
+            distance = np.hypot(x[k] - x[i], y[k] - y[i])
+            if value[k] > value[i] and distance < reach:
+                cell = int(distance)
+                wings += value[k] * (profile[cell] + (distance - cell) * (profile[cell + 1] - profile[cell]))
+        keep[i] = value[i] - wings >= threshold + tolerance * wings if wings > 0.0 else value[i] >= threshold
+    return keep
+
+
+@njit([_INT(I64_1D, I64_1D, I64_1D, I64_1D, I64_1D, I64_1D)], cache=True, nogil=True, error_model="numpy")
+def owner_at(span_y, span_x0, span_x1, owner, x, y):  # type: ignore[no-untyped-def]
+    """Find the region that contains each point.
+
+    Parameters
+    ----------
+    span_y, span_x0, span_x1, owner : ndarray, int64, shape (n_spans,)
+        Spans in row order, as `connected_spans` returns them.
+    x, y : ndarray, int64, shape (n,)
+        Pixels.
+
+    Returns
+    -------
+    ndarray, int64, shape (n,)
+        Region, or -1 outside of all.
+    """
+    found = np.full(x.size, -1)
+    for i in range(x.size):
+        k = np.searchsorted(span_y, y[i])
+        while k < span_y.size and span_y[k] == y[i]:
+            if span_x0[k] <= x[i] < span_x1[k]:
+                found[i] = owner[k]
+            k += 1
+    return found

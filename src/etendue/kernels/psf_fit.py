@@ -1,0 +1,120 @@
+"""Solve for the B-spline coefficients of a PSF from star stamps, on plain arrays."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etendue.kernels.psf import backproject, draw_grids
+
+Real = NDArray[np.float64]
+
+# Mean over sub-pixel phases of the summed squares of the 16 B-spline taps of a pixel, (151 / 315)**2.
+_MEAN_SQUARED_TAPS = 0.2298
+
+
+def solve_components(
+    data: Real,
+    weight: Real,
+    *,
+    terms: Real,
+    dx: Real,
+    dy: Real,
+    start: Real,
+    step: float,
+    prior: Real,
+    iterations: int,
+) -> Real:
+    """Minimise ``sum w (d - A c)^2 + sum (c - start)^2 / prior^2`` over all stars together.
+
+    Conjugate gradients with a diagonal preconditioner; A combines the spatial terms and draws each star's stamp.
+
+    Parameters
+    ----------
+    data, weight : ndarray, float64, shape (n, k, k)
+        Star stamps divided by their fluxes, and inverse variances (0 where unusable).
+    terms : ndarray, float64, shape (n, n_terms)
+        Spatial terms at the stars.
+    dx, dy : ndarray, float64, shape (n,)
+        Star position minus the centre of the middle stamp pixel [px].
+    start : ndarray, float64, shape (n_terms, m, m)
+        First coefficients, and the mean of the prior.
+    step : float
+        Grid spacing [px].
+    prior : ndarray, float64, shape (n_terms, m, m)
+        Prior 1-sigma of each coefficient.
+    iterations : int
+        Steps of the conjugate gradients.
+
+    Returns
+    -------
+    ndarray, float64, shape (n_terms, m, m)
+        The coefficients.
+    """
+    n, size, m = data.shape[0], data.shape[1], start.shape[1]
+
+    def forward(c: Real) -> Real:
+        return draw_grids((terms @ c.reshape(len(c), -1)).reshape(n, m, m), step, dx, dy, size)
+
+    def transpose(stamps: Real) -> Real:
+        grids = backproject(stamps, step, dx, dy, m)
+        return (terms.T @ grids.reshape(n, -1)).reshape(start.shape)
+
+    stiffness = prior**-2.0
+    per_star = np.median(weight, axis=(1, 2)) * _MEAN_SQUARED_TAPS * step**2
+    diagonal = (per_star @ terms**2)[:, None, None] + stiffness
+    change = np.zeros_like(start)
+    residual = transpose(weight * (data - forward(start)))
+    conditioned = residual / diagonal
+    direction, power = conditioned, float(np.vdot(residual, conditioned))
+    for _ in range(iterations):
+        if power == 0.0:
+            break
+        image = transpose(weight * forward(direction)) + stiffness * direction
+        length = power / float(np.vdot(direction, image))
+        change += length * direction
+        residual -= length * image
+        conditioned = residual / diagonal
+        new_power = float(np.vdot(residual, conditioned))
+        direction, power = conditioned + (new_power / power) * direction, new_power
+    return start + change
+
+
+def normalised(components: Real, step: float) -> Real:
+    """Scale a PSF to unit integral everywhere.
+
+    Parameters
+    ----------
+    components : ndarray, float64, shape (n_terms, m, m)
+        B-spline coefficients.
+    step : float
+        Grid spacing [px].
+
+    Returns
+    -------
+    ndarray, float64, shape (n_terms, m, m)
+        Unit integral of the mean, zero integral of the other terms: what they had is taken off with the mean's profile
+        (first order in the spatial variation of the norm).
+    """
+    mean = components[0] / (components[0].sum() * step**2)
+    scaled = components / (components[0].sum() * step**2)
+    excess = scaled.sum(axis=(1, 2)) * step**2
+    excess[0] = 0.0
+    return scaled - excess[:, None, None] * mean
+
+
+def radial_profile(grid: Real) -> Real:
+    """Return the azimuthal mean of a grid's absolute values as an image.
+
+    Parameters
+    ----------
+    grid : ndarray, float64, shape (m, m)
+        Grid centred on its middle.
+
+    Returns
+    -------
+    ndarray, float64, shape (m, m)
+        Mean absolute value at each sample's rounded distance from the middle.
+    """
+    offset = np.arange(grid.shape[0]) - 0.5 * (grid.shape[0] - 1)
+    radius = np.rint(np.hypot(offset[:, None], offset)).astype(np.int64)
+    mean = np.bincount(radius.ravel(), np.abs(grid).ravel()) / np.bincount(radius.ravel())
+    return mean[radius]

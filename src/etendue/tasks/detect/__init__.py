@@ -1,0 +1,1 @@
+"""Detection of sources on an exposure."""

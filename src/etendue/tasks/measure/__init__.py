@@ -1,0 +1,1 @@
+"""Measurement of sources on an exposure."""

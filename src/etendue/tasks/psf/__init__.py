@@ -1,0 +1,1 @@
+"""Estimation of the point-spread function from the stars of an exposure."""

@@ -1,0 +1,319 @@
+"""Fit the PSF of an exposure to its stars."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
+
+from etendue.errors import AlgorithmError
+from etendue.image.exposure import Exposure
+from etendue.image.psf import PixelBasisPsf
+from etendue.kernels.moments import adaptive_moments
+from etendue.kernels.photometry import isolated_stamps, mask_bits
+from etendue.kernels.point_sources import PointSources, fit_point_sources
+from etendue.kernels.psf_fit import normalised, radial_profile, solve_components
+from etendue.tasks.psf.star_selection import select_stars
+from etendue.tasks.task import Task, TaskConfig
+
+Real = NDArray[np.float64]
+
+
+class FitPsfConfig(TaskConfig):
+    """Choices of the PSF model."""
+
+    order: int = Field(2, ge=0, le=4)
+    """Total degree of the spatial polynomial; lowered when there are too few stars."""
+
+    stars_per_term: int = Field(8, ge=2)
+    """Stars needed per spatial term."""
+
+    min_snr: float = Field(30.0, gt=0.0)
+    """Faintest star."""
+
+    max_stars: int = Field(350, ge=10)
+    """Brightest stars used at most."""
+
+    min_stars: int = Field(5, ge=1)
+    """Fewer usable stars make the exposure fail."""
+
+    reserved_fraction: float = Field(0.2, ge=0.0, le=0.5)
+    """Stars kept out of the fit for validation."""
+
+    size: int = Field(31, ge=11)
+    """Stamp side [px], odd."""
+
+    samples_per_fwhm: float = Field(4.0, ge=2.0)
+    """Grid samples per FWHM; the grid spacing stays within 0.4 and 1 px."""
+
+    fit_radius: float = Field(3.0, gt=1.0)
+    """Radius of the flux and position fit of each star, in FWHM."""
+
+    rounds: int = Field(4, ge=1)
+    """Alternations of star fits and PSF fits."""
+
+    iterations: int = Field(12, ge=1)
+    """Conjugate-gradient steps per round."""
+
+    spatial_prior: float = Field(0.15, gt=0.0)
+    """Expected relative change of the profile over the detector, per spatial term."""
+
+    wing_prior: float = Field(0.01, gt=0.0)
+    """Freedom of the mean profile's wings, relative to its peak at one FWHM from the centre."""
+
+    bad_planes: tuple[str, ...] = ("BAD", "SAT", "CR", "NO_DATA", "INTRP", "VIGNETTED")
+    """Planes whose pixels are not used, and whose presence within 3 px disqualifies a star."""
+
+    final_mismatch: float = Field(0.01, ge=0.0)
+    """Relative error of the model, added to the noise of bright stars; the first rounds allow more."""
+
+    robust_sigma: float = Field(4.0, gt=0.0)
+    """Pixels further from the model than this weigh less (Huber)."""
+
+    max_chi2_sigma: float = Field(4.0, gt=0.0)
+    """Stars whose normalised chi-square is further above the median than this many robust sigmas are outliers."""
+
+
+@dataclass(frozen=True, slots=True)
+class PsfResult:
+    """The model and the part that each input source played."""
+
+    psf: PixelBasisPsf
+    candidate: NDArray[np.bool_]  # (n,) taken for a star
+    used: NDArray[np.bool_]  # (n,) fitted and not rejected
+    reserved: NDArray[np.bool_]  # (n,) kept for validation
+    statistics: dict[str, float]  # n_used, n_reserved, fwhm [px], order, step, reserved_chi2, used_chi2, size_residual
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """The arrays of an exposure in the types of the kernels, and all its sources in array pixels."""
+
+    image: Real
+    variance: Real
+    bad: NDArray[np.bool_]
+    x: Real
+    y: Real
+
+
+class FitPsfTask(Task[FitPsfConfig]):
+    """Pixel-basis PSF by regularised least squares on all stars at once.
+
+    Star positions and fluxes, with neighbours subtracted, and the PSF are fitted in turn; the grid is finer than the
+    pixels, so marginally sampled images are modelled without interpolating them.
+    """
+
+    def run(self, *, exposure: Exposure, x: ArrayLike, y: ArrayLike, snr: ArrayLike) -> PsfResult:
+        """Fit the PSF.
+
+        Parameters
+        ----------
+        exposure : Exposure
+            Background-subtracted, with variance and mask.
+        x, y : array, shape (n,)
+            All detected sources, parent pixels (stars to fit and neighbours to subtract).
+        snr : array, shape (n,)
+            Their detection signal-to-noise ratios.
+
+        Returns
+        -------
+        PsfResult
+            The PSF and which sources were used.
+
+        Raises
+        ------
+        AlgorithmError
+            If fewer than ``min_stars`` stars are usable.
+        """
+        frame = self._frame(exposure, x, y)
+        snr = np.asarray(snr, np.float64)
+        candidate, width = self._candidates(exposure, frame, snr)
+        stars = np.flatnonzero(candidate)
+        stars = stars[np.argsort(-snr[stars], kind="stable")][: self.config.max_stars]
+        if stars.size < self.config.min_stars:
+            raise AlgorithmError("Too few stars for a PSF", stars=int(stars.size), needed=self.config.min_stars)
+        reserved = self._reserve(stars)
+        psf = self._first_model(exposure, width, np.count_nonzero(~reserved))
+        good, chi2 = np.ones(stars.size, np.bool_), np.ones(stars.size)
+        for k in range(self.config.rounds):
+            mismatch = max(self.config.final_mismatch, 0.1 * 0.3**k)
+            psf, good, chi2 = self._improved(frame, psf, exposure, stars, reserved, mismatch)
+        return self._result(exposure, psf, frame, candidate, stars, reserved, good, chi2)
+
+    def _frame(self, exposure: Exposure, x: ArrayLike, y: ArrayLike) -> _Frame:
+        bad = exposure.mask.any_of(self.config.bad_planes) | ~np.isfinite(exposure.image.array)
+        return _Frame(
+            exposure.image.array.astype(np.float64),
+            exposure.variance.array.astype(np.float64),
+            bad | ~(exposure.variance.array > 0),
+            np.asarray(x, np.float64) - exposure.bbox.x.start,
+            np.asarray(y, np.float64) - exposure.bbox.y.start,
+        )
+
+    def _candidates(self, exposure: Exposure, frame: _Frame, snr: Real) -> tuple[NDArray[np.bool_], Real]:
+        """Return which sources look like stars, and their median moments."""
+        col, row = np.rint(frame.x).astype(np.int64), np.rint(frame.y).astype(np.int64)
+        ny, nx = frame.image.shape
+        margin = 8
+        inside = (col >= margin) & (row >= margin) & (col < nx - margin) & (row < ny - margin)
+        clean = mask_bits(np.ascontiguousarray(frame.bad, np.int32), col, row, 3) == 0
+        bright = np.flatnonzero(inside & clean & (snr > self.config.min_snr))
+        half = 7
+        stamps, bad = isolated_stamps(
+            frame.image, frame.bad, np.zeros((bright.size, 15, 15)), col[bright] - half, row[bright] - half, snr[bright]
+        )
+        offset_x, offset_y = frame.x[bright] - col[bright] + half, frame.y[bright] - row[bright] + half
+        ixx, iyy, ixy, _ = adaptive_moments(stamps, bad, offset_x, offset_y, 1.0, 100)
+        chosen, width = select_stars(ixx, iyy, ixy, snr[bright])
+        candidate = np.zeros(snr.size, np.bool_)
+        candidate[bright[chosen]] = True
+        return candidate, width
+
+    def _reserve(self, stars: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Keep every k-th star in order of brightness for validation."""
+        fraction = self.config.reserved_fraction
+        if fraction == 0.0 or stars.size < 2 * self.config.min_stars:
+            return np.zeros(stars.size, np.bool_)
+        period = max(2, round(1.0 / fraction))
+        return np.arange(stars.size) % period == period - 1
+
+    def _first_model(self, exposure: Exposure, width: Real, n_stars: int) -> PixelBasisPsf:
+        """Return a Gaussian of the stars' median moments on the grid of the final model."""
+        order = self.config.order
+        while order > 0 and n_stars < self.config.stars_per_term * (order + 1) * (order + 2) // 2:
+            order -= 1
+        fwhm = 2.3548 * float(np.sqrt(0.5 * (width[0] + width[1])))
+        step = float(np.clip(fwhm / self.config.samples_per_fwhm, 0.4, 1.0))
+        half = int(np.ceil(0.5 * (self.config.size + 1) / step)) + 3
+        offset = (np.arange(2 * half + 1) - half) * step
+        det = width[0] * width[1] - width[2] ** 2
+        rho2 = width[1] * offset**2 - 2.0 * width[2] * offset * offset[:, None] + width[0] * offset[:, None] ** 2
+        components = np.zeros(((order + 1) * (order + 2) // 2, 2 * half + 1, 2 * half + 1))
+        components[0] = np.exp(-0.5 * rho2 / det)
+        box = exposure.bbox
+        return PixelBasisPsf(
+            normalised(components, step),
+            step=step,
+            order=order,
+            x_center=box.x.center,
+            y_center=box.y.center,
+            x_scale=0.5 * box.x.size,
+            y_scale=0.5 * box.y.size,
+            size=self.config.size,
+        )
+
+    def _improved(
+        self,
+        frame: _Frame,
+        psf: PixelBasisPsf,
+        exposure: Exposure,
+        stars: NDArray[np.int64],
+        reserved: NDArray[np.bool_],
+        mismatch: float,
+    ) -> tuple[PixelBasisPsf, NDArray[np.bool_], Real]:
+        """Refit all sources with the current PSF, then the PSF with the stars' isolated stamps."""
+        fit = self._fit_sources(frame, psf, exposure)
+        data, weight, terms, dx, dy, chi2 = self._star_stamps(frame, psf, exposure, fit, stars, mismatch)
+        good = _without_outliers(chi2, fit.flux[stars], self.config.max_chi2_sigma)
+        train = good & ~reserved
+        components = solve_components(
+            data[train],
+            weight[train],
+            terms=terms[train],
+            dx=dx[train],
+            dy=dy[train],
+            start=psf.components,
+            step=psf.step,
+            prior=self._prior(psf),
+            iterations=self.config.iterations,
+        )
+        return psf.with_components(normalised(components, psf.step)), good, chi2
+
+    def _fit_sources(self, frame: _Frame, psf: PixelBasisPsf, exposure: Exposure) -> PointSources:
+        x0, y0 = exposure.bbox.x.start, exposure.bbox.y.start
+        fwhm = float(psf.fwhm(x=exposure.bbox.x.center, y=exposure.bbox.y.center)[0])
+        return fit_point_sources(
+            frame.image,
+            frame.variance,
+            frame.bad,
+            components=psf.components,
+            terms=psf.terms(x=frame.x + x0, y=frame.y + y0),
+            step=psf.step,
+            size=psf.size,
+            x=frame.x,
+            y=frame.y,
+            free=np.ones(frame.x.size, np.bool_),
+            radius=self.config.fit_radius * fwhm,
+            sweeps=(2, 2),
+        )
+
+    def _star_stamps(
+        self,
+        frame: _Frame,
+        psf: PixelBasisPsf,
+        exposure: Exposure,
+        fit: PointSources,
+        stars: NDArray[np.int64],
+        mismatch: float,
+    ) -> tuple[Real, ...]:
+        """Return unit-flux stamps, weights, spatial terms, sub-pixel offsets and reduced chi-squares of the stars."""
+        x, y, flux = fit.x[stars] + exposure.bbox.x.start, fit.y[stars] + exposure.bbox.y.start, fit.flux[stars]
+        model = psf.draw(x=x, y=y)
+        x0, y0 = model.x0 - exposure.bbox.x.start, model.y0 - exposure.bbox.y.start
+        data, bad = isolated_stamps(fit.residual, frame.bad, model.value, x0, y0, flux)
+        variance, _ = isolated_stamps(fit.weight_variance, frame.bad, model.value, x0, y0, np.zeros(flux.size))
+        scale = np.maximum(flux, 1e-30)[:, None, None]
+        softened = np.where(bad, np.inf, variance + (mismatch * scale * model.value) ** 2)
+        misfit = np.where(bad, 0.0, (data - scale * model.value) ** 2 / softened)
+        softened *= np.maximum(1.0, np.sqrt(misfit) / self.config.robust_sigma)
+        core = slice(psf.size // 2 - 4, psf.size // 2 + 5)
+        chi2 = misfit[:, core, core].sum(axis=(1, 2)) / np.maximum((~bad[:, core, core]).sum(axis=(1, 2)), 1)
+        return data / scale, scale**2 / softened, psf.terms(x=x, y=y), x - np.rint(x), y - np.rint(y), chi2
+
+    def _prior(self, psf: PixelBasisPsf) -> Real:
+        """Let the mean profile grow wings like a Moffat profile's, and the spatial terms follow the mean profile."""
+        m = psf.components.shape[1]
+        offset = (np.arange(m) - 0.5 * (m - 1)) * psf.step
+        fwhm = float(psf.fwhm(x=psf.x_center, y=psf.y_center)[0])
+        wings = (1.0 + (np.hypot(offset[:, None], offset) / fwhm) ** 2) ** -1.5
+        profile = radial_profile(psf.components[0])
+        relative = np.full(len(psf.components), self.config.spatial_prior)
+        prior = relative[:, None, None] * (profile + 1e-6 * profile.max())
+        prior[0] = profile + self.config.wing_prior * profile.max() * wings
+        return prior
+
+    def _result(
+        self,
+        exposure: Exposure,
+        psf: PixelBasisPsf,
+        frame: _Frame,
+        candidate: NDArray[np.bool_],
+        stars: NDArray[np.int64],
+        reserved: NDArray[np.bool_],
+        good: NDArray[np.bool_],
+        chi2: Real,
+    ) -> PsfResult:
+        used, held = np.zeros(frame.x.size, np.bool_), np.zeros(frame.x.size, np.bool_)
+        used[stars[good & ~reserved]] = True
+        held[stars[reserved]] = True
+        centre = {"x": exposure.bbox.x.center, "y": exposure.bbox.y.center}
+        statistics = {
+            "n_used": float(used.sum()),
+            "n_reserved": float(held.sum()),
+            "n_rejected": float((~good).sum()),
+            "fwhm": float(psf.fwhm(**centre)[0]),
+            "effective_area": float(psf.effective_area(**centre)[0]),
+            "order": float(psf.order),
+            "step": psf.step,
+            "used_chi2": float(np.median(chi2[good & ~reserved])),
+            "reserved_chi2": float(np.median(chi2[reserved])) if reserved.any() else float("nan"),
+        }
+        return PsfResult(psf, candidate, used, held, statistics)
+
+
+def _without_outliers(chi2: Real, flux: Real, n_sigma: float) -> NDArray[np.bool_]:
+    """Tell which stars fit about as well as the others."""
+    usable = np.isfinite(chi2) & (flux > 0.0)
+    logs = np.log(np.maximum(chi2, 1e-3))
+    low, middle, high = np.percentile(logs[usable], [25.0, 50.0, 75.0])
+    return usable & (logs < middle + n_sigma * max((high - low) / 1.349, 0.1))

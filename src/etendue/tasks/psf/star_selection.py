@@ -1,0 +1,57 @@
+"""Tell stars from galaxies, blends and artefacts by their size and shape."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Real = NDArray[np.float64]
+
+
+def select_stars(ixx: Real, iyy: Real, ixy: Real, snr: Real) -> tuple[NDArray[np.bool_], Real]:
+    """Select the sources on the stellar locus of moments.
+
+    The smallest common size is the stars': the locus starts at the mode of log size, found as the half-sample mode, and
+    is clipped at 3 robust sigmas in log size and in both ellipticity components.
+
+    Parameters
+    ----------
+    ixx, iyy, ixy : ndarray, float64, shape (n,)
+        Adaptive moments [px**2]; NaN where they failed.
+    snr : ndarray, float64, shape (n,)
+        Signal-to-noise ratios.
+
+    Returns
+    -------
+    chosen : ndarray, bool, shape (n,)
+        Stars.
+    median : ndarray, float64, shape (3,)
+        Their median ixx, iyy, ixy; a round Gaussian of 1 px**2 if there are none.
+    """
+    chosen = np.isfinite(ixx) & np.isfinite(iyy) & np.isfinite(ixy) & (snr > 0) & (ixx + iyy > 0.1)
+    if not chosen.any():
+        return chosen, np.array([1.0, 1.0, 0.0])
+    trace = np.where(chosen, ixx + iyy, 1.0)
+    features = np.stack([np.log(trace), (ixx - iyy) / trace, 2.0 * ixy / trace])
+    middle = np.median(features[:, chosen], axis=1)
+    middle[0] = _half_sample_mode(features[0, chosen])
+    width = np.array([0.15, 0.1, 0.1])
+    for _ in range(6):
+        near = chosen & (np.abs(features - middle[:, None]) < 3.0 * width[:, None]).all(axis=0)
+        if np.count_nonzero(near) < 3:
+            break
+        middle = np.median(features[:, near], axis=1)
+        scatter = 1.4826 * np.median(np.abs(features[:, near] - middle[:, None]), axis=1)
+        width = np.clip(scatter, 0.02, 0.15)
+    kept = chosen & (np.abs(features - middle[:, None]) < 3.0 * width[:, None]).all(axis=0)
+    if not kept.any():
+        return kept, np.array([1.0, 1.0, 0.0])
+    return kept, np.array([np.median(moment[kept]) for moment in (ixx, iyy, ixy)])
+
+
+def _half_sample_mode(values: Real) -> float:
+    """Return the mode by repeatedly keeping the densest half (Bickel & Fruehwirth 2006)."""
+    values = np.sort(values)
+    while values.size > 3:
+        half = (values.size + 1) // 2
+        first = int(np.argmin(values[half - 1 :] - values[: values.size - half + 1]))
+        values = values[first : first + half]
+    return float(np.median(values))
