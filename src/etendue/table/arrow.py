@@ -25,7 +25,10 @@ _TYPES = {
 
 
 def to_arrow(table: Table) -> pa.Table:
-    """Return a pyarrow table with units, UCDs and docs on its fields.
+    """Return a pyarrow table with units, UCDs and docs on its fields; NaN becomes null.
+
+    To SQL a NaN is the largest number, so that ``psfFlux > 0`` would find what was never measured; and DuckDB 2.0
+    skips the wrong rows when a Parquet column holds NaN.
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ def to_arrow(table: Table) -> pa.Table:
         "etendue.meta": json.dumps(dict(table.meta), sort_keys=True),
         "description": table.schema.description,
     }
-    arrays = [pa.array(table[column.name], _TYPES[column.type]) for column in columns]
+    arrays = [pa.array(table[column.name], _TYPES[column.type], from_pandas=True) for column in columns]
     return pa.Table.from_arrays(arrays, schema=pa.schema([arrow_field(c) for c in columns], metadata))
 
 
