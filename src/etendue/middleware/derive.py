@@ -219,7 +219,7 @@ def _rubin_connection(stage_class: type[Stage], name: str, connection: Connectio
         "dimensions": connection.dimensions,
     }
     if isinstance(connection, Output):
-        return connectionTypes.Output(**common)
+        return connectionTypes.Output(**common, isCalibration=connection.calibration)
     assert isinstance(connection, Input | Prerequisite)
     common |= {
         "multiple": connection.multiple,

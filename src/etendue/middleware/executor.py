@@ -261,12 +261,15 @@ def _bar(total: int, done: int, shown: bool) -> Iterator[Callable[[QuantumOutcom
 
 @contextmanager
 def _captured_logs() -> Iterator[None]:
-    # The log dataset of a quantum should hold INFO lines even where nobody configured logging.
+    # The log dataset of a quantum holds INFO lines; the caller's own handlers keep showing what they showed.
     root = logging.getLogger()
-    level = root.level
-    if not root.handlers:
-        root.setLevel(logging.INFO)
+    level, handlers = root.level, [(handler, handler.level) for handler in root.handlers]
+    for handler, own in handlers:
+        handler.setLevel(max(own, level))
+    root.setLevel(logging.INFO)
     try:
         yield
     finally:
         root.setLevel(level)
+        for handler, own in handlers:
+            handler.setLevel(own)

@@ -367,9 +367,8 @@ class Repository:
             The expression is wrong or the collection unknown.
         """
         try:
-            refs = self.butler.query_datasets(
-                dataset_type, collections=collections, where=where, find_first=find_first, explain=False, limit=None
-            )
+            butler = self.butler.clone(collections=collections)  # knows which instrument is meant
+            refs = butler.query_datasets(dataset_type, where=where, find_first=find_first, explain=False, limit=None)
         except Exception as error:  # expression errors have no common base
             raise InputError(f"cannot query {dataset_type}: {error}", source=self.path, value=where or None) from error
         return tuple(sorted(refs, key=lambda ref: ref.dataId))

@@ -78,7 +78,15 @@ class Prerequisite(Connection):
 
 @dataclass(frozen=True)
 class Output(Connection):
-    """A dataset that the stage writes, taken from the result field of the same name (None: not written)."""
+    """A dataset that the stage writes, taken from the result field of the same name (None: not written).
+
+    Parameters
+    ----------
+    calibration : bool
+        The product can be certified, for later stages to find by validity range.
+    """
+
+    calibration: bool = False
 
 
 class DatasetHandle(Protocol):
