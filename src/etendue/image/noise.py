@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import fftconvolve
 
 from etendue.errors import InputError
 
@@ -64,7 +63,7 @@ class NoiseAutocorrelation:
             Of size ``2 m - 1``.
         """
         kernel = np.asarray(kernel, float)
-        correlation = fftconvolve(kernel, kernel[::-1, ::-1])
+        correlation = _convolve(kernel, kernel[::-1, ::-1])
         correlation = 0.5 * (correlation + correlation[::-1, ::-1])
         middle = correlation[correlation.shape[0] // 2, correlation.shape[1] // 2]
         correlation /= middle
@@ -95,8 +94,14 @@ class NoiseAutocorrelation:
             return float("nan")
         if self.is_white:
             return 1.0
-        return float((w * fftconvolve(w, self.kernel, mode="full")[self._middle_of(w)]).sum() / square)
+        return float((w * _convolve(w, self.kernel)[self._middle_of(w)]).sum() / square)
 
     def _middle_of(self, weights: NDArray[np.float64]) -> tuple[slice, slice]:
         half = self.kernel.shape[0] // 2
         return slice(half, half + weights.shape[0]), slice(half, half + weights.shape[1])
+
+
+def _convolve(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the full convolution (scipy.signal would do, but takes long to import)."""
+    shape = (a.shape[0] + b.shape[0] - 1, a.shape[1] + b.shape[1] - 1)
+    return np.fft.irfft2(np.fft.rfft2(a, shape) * np.fft.rfft2(b, shape), shape)
