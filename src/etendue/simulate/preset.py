@@ -40,7 +40,7 @@ class SurveyPreset(BaseModel):
     n_flat: int = Field(ge=0)
     """Flats per filter."""
 
-    n_stars: int = 1100
+    n_stars: int = 1500
     """Stars on the rectangle around both detectors."""
 
     n_galaxies: int = 700

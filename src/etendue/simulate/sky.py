@@ -11,6 +11,7 @@ from etendue.simulate.preset import SurveyPreset
 Columns = dict[str, NDArray]
 
 _HALF_WIDTH_DEG, _HALF_HEIGHT_DEG = 0.162, 0.085  # both detectors, the gap, dithers and a margin
+_SATURATED_PLACES_DEG = ((0.033, 0.043), (-0.120, -0.040))  # one bleeding star per detector
 _VARIABLE_PERIOD_DAY = 0.11
 _VARIABLE_AMPLITUDE_MAG = 0.5
 _TRANSIENT_FADING_MAG_PER_DAY = 0.8
@@ -99,10 +100,11 @@ def make_sky(preset: SurveyPreset, seed: int) -> Sky:
     rng = np.random.default_rng([seed, 1])
     stars = _draw_stars(rng, preset.n_stars)
     galaxies = _draw_galaxies(rng, preset.n_galaxies)
-    variable = _special(xi=-0.062, eta=0.021, r_mag=17.6, g_minus_r=0.35, kind="variable")
-    host = _special(xi=-0.081, eta=-0.026, r_mag=18.3, g_minus_r=0.7, kind="galaxy", radius=1.9, bulge=0.3)
-    transient = _special(xi=-0.081 + 1.3 / 3600.0, eta=-0.026 + 0.9 / 3600.0, r_mag=18.9, g_minus_r=0.1)
-    parts = (variable, transient, host, stars, galaxies)
+    variable = _special(xi=0.062, eta=0.021, r_mag=17.6, g_minus_r=0.35, kind="variable")
+    host = _special(xi=0.081, eta=-0.026, r_mag=18.3, g_minus_r=0.7, kind="galaxy", radius=1.9, bulge=0.3)
+    transient = _special(xi=0.081 + 1.3 / 3600.0, eta=-0.026 + 0.9 / 3600.0, r_mag=18.9, g_minus_r=0.1)
+    bright = [_special(xi=xi, eta=eta, r_mag=11.2, g_minus_r=0.6, kind="star") for xi, eta in _SATURATED_PLACES_DEG]
+    parts = (variable, transient, host, *bright, stars, galaxies)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in stars}
     plane = columns.pop("xi"), columns.pop("eta")
     columns["ra"], columns["dec"] = tangent_plane_inverse(*plane, preset.ra_deg, preset.dec_deg)
@@ -178,7 +180,7 @@ def _special(
 def _make_movers(preset: SurveyPreset) -> Columns:
     """Return two movers that cross the field in the first night and one in the last."""
     first, last = preset.start_mjd_tai + 0.05, preset.start_mjd_tai + preset.nights[-1].day + 0.01
-    xi, eta = np.array([-0.040, -0.105, -0.095]), np.array([-0.012, 0.035, 0.005])
+    xi, eta = np.array([0.100, -0.105, 0.055]), np.array([-0.012, 0.035, 0.010])
     ra, dec = tangent_plane_inverse(xi, eta, preset.ra_deg, preset.dec_deg)
     return {
         "object_id": FIRST_MOVER_ID + np.arange(3),

@@ -1,0 +1,104 @@
+"""A camera YAML is checked, says in one line what is wrong, and survives a round trip."""
+
+from pathlib import Path
+
+import pytest
+
+from etendue.camera.camera import Camera
+from etendue.camera.section import format_section, parse_section
+from etendue.camera.shipped import load_camera, shipped_cameras
+from etendue.errors import InputError
+from etendue.geom.box import Box
+
+MINIMAL = """
+name: tiny
+plate_scale: 1.0
+filters: [{physical_filter: r, band: r}]
+detectors:
+  - id: 0
+    name: CCD
+    raw_shape: [4, 6]
+    amplifiers:
+      - {name: A, raw_data: "[1:3,1:4]", bbox: "[1:3,1:4]"}
+      - {name: B, raw_data: "[4:6,1:4]", bbox: "[4:6,1:4]", flip_x: true}
+header:
+  time: {date: [DATE-OBS]}
+  exposure_time: {keywords: [EXPTIME]}
+  observation_type: {constant: science}
+"""
+
+
+@pytest.mark.parametrize("name", shipped_cameras())
+def test_shipped_cameras_survive_a_round_trip_in_under_100_lines(name: str) -> None:
+    camera = load_camera(name)
+    text = camera.to_yaml()
+    assert Camera.from_yaml(text) == camera
+    assert len(text.splitlines()) < 100
+
+
+def test_the_named_cameras_are_shipped() -> None:
+    assert {"lowell42", "microobservatory", "simcam"} <= set(shipped_cameras())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("plate_scale: 1.0", "plate_scale: -1.0", "plate_scale"),
+        ("plate_scale: 1.0", "plate_scale: 1.0\nplate_skale: 2.0", "plate_skale"),
+        ("raw_shape: [4, 6]", "raw_shape: [4, 5]", "outside raw_shape"),
+        ('bbox: "[4:6,1:4]"', 'bbox: "[5:7,1:4]"', "gaps or overlap"),
+        ('bbox: "[4:6,1:4]"', 'bbox: "[4:6,4:1]"', "detectors.0.amplifiers.1.bbox"),
+        ('bbox: "[4:6,1:4]"', 'bbox: "[4:7,1:4]"', "raw_data is (4, 3) pixels"),
+        ("name: B", "name: A", "names repeat"),
+        ("  exposure_time: {keywords: [EXPTIME]}\n", "", "header.exposure_time"),
+    ],
+)
+def test_errors_name_file_key_and_remedy_in_one_line(tmp_path: Path, old: str, new: str, key: str) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(MINIMAL.replace(old, new))
+    with pytest.raises(InputError) as caught:
+        Camera.from_yaml(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert key in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "a: [", "\x00"])
+def test_text_that_is_no_camera_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"camera\.yaml"):
+        Camera.from_yaml(path)
+
+
+def test_a_serial_number_that_looks_like_a_date_stays_text() -> None:
+    assert load_camera("lowell42").detectors[0].serial == "6393-15-01"
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with pytest.raises(InputError, match="lowell42"):
+        load_camera("hubble")
+    with pytest.raises(InputError, match="known: VR"):
+        load_camera("lowell42").band("Halpha")
+    with pytest.raises(InputError, match="known: 0"):
+        load_camera("simcam").detector(7)
+
+
+def test_trimming_puts_flipped_amplifiers_in_place() -> None:
+    import numpy as np
+
+    detector = Camera.from_yaml(MINIMAL).detectors[0]
+    trimmed = detector.trim(np.tile(np.arange(6), (4, 1)))
+    assert trimmed[0].tolist() == [0, 1, 2, 5, 4, 3]
+    with pytest.raises(InputError, match="wrong size"):
+        detector.trim(np.zeros((4, 5)))
+
+
+def test_sections_count_from_one_and_include_both_ends() -> None:
+    box = parse_section(" [18:1382,1:1370]")
+    assert box == Box.from_list([0, 1370, 17, 1382])
+    assert format_section(box) == "[18:1382,1:1370]"
+    for wrong in ("[0:3,1:2]", "[3:1,1:2]", "18:20,1:2", ""):
+        with pytest.raises(InputError):
+            parse_section(wrong)
