@@ -218,16 +218,17 @@ def _rubin_connection(stage_class: type[Stage], name: str, connection: Connectio
         "storageClass": connection.storage,
         "dimensions": connection.dimensions,
     }
+    assert isinstance(connection, Input | Prerequisite | Output)
+    common["isCalibration"] = connection.calibration
     if isinstance(connection, Output):
-        return connectionTypes.Output(**common, isCalibration=connection.calibration)
-    assert isinstance(connection, Input | Prerequisite)
+        return connectionTypes.Output(**common)
     common |= {
         "multiple": connection.multiple,
         "deferLoad": connection.deferred,
         "minimum": connection.minimum,
     }
     if isinstance(connection, Prerequisite):
-        return connectionTypes.PrerequisiteInput(**common, isCalibration=connection.calibration)
+        return connectionTypes.PrerequisiteInput(**common)
     return connectionTypes.Input(**common)
 
 

@@ -50,12 +50,15 @@ class Input(Connection):
         (an absent one is None, or the empty tuple when ``multiple``).
     observation_types : tuple of str, optional
         Only exposures of these types enter; the quantum is pruned where none is left.
+    calibration : bool
+        The dataset is a calibration product, here read from the run that made it, not by validity range.
     """
 
     multiple: bool = False
     deferred: bool = False
     minimum: int = 1
     observation_types: tuple[str, ...] | None = None
+    calibration: bool = False
 
 
 @dataclass(frozen=True)
