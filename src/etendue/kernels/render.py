@@ -2,6 +2,7 @@
 
 import numpy as np
 from numba import njit, void
+from numpy.typing import NDArray
 
 from etendue.kernels.types import F64, F64_1D, F64_2D_OUT
 
@@ -12,7 +13,16 @@ from etendue.kernels.types import F64, F64_1D, F64_2D_OUT
     nogil=True,
     error_model="numpy",
 )
-def add_gaussians(image, x, y, flux, ixx, iyy, ixy, floor):
+def add_gaussians(
+    image: NDArray[np.float64],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    flux: NDArray[np.float64],
+    ixx: NDArray[np.float64],
+    iyy: NDArray[np.float64],
+    ixy: NDArray[np.float64],
+    floor: float,
+) -> None:
     """Add elliptical Gaussians, evaluated at pixel centres, to an image.
 
     The slow definition: ``image += flux / (2 pi sqrt(det C)) exp(-d^T C^-1 d / 2)`` with
@@ -54,7 +64,14 @@ def add_gaussians(image, x, y, flux, ixx, iyy, ixy, floor):
 
 
 @njit([void(F64_2D_OUT, F64_1D, F64_1D, F64_1D, F64_1D, F64_1D)], cache=True, nogil=True, error_model="numpy")
-def add_tracks(image, x, y, length, angle, charge):
+def add_tracks(
+    image: NDArray[np.float64],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    length: NDArray[np.float64],
+    angle: NDArray[np.float64],
+    charge: NDArray[np.float64],
+) -> None:
     """Deposit straight cosmic-ray tracks, an even share of the charge every quarter pixel.
 
     Parameters
@@ -81,7 +98,7 @@ def add_tracks(image, x, y, length, angle, charge):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _spill(column, row, step, charge, full_well):
+def _spill(column: NDArray[np.float64], row: int, step: int, charge: float, full_well: float) -> None:
     """Let charge run along a column until the pixels have taken it up or it leaves the CCD."""
     while charge > 0.0 and 0 <= row < column.size:
         taken = min(charge, max(0.0, full_well - column[row]))
@@ -91,7 +108,7 @@ def _spill(column, row, step, charge, full_well):
 
 
 @njit([void(F64_2D_OUT, F64_1D)], cache=True, nogil=True, error_model="numpy")
-def bleed(image, full_well):
+def bleed(image: NDArray[np.float64], full_well: NDArray[np.float64]) -> None:
     """Spread charge above full well along columns, half of it up and half down.
 
     Parameters

@@ -149,8 +149,8 @@ def _draw_visit(
     rng: np.random.Generator, preset: SurveyPreset, camera: Camera, band: str, begin: float, seq: int
 ) -> Visit:
     exposure_time_s = _EXPOSURE_S[band]
-    dither = rng.uniform(-preset.dither_px, preset.dither_px, 2) * camera.plate_scale / 3600.0
-    ra_deg, dec_deg = tangent_plane_inverse(*dither, preset.ra_deg, preset.dec_deg)
+    xi_deg, eta_deg = rng.uniform(-preset.dither_px, preset.dither_px, 2) * camera.plate_scale / 3600.0
+    ra_deg, dec_deg = tangent_plane_inverse(xi_deg, eta_deg, preset.ra_deg, preset.dec_deg)
     site = camera.observatory
     assert site is not None
     middle_utc = to_utc(begin) + 0.5 * exposure_time_s / _SECONDS_PER_DAY
