@@ -36,6 +36,7 @@ class LockedDuckDB:
         allowed = [f"{path.resolve()}/" for path in directories]
         self._connection.execute(f"SET allowed_directories = [{', '.join(map(quote_string, allowed))}]")
         self._connection.execute(f"SET threads = {int(threads)}; SET memory_limit = {quote_string(memory_limit)}")
+        self._connection.execute("SET parquet_metadata_cache = true")  # the files of an archive never change
         self._connection.execute("SET temp_directory = ''; SET enable_external_access = false")
         for name, relation in relations.items():
             self._create(name, relation)
