@@ -50,6 +50,7 @@ def test_the_named_cameras_are_shipped() -> None:
         ('bbox: "[4:6,1:4]"', 'bbox: "[4:6,4:1]"', "detectors.0.amplifiers.1.bbox"),
         ('bbox: "[4:6,1:4]"', 'bbox: "[4:7,1:4]"', "raw_data is (4, 3) pixels"),
         ("name: B", "name: A", "names repeat"),
+        ("    name: CCD", '    name: CCD\n    bad_regions: ["[5:4,1:1]"]', "detectors.0.bad_regions"),
         ("  exposure_time: {keywords: [EXPTIME]}\n", "", "header.exposure_time"),
     ],
 )

@@ -85,6 +85,17 @@ def test_unusable_files_are_refused_by_name(tmp_path: Path) -> None:
         assert str(path) in str(caught.value)
 
 
+def test_a_damaged_compressed_frame_is_refused(tmp_path: Path) -> None:
+    source = small_frame(tmp_path / "a.fits")
+    frame = read_raw(source, guess_camera(source))
+    noise = np.random.default_rng(2).integers(0, 65536, frame.array.shape).astype(np.uint16)
+    path = tmp_path / "b.fits.fz"
+    write_raw(RawFrame(array=noise, header=frame.header, detector_id=0, path="", info=frame.info), path)
+    path.write_bytes(path.read_bytes()[:-4000])
+    with pytest.raises(InputError, match="no readable FITS"):
+        read_raw(path, guess_camera(source))
+
+
 def test_a_frame_of_the_wrong_size_is_refused(tmp_path: Path) -> None:
     path = small_frame(tmp_path / "a.fits", FILTNAME="VR", UTCSTART="01:02:03", OBSERNO=3)
     with pytest.raises(InputError, match="wrong size"):

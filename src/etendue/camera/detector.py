@@ -4,9 +4,10 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from etendue.camera.amplifier import Amplifier
+from etendue.camera.section import format_section, parse_section
 from etendue.errors import InputError
 from etendue.geom.box import Box
 
@@ -54,6 +55,14 @@ class Detector(BaseModel):
             if not self.raw_bbox.contains_box(amplifier.raw_data):
                 raise ValueError(f"amplifier {amplifier.name}: raw_data lies outside raw_shape {self.raw_shape}")
         return self
+
+    @field_validator("bad_regions")
+    @classmethod
+    def _check_regions(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(format_section(parse_section(region)) for region in regions)
+        except InputError as error:
+            raise ValueError(str(error)) from None
 
     @property
     def bbox(self) -> Box:

@@ -151,7 +151,9 @@ def _read(path: Path, *, with_pixels: bool) -> tuple[dict[str, Any], NDArray]:
                 pixels = np.asarray(image.data) if with_pixels else np.empty((0, 0))
     except FileNotFoundError:
         raise InputError("no such file", source=path, remedy="check the path") from None
-    except (OSError, ValueError, TypeError, EOFError, IndexError, KeyError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file makes astropy and its decompressor raise almost anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"is no readable FITS file: {reason}", source=path, remedy="fetch it again or leave it out"
@@ -163,7 +165,9 @@ def _first_image(hdus: fits.HDUList, path: Path) -> Any:
     for hdu in hdus:
         if hdu.header.get("NAXIS") == 2 and getattr(hdu, "is_image", False):
             return hdu
-    raise InputError("holds no two-dimensional image", source=path, remedy="give raw frames, one detector per file")
+    raise InputError(
+        "holds no two-dimensional image", source=path, remedy="give whole raw frames, one detector per file"
+    )
 
 
 def _to_dict(header: fits.Header) -> dict[str, Any]:
