@@ -21,8 +21,9 @@ _OUT = types.Tuple((types.Array(F32, 2, "C"), types.Array(F32, 2, "C"), types.Ar
 def lanczos3_table(steps: int = TABLE_STEPS) -> NDArray[np.float32]:
     """Tabulate Lanczos-3 weights that reproduce constants and linear ramps exactly.
 
-    The bare kernel ``sinc(x) sinc(x/3)`` neither sums to one nor keeps the first moment (it shifts
-    centroids by up to 0.02 px). The weights are multiplied by ``a + b x`` so that both hold.
+    The bare kernel ``b = sinc(x) sinc(x/3)`` neither sums to one nor keeps the first moment (it shifts
+    centroids by up to 0.02 px). It is normalised, and the moment is removed with ``|b| (x - mean)``, which
+    raises the error of the worst pixel least among the corrections tried (by 4% at FWHM 2.1 px).
 
     Parameters
     ----------
@@ -37,11 +38,12 @@ def lanczos3_table(steps: int = TABLE_STEPS) -> NDArray[np.float32]:
     phase = np.linspace(0.0, 1.0, steps + 1)[:, None]
     offset = np.arange(-2, 4)[None, :] - phase
     bare = np.where(np.abs(offset) < 3.0, np.sinc(offset) * np.sinc(offset / 3.0), 0.0)
-    m0, m1, m2 = ((bare * offset**power).sum(axis=1, keepdims=True) for power in range(3))
-    determinant = m0 * m2 - m1 * m1
-    safe = np.where(determinant > 1e-12, determinant, 1.0)
-    corrected = bare * (m2 - m1 * offset) / safe
-    weights = np.where(determinant > 1e-12, corrected, bare / m0)
+    weights = bare / bare.sum(axis=1, keepdims=True)
+    magnitude = np.abs(bare)
+    mean = (magnitude * offset).sum(axis=1, keepdims=True) / magnitude.sum(axis=1, keepdims=True)
+    tilt = magnitude * (offset - mean)
+    leverage = (tilt * offset).sum(axis=1, keepdims=True)  # zero on whole pixels, where nothing is to correct
+    weights -= tilt * (weights * offset).sum(axis=1, keepdims=True) / np.maximum(leverage, 1e-12)
     return np.ascontiguousarray(weights, dtype=np.float32)
 
 

@@ -38,6 +38,9 @@ class AssembleCoaddConfig(TaskConfig):
     bad_planes: tuple[str, ...] = ("NO_DATA", "EDGE", "SAT", "BAD", "CR", "INTRP", "STREAK", "VIGNETTED")
     """Mask planes whose pixels do not enter where another exposure is good."""
 
+    missing_planes: tuple[str, ...] = ("NO_DATA", "EDGE")
+    """Mask planes whose pixels never enter; those of the other bad planes do where nothing better exists."""
+
     threshold: float = Field(4.5, gt=0.0)
     """Deviation from the median that makes a pixel an outlier [sigma]."""
 
@@ -160,7 +163,8 @@ class AssembleCoaddTask(Task[AssembleCoaddConfig]):
         variance = np.stack([e.variance.array for e in exposures])
         bits = np.stack([e.mask.array for e in exposures])
         planes = exposures[0].mask
-        missing = ~np.isfinite(stack) | ~np.isfinite(variance)
+        unseen = np.int32(planes.bits(config.missing_planes))
+        missing = ((bits & unseen) != 0) | ~np.isfinite(stack) | ~np.isfinite(variance)
         bad = missing | ((bits & np.int32(planes.bits(config.bad_planes))) != 0)
         hopeless = bad.all(axis=0)
         bad[:, hopeless] = missing[:, hopeless]  # saturated cores: better an average than a hole

@@ -15,7 +15,7 @@ from etendue.kernels.warp import lanczos3_table, warp_lanczos3, warp_noise_covar
 from etendue.tasks.task import Task, TaskConfig
 from etendue.tasks.warp.mapping import PixelMapping, map_pixels
 
-_NOISE_SAMPLES = 16
+_NOISE_SAMPLES = 24
 
 
 class WarpConfig(TaskConfig):
@@ -144,9 +144,9 @@ def _pixel_corners(mapping: PixelMapping) -> tuple[NDArray[np.float64], NDArray[
     for values in (mapping.x, mapping.y):
         along_x = np.diff(values, axis=1)[:-1][np.ix_(rows, cols)] / mapping.step
         along_y = np.diff(values, axis=0)[:, :-1][np.ix_(rows, cols)] / mapping.step
-        # A golden-ratio offset inside the cell: nodes alone would all share one sub-pixel phase.
-        shift = 0.618 * np.arange(rows.size * cols.size).reshape(rows.size, cols.size) % 1.0
-        start = values[np.ix_(rows, cols)] + shift * mapping.step * (along_x + along_y)
+        # Whole pixels off the nodes, for a step that is a multiple of a period of the phases would see only one.
+        shift = np.arange(rows.size * cols.size).reshape(rows.size, cols.size) % mapping.step
+        start = values[np.ix_(rows, cols)] + shift * (along_x + along_y)
         corners.append(np.stack([start, start + along_x, start + along_y], axis=-1).reshape(-1, 3))
     finite = np.isfinite(corners[0]).all(axis=1) & np.isfinite(corners[1]).all(axis=1)
     return np.ascontiguousarray(corners[0][finite]), np.ascontiguousarray(corners[1][finite])
