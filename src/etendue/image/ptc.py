@@ -93,10 +93,9 @@ class Ptc:
         -------
         Ptc
         """
-        nan = float("nan")
-        return cls(
-            tuple(
-                AmplifierGain(**{k: nan if v is None else v for k, v in amplifier.items()})
-                for amplifier in state["amplifiers"]
-            )
-        )
+        return cls(tuple(_amplifier(entry) for entry in state["amplifiers"]))
+
+
+def _amplifier(entry: Mapping[str, Any]) -> AmplifierGain:
+    known: dict[str, Any] = {key: float("nan") if value is None else value for key, value in entry.items()}
+    return AmplifierGain(**known)

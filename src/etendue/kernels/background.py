@@ -12,7 +12,7 @@ _MIN_PIXELS = 16
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _gather(image, bad, y0, y1, x0, x1, values):
+def _gather(image, bad, y0, y1, x0, x1, values):  # type: ignore[no-untyped-def]
     """Copy the usable pixels of a cell into ``values`` and return their number."""
     n = 0
     for row in range(y0, y1):
@@ -24,7 +24,7 @@ def _gather(image, bad, y0, y1, x0, x1, values):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _start(values, n):
+def _start(values, n):  # type: ignore[no-untyped-def]
     """Return median and robust sigma of a regular subsample: the start of the clipping."""
     step = max(1, n // 512)
     sample = np.sort(values[:n:step])
@@ -33,7 +33,7 @@ def _start(values, n):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _clip(values, n, center, sigma, clip, iterations):
+def _clip(values, n, center, sigma, clip, iterations):  # type: ignore[no-untyped-def]
     """Iterate mean and standard deviation inside ``clip`` sigmas; return them with the last limits."""
     low, high, kept = center - clip * sigma, center + clip * sigma, -1
     for _ in range(iterations):
@@ -55,7 +55,7 @@ def _clip(values, n, center, sigma, clip, iterations):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _histogram_median(values, n, low, high, counts):
+def _histogram_median(values, n, low, high, counts):  # type: ignore[no-untyped-def]
     """Return the median of the values inside ``[low, high]`` from a histogram, interpolated in its bin."""
     width = (high - low) / _BINS
     if not width > 0.0:
@@ -75,7 +75,7 @@ def _histogram_median(values, n, low, high, counts):
 
 
 @njit([(F32_2D, BOOL_2D, I64_1D, I64_1D, F64, I64)], cache=True, nogil=True, error_model="numpy")
-def cell_background(image, bad, y_edges, x_edges, clip, iterations):
+def cell_background(image, bad, y_edges, x_edges, clip, iterations):  # type: ignore[no-untyped-def]
     """Measure the sky level and its noise in each cell of a grid.
 
     Slow definition: iterate mean and standard deviation of the usable pixels within ``clip``
@@ -140,29 +140,56 @@ def cell_edges(n: int, size: int) -> NDArray[np.int64]:
     return np.append(np.arange(0, n, size, dtype=np.int64), np.int64(n))
 
 
-def smooth_cells(level: NDArray[np.float64], *, size: int) -> NDArray[np.float64]:
-    """Fill empty cells from the nearest measured ones, then median-filter the grid.
+def smooth_cells(level: NDArray[np.float64], *, size: int, tolerance: float) -> NDArray[np.float64]:
+    """Fill empty cells and replace lone deviating ones by the median of their neighbours.
+
+    Both are done on the residuals of a quadratic surface fitted to the cells, so that gradients
+    survive at the edges.
 
     Parameters
     ----------
     level : ndarray, float64, shape (gy, gx)
         Cell levels; NaN where a cell is empty, at least one is not.
     size : int
-        Side of the median filter [cells]; 1 changes nothing.
+        Side of the median filter [cells]; 1 replaces nothing.
+    tolerance : float
+        A cell further than this from the median around it is replaced, in the unit of the image.
 
     Returns
     -------
     ndarray, float64, shape (gy, gx)
         Levels without NaN.
     """
-    nearest = distance_transform_edt(~np.isfinite(level), return_distances=False, return_indices=True)
-    filled: NDArray[np.float64] = level[tuple(nearest)]
-    return median_filter(filled, size=size, mode="nearest") if size > 1 else filled
+    trend = _quadratic_trend(level)
+    residual = level - trend
+    nearest = distance_transform_edt(~np.isfinite(residual), return_distances=False, return_indices=True)
+    residual = residual[tuple(nearest)]
+    around = median_filter(residual, size=size, mode="nearest")
+    return trend + np.where(np.abs(residual - around) > tolerance, around, residual)
+
+
+def _quadratic_trend(level: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a quadratic surface through the finite cells; constant if they are fewer than 12."""
+    known = np.isfinite(level)
+    if known.sum() < 12 or min(level.shape) < 3:
+        return np.full(level.shape, np.median(level[known]))
+    y, x = (axis / (max(level.shape) - 1.0) for axis in np.indices(level.shape, dtype=np.float64))
+    design = np.stack([np.ones_like(y), y, x, y * y, x * y, x * x], axis=-1)
+    use = known.copy()
+    for _ in range(3):  # the second and third fit leave out cells that stand out
+        coefficients = np.linalg.lstsq(design[use], level[use], rcond=None)[0]
+        residual = np.where(known, level - design @ coefficients, np.inf)
+        spread = 1.4826 * np.median(np.abs(residual[known]))
+        use = np.abs(residual) <= max(4.0 * spread, 1e-9 * float(np.abs(level[known]).max()))
+    trend: NDArray[np.float64] = design @ coefficients
+    return trend
 
 
 @njit([(F32_2D, F32_2D, BOOL_2D, F64, I64)], cache=True, nogil=True, error_model="numpy")
-def source_pixels(image, surface, bad, threshold, margin):
-    """Mark where a 3 x 3 mean rises above the sky: the pixels that would bias its level.
+def source_pixels(image, surface, bad, threshold, margin):  # type: ignore[no-untyped-def]
+    """Mark where a 3 x 3 mean departs from the sky: the pixels that would bias its level.
+
+    Departures of both signs are marked, so that noise alone does not shift the level.
 
     Parameters
     ----------
@@ -171,7 +198,7 @@ def source_pixels(image, surface, bad, threshold, margin):
     bad : ndarray, bool, shape (ny, nx)
         Pixels not to use.
     threshold : float
-        Mean above the sky that makes a source, in the unit of the image.
+        Departure of the mean, in the unit of the image.
     margin : int
         Pixels to mark around each, in both directions [px].
 
@@ -191,7 +218,7 @@ def source_pixels(image, surface, bad, threshold, margin):
                     total += image[y, col] - surface[y, col]
             columns[col] = total
         for col in range(1, nx - 1):
-            if columns[col - 1] + columns[col] + columns[col + 1] > 9.0 * threshold:
+            if abs(columns[col - 1] + columns[col] + columns[col + 1]) > 9.0 * threshold:
                 top, left = max(0, row - margin), max(0, col - margin)
                 out[top : row + margin + 1, left : col + margin + 1] = True
     return out

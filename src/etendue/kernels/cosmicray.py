@@ -39,6 +39,7 @@ _SHAPES: tuple[tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]], 
     ),
 )
 _REACH = 2
+_EVENNESS = 1.3
 
 
 def _shape_table() -> NDArray[np.int64]:
@@ -57,7 +58,7 @@ N_SHAPES = len(_SHAPES)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _ratios(stamp, row, col, table, sums):
+def _ratios(stamp, row, col, table, sums):  # type: ignore[no-untyped-def]
     """Fill ``sums[:, 0]`` and ``sums[:, 1]`` with the mean of neighbours and core of each shape at a pixel."""
     sums[:, :] = 0.0
     for i in range(table.shape[0]):
@@ -70,7 +71,7 @@ def _ratios(stamp, row, col, table, sums):
 
 
 @njit([F64_2D(F64_3D, I64_2D, I64, F64)], cache=True, nogil=True, error_model="numpy")
-def sharpness_bounds(stamps, table, n_shapes, core_fraction):
+def sharpness_bounds(stamps, table, n_shapes, core_fraction):  # type: ignore[no-untyped-def]
     """Return the smallest ratio of neighbours to core that a star can show, per shape.
 
     Parameters
@@ -107,10 +108,11 @@ def sharpness_bounds(stamps, table, n_shapes, core_fraction):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _is_too_sharp(image, variance, excluded, row, col, table, first, last, bound, core_snr, clip, model_error):
+def _is_too_sharp(image, variance, excluded, row, col, table, first, last, bound, core_snr, clip, model_error):  # type: ignore[no-untyped-def]
     """Tell whether one shape at a pixel exceeds its bound by ``clip`` sigmas, every core pixel being bright."""
     core = core_variance = near = near_variance = 0.0
     n_core = n_near = 0
+    faintest = np.inf
     for i in range(first, last):
         y, x = row + table[i, 2], col + table[i, 3]
         if excluded[y, x]:
@@ -119,6 +121,7 @@ def _is_too_sharp(image, variance, excluded, row, col, table, first, last, bound
         if table[i, 1] == 1:
             if value <= 0.0 or value * value < core_snr * core_snr * spread:
                 return False
+            faintest = min(faintest, value)
             core += value
             core_variance += spread
             n_core += 1
@@ -126,14 +129,16 @@ def _is_too_sharp(image, variance, excluded, row, col, table, first, last, bound
             near += value
             near_variance += spread
             n_near += 1
-    excess = bound * core / n_core - near / n_near
+    # One bright pixel must not condemn the star pixel beside it: the faintest of the core limits its level.
+    level = min(core / n_core, _EVENNESS * faintest)
+    excess = bound * level - near / n_near
     noise = bound * bound * core_variance / n_core**2 + near_variance / n_near**2
-    margin = model_error * core / n_core
+    margin = model_error * level
     return excess > 0.0 and excess * excess > clip * clip * noise + margin * margin
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _flag_pixel(image, variance, excluded, row, col, table, bounds, core_snr, clip, model_error, flagged):
+def _flag_pixel(image, variance, excluded, row, col, table, bounds, core_snr, clip, model_error, flagged):  # type: ignore[no-untyped-def]
     """Flag the core pixels of every shape at a pixel that is too sharp; return whether there is one."""
     found = False
     first = 0
@@ -152,19 +157,18 @@ def _flag_pixel(image, variance, excluded, row, col, table, bounds, core_snr, cl
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _fill_from_neighbours(image, flagged, row, col):
-    """Return the mean of the unflagged pixels around one, or 0 (the sky) if there is none."""
-    total, count = 0.0, 0
+def _brightest_neighbour(image, flagged, row, col):  # type: ignore[no-untyped-def]
+    """Return the brightest unflagged pixel around one, or 0 (the sky) if there is none."""
+    brightest = -np.inf
     for y in range(max(0, row - 1), min(image.shape[0], row + 2)):
         for x in range(max(0, col - 1), min(image.shape[1], col + 2)):
             if not flagged[y, x]:
-                total += image[y, x]
-                count += 1
-    return total / count if count > 0 else 0.0
+                brightest = max(brightest, image[y, x])
+    return brightest if brightest > -np.inf else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _neighbourhood(flagged):
+def _neighbourhood(flagged):  # type: ignore[no-untyped-def]
     """Return the unflagged pixels that touch a flagged one."""
     ny, nx = flagged.shape
     near = np.zeros((ny, nx), dtype=np.bool_)
@@ -179,7 +183,7 @@ def _neighbourhood(flagged):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _grow(image, variance, excluded, flagged, table, bounds, blocks, core_snr, clip, model_error):
+def _grow(image, variance, excluded, flagged, table, bounds, blocks, core_snr, clip, model_error):  # type: ignore[no-untyped-def]
     """Test the pixels around flagged ones with the flagged ones filled in; flag and return whether any was."""
     ny, nx = image.shape
     by, bx = blocks
@@ -187,7 +191,7 @@ def _grow(image, variance, excluded, flagged, table, bounds, blocks, core_snr, c
     for row in range(ny):
         for col in range(nx):
             if flagged[row, col]:
-                filled[row, col] = _fill_from_neighbours(image, flagged, row, col)
+                filled[row, col] = _brightest_neighbour(image, flagged, row, col)
     near = _neighbourhood(flagged)
     found = False
     for row in range(_REACH, ny - _REACH):
@@ -207,15 +211,18 @@ def _grow(image, variance, excluded, flagged, table, bounds, blocks, core_snr, c
     nogil=True,
     error_model="numpy",
 )
-def find_cosmic_rays(
+def find_cosmic_rays(  # type: ignore[no-untyped-def]
     image, variance, excluded, table, bounds, by, bx, min_snr, clip, grow_snr, grow_clip, model_error, iterations
 ):
     """Find the pixels that are sharper than any sum of PSFs.
 
     Slow definition: for every shape at every pixel whose core pixels all exceed ``min_snr`` sigmas,
-    the core is flagged if ``bound * mean(core) - mean(neighbours)`` exceeds ``clip`` times its
-    propagated noise, joined in quadrature by ``model_error * mean(core)``. Then the pixels around flagged ones are tested again, with the flagged ones
-    replaced by their unflagged neighbours, against the lower ``grow_snr`` and ``grow_clip``.
+    the core is flagged if ``bound * level - mean(neighbours)`` exceeds ``clip`` times its propagated
+    noise, joined in quadrature by ``model_error * level``, with
+    ``level = min(mean(core), 1.3 * min(core))``. Then the pixels around
+    flagged ones are tested again, with the flagged ones replaced by their brightest unflagged neighbour (a
+    dimmer value could make the star under a hit look sharp), against the lower ``grow_snr`` and
+    ``grow_clip``.
 
     Parameters
     ----------

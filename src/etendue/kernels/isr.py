@@ -9,7 +9,7 @@ from etendue.kernels.types import BOOL_2D, F32_2D, F32_2D_OUT, F64, F64_1D, I64
 
 
 @njit([F64_1D(F32_2D, F64, I64)], cache=True, nogil=True, error_model="numpy")
-def row_levels(pixels, clip, iterations):
+def row_levels(pixels, clip, iterations):  # type: ignore[no-untyped-def]
     """Measure the level of each row of an overscan region by a mean clipped around the median.
 
     A plain median of integer counts is quantised to 0.5 ADU; the clipped mean is not.
@@ -34,7 +34,7 @@ def row_levels(pixels, clip, iterations):
         if nx == 0:
             continue
         values = np.sort(pixels[row])
-        center = np.float64(values[nx // 2])
+        center = float(values[nx // 2])
         sigma = max(1.0, 0.7413 * (values[(3 * nx) // 4] - values[nx // 4]))
         for _ in range(iterations):
             total, count = 0.0, 0
@@ -78,7 +78,7 @@ def smooth_levels(level: NDArray[np.float64], *, width: int, error: float, clip:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _calibrate_pixel(value, bias, response, gain, read_variance):
+def _calibrate_pixel(value, bias, response, gain, read_variance):  # type: ignore[no-untyped-def]
     """Return one pixel in electrons and its variance, divided by the response; NaN where that is not positive."""
     if not response > 0.0:
         return np.nan, np.nan
@@ -88,16 +88,16 @@ def _calibrate_pixel(value, bias, response, gain, read_variance):
 
 
 @njit(
-    [(F32_2D, F32_2D, F32_2D, F64, F64, F64, F32_2D_OUT, F32_2D_OUT)],
+    [(F32_2D, F32_2D, F32_2D, F64, F64, F32_2D_OUT, F32_2D_OUT)],
     cache=True,
     nogil=True,
     error_model="numpy",
 )
-def calibrate_section(pixels, bias, flat, gain, read_noise, flat_scale, image, variance):
+def calibrate_section(pixels, bias, flat, gain, read_noise, image, variance):  # type: ignore[no-untyped-def]
     """Calibrate the pixels of one amplifier in one pass: bias, gain, flat, variance.
 
-    Slow definition: ``e = (pixels - bias) * gain``, ``r = flat * flat_scale``,
-    ``image = e / r`` and ``variance = (max(e, 0) + read_noise**2) / r**2``.
+    Slow definition: ``e = (pixels - bias) * gain``, ``image = e / flat`` and
+    ``variance = (max(e, 0) + read_noise**2) / flat**2``.
 
     Parameters
     ----------
@@ -109,8 +109,6 @@ def calibrate_section(pixels, bias, flat, gain, read_noise, flat_scale, image, v
         Gain [e-/ADU].
     read_noise : float
         Read noise [e-].
-    flat_scale : float
-        Factor on the response.
     image, variance : ndarray, float32, shape (ny, nx)
         Output [e-] and [e-**2]; NaN where the response is not positive.
     """
@@ -118,12 +116,12 @@ def calibrate_section(pixels, bias, flat, gain, read_noise, flat_scale, image, v
     for row in range(pixels.shape[0]):
         for col in range(pixels.shape[1]):
             image[row, col], variance[row, col] = _calibrate_pixel(
-                pixels[row, col], bias[row, col], flat[row, col] * flat_scale, gain, read_variance
+                pixels[row, col], bias[row, col], flat[row, col], gain, read_variance
             )
 
 
 @njit([(BOOL_2D, F32_2D, F64)], cache=True, nogil=True, error_model="numpy")
-def follow_bleeds(saturated, image, level):
+def follow_bleeds(saturated, image, level):  # type: ignore[no-untyped-def]
     """Extend saturated pixels along their columns while the pixels stay bright.
 
     Parameters
@@ -152,7 +150,7 @@ def follow_bleeds(saturated, image, level):
 
 
 @njit([(BOOL_2D, I64, I64)], cache=True, nogil=True, error_model="numpy")
-def grow_mask(mask, rows, cols):
+def grow_mask(mask, rows, cols):  # type: ignore[no-untyped-def]
     """Grow a mask by a rectangle of ``2 rows + 1`` by ``2 cols + 1`` pixels.
 
     Slow definition: ``scipy.ndimage.binary_dilation(mask, np.ones((2 * rows + 1, 2 * cols + 1)))``.

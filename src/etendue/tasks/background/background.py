@@ -29,11 +29,15 @@ class SubtractBackgroundConfig(TaskConfig):
     filter_size: int = Field(3, ge=1)
     """Side of the median filter over cells; removes cells filled by a bright star."""
 
+    filter_tolerance: float = Field(0.25, ge=0.0)
+    """Cells this many pixel noises off the median around them are replaced by it."""
+
     bad_planes: tuple[str, ...] = ("SAT", "BAD", "CR", "NO_DATA", "DETECTED", "INTRP", "VIGNETTED")
     """Mask planes whose pixels are not used, unless ``run`` is told otherwise."""
 
-    source_threshold: float | None = Field(1.0, gt=0.0)
-    """Pixels whose 3 x 3 mean exceeds the sky by this many pixel noises are left out in a second pass; None for one pass."""
+    source_threshold: float | None = Field(1.2, gt=0.0)
+    """Pixels whose 3 x 3 mean departs from the sky by this many pixel noises are left out in a second
+    pass; None for one pass."""
 
     source_margin: int = Field(3, ge=0)
     """And the pixels around them [px]."""
@@ -94,8 +98,9 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
         level, sigma = cell_background(image.array, bad, y_edges, x_edges, config.clip, config.iterations)
         if not np.isfinite(level).any():
             raise AlgorithmError("no cell has enough sky pixels", masked=float(bad.mean()))
-        values = smooth_cells(level, size=config.filter_size).astype(np.float32)
-        return Background(values, image.bbox, config.cell_size), float(np.nanmedian(sigma))
+        noise = float(np.nanmedian(sigma))
+        values = smooth_cells(level, size=config.filter_size, tolerance=config.filter_tolerance * noise)
+        return Background(values.astype(np.float32), image.bbox, config.cell_size), noise
 
 
 def _sum(before: Background | None, now: Background) -> Background:

@@ -1,6 +1,7 @@
 """Build a master bias."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -118,6 +119,6 @@ def read_noise_adu(frames: Sequence[NDArray[np.float32]], detector: Detector) ->
     noise = {}
     for amplifier in detector.amplifiers:
         where = amplifier.bbox.slices_in(detector.bbox)
-        pairs = zip(frames[:-1], frames[1:], strict=True)
+        pairs = pairwise(frames)
         noise[amplifier.name] = float(np.median([pair_noise(a[where], b[where]) for a, b in pairs]))
     return noise

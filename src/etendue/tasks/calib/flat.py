@@ -1,6 +1,7 @@
 """Build a master flat."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -124,5 +125,5 @@ def _noise(frames: Sequence[NDArray[np.float32]]) -> float:
     """Return the typical noise of a scaled frame near the detector's middle, from successive pairs."""
     ny, nx = frames[0].shape
     middle = (slice(ny // 3, 2 * ny // 3), slice(nx // 3, 2 * nx // 3))
-    pairs = zip(frames[:-1], frames[1:], strict=True)
+    pairs = pairwise(frames)
     return float(np.median([pair_noise(a[middle], b[middle]) for a, b in pairs]))

@@ -1,7 +1,7 @@
 """Measure gain and read noise from pairs of flats."""
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from math import isfinite, nan, sqrt
 from typing import NamedTuple
 
@@ -189,7 +189,7 @@ def successive_pairs(exposed: Sequence[ExposedFlat]) -> list[tuple[ExposedFlat, 
     pairs: list[tuple[ExposedFlat, ExposedFlat]] = []
     for _, group in groupby(ordered, key=lambda flat: flat.raw.info.physical_filter):
         flats = list(group)
-        pairs.extend(zip(flats[:-1], flats[1:], strict=True))
+        pairs.extend(pairwise(flats))
     return pairs
 
 
@@ -201,13 +201,14 @@ def smooth_ratio(first: NDArray[np.float32], second: NDArray[np.float32], cell_s
     first, second : ndarray, float32, shape (ny, nx)
         Flats; NaN pixels are left out.
     cell_size : int
-        Side of the cells [px].
+        Side of the cells [px]; at most a fifth of the image.
 
     Returns
     -------
     ndarray, float64, shape (ny, nx)
     """
     ny, nx = first.shape
+    cell_size = max(1, min(cell_size, ny // 5, nx // 5))  # a quadratic needs several cells along each axis
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(second > 0.0, first / second, np.nan)
     rows, cols = range(0, ny, cell_size), range(0, nx, cell_size)

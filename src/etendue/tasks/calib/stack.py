@@ -20,7 +20,7 @@ class Combined(NamedTuple):
     variance: NDArray[np.float32]
     """Variance of the mean, from the scatter."""
 
-    count: NDArray[np.int32]
+    n_used: NDArray[np.int32]
     """Values averaged."""
 
 

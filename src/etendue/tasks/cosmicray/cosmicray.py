@@ -115,10 +115,11 @@ class CosmicRayTask(Task[CosmicRayConfig]):
     def _without_sky(self, image: Image, bad: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return the image less its local sky."""
         size = self.config.sky_cell
-        level, _ = cell_background(image.array, bad, *(cell_edges(n, size) for n in image.array.shape), 3.0, 10)
+        level, sigma = cell_background(image.array, bad, *(cell_edges(n, size) for n in image.array.shape), 3.0, 10)
         if not np.isfinite(level).any():
             return image.array
-        sky = Background(smooth_cells(level, size=3).astype(np.float32), image.bbox, size)
+        values = smooth_cells(level, size=3, tolerance=0.25 * float(np.nanmedian(sigma)))
+        sky = Background(values.astype(np.float32), image.bbox, size)
         return np.asarray(image.array - sky.image().array)
 
     def _bounds(self, exposure: Exposure, psf: Psf) -> NDArray[np.float64]:

@@ -98,7 +98,7 @@ class IsrTask(Task[IsrConfig]):
         _check_calibration(raw, detector, bias, "bias")
         _check_calibration(raw, detector, flat, "flat")
         electronics = electronics_of(detector, ptc, raw.info)
-        response = np.ones(detector.bbox.shape, np.float32) if flat is None else flat.image.array
+        response = _response(flat, detector, electronics)
         image, variance = self._calibrate(raw, detector, bias, response, electronics)
         mask = self._mask(raw, detector, response, defects)
         self._interpolate(image, variance, mask)
@@ -127,14 +127,11 @@ class IsrTask(Task[IsrConfig]):
         pixels = SubtractOverscanTask(self.config.overscan).run(raw.array, detector)
         zero = np.zeros_like(pixels) if bias is None else bias.image.array
         image, variance = np.empty_like(pixels), np.empty_like(pixels)
-        mean_gain = float(np.mean([amplifier.gain for amplifier in electronics]))
         for amplifier, values in zip(detector.amplifiers, electronics, strict=True):
             where = amplifier.bbox.slices_in(detector.bbox)
-            # A flat built in ADU already holds the ratios between the gains of the amplifiers.
-            scale = values.gain / mean_gain
             parts = [np.ascontiguousarray(plane[where]) for plane in (pixels, zero, response)]
             out = np.empty_like(parts[0]), np.empty_like(parts[0])
-            calibrate_section(*parts, values.gain, values.read_noise, scale, *out)
+            calibrate_section(*parts, values.gain, values.read_noise, *out)
             image[where], variance[where] = out
         return image, variance
 
@@ -169,6 +166,19 @@ class IsrTask(Task[IsrConfig]):
         done = interpolate_bad(image, variance, bad, self.config.interpolation_reach)
         image[no_data], variance[no_data] = np.nan, np.nan
         mask.set_plane("INTRP", done & ~no_data)
+
+
+def _response(flat: Exposure | None, detector: Detector, electronics: tuple[Electronics, ...]) -> NDArray[np.float32]:
+    """Return the response to light: a flat built in ADU also holds the ratios between the amplifiers' gains."""
+    if flat is None:
+        return np.ones(detector.bbox.shape, dtype=np.float32)
+    if len(electronics) == 1:
+        return flat.image.array
+    response = flat.image.array.copy()
+    mean_gain = np.mean([values.gain for values in electronics])
+    for amplifier, values in zip(detector.amplifiers, electronics, strict=True):
+        response[amplifier.bbox.slices_in(detector.bbox)] *= np.float32(values.gain / mean_gain)
+    return response
 
 
 def _check_calibration(raw: RawFrame, detector: Detector, calibration: Exposure | None, kind: str) -> None:

@@ -1,5 +1,7 @@
 """Subtract the overscan and trim a raw frame."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -35,7 +37,7 @@ class SubtractOverscanTask(Task[SubtractOverscanConfig]):
     Rows that truly differ, like those of a start-up transient, keep their own level.
     """
 
-    def run(self, pixels: NDArray, detector: Detector) -> NDArray[np.float32]:
+    def run(self, pixels: NDArray[Any], detector: Detector) -> NDArray[np.float32]:
         """Subtract and trim.
 
         Parameters
@@ -61,13 +63,13 @@ class SubtractOverscanTask(Task[SubtractOverscanConfig]):
             trimmed[amplifier.bbox.slices_in(detector.bbox)] -= level[:, np.newaxis]
         return trimmed
 
-    def _levels(self, pixels: NDArray, amplifier: Amplifier, frame: Box) -> NDArray[np.float64]:
+    def _levels(self, pixels: NDArray[Any], amplifier: Amplifier, frame: Box) -> NDArray[np.float64]:
         """Return the level of each row of an amplifier, in the order of the trimmed frame."""
         config = self.config
         serial, parallel = amplifier.raw_serial_overscan, amplifier.raw_parallel_overscan
-        if serial is None and parallel is None:
-            return np.zeros(amplifier.raw_data.y.size)
         if serial is None:
+            if parallel is None:
+                return np.zeros(amplifier.raw_data.y.size)
             region = pixels[parallel.slices_in(frame)].astype(np.float32).reshape(1, -1)
             return np.repeat(row_levels(region, config.clip, config.iterations), amplifier.raw_data.y.size)
         box = Box(y=amplifier.raw_data.y, x=serial.x)
@@ -77,7 +79,7 @@ class SubtractOverscanTask(Task[SubtractOverscanConfig]):
         return smooth[::-1] if amplifier.flip_y else smooth
 
 
-def _without_margin(region: NDArray, margin: int) -> NDArray:
+def _without_margin(region: NDArray[Any], margin: int) -> NDArray[Any]:
     """Cut columns off both ends unless fewer than two thirds would be left."""
     margin = min(margin, region.shape[1] // 6)
     return region[:, margin : region.shape[1] - margin]

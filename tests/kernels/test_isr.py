@@ -1,0 +1,69 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.ndimage import binary_dilation
+
+from etendue.kernels.isr import calibrate_section, follow_bleeds, grow_mask, row_levels, smooth_levels
+
+
+def test_calibration_agrees_with_the_definition():
+    rng = np.random.default_rng(1)
+    pixels = rng.normal(500.0, 300.0, (30, 40)).astype(np.float32)
+    bias = rng.normal(0.0, 5.0, (30, 40)).astype(np.float32)
+    flat = rng.uniform(0.5, 1.5, (30, 40)).astype(np.float32)
+    image, variance = np.empty_like(pixels), np.empty_like(pixels)
+    calibrate_section(pixels, bias, flat, 3.66, 4.3, image, variance)
+    electrons = (pixels.astype(float) - bias) * 3.66
+    np.testing.assert_allclose(image, electrons / flat, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(variance, (np.maximum(electrons, 0.0) + 4.3**2) / flat.astype(float) ** 2, rtol=1e-5)
+
+
+def test_pixels_without_response_are_nan():
+    one = np.ones((1, 3), dtype=np.float32)
+    flat = np.array([[0.0, -1.0, np.nan]], dtype=np.float32)
+    image, variance = np.empty_like(one), np.empty_like(one)
+    calibrate_section(one, one, flat, 1.0, 1.0, image, variance)
+    assert np.isnan(image).all() and np.isnan(variance).all()
+
+
+def test_row_levels_are_unbiased_and_ignore_outliers():
+    rng = np.random.default_rng(2)
+    pixels = np.rint(rng.normal(1622.3, 1.17, (4000, 40))).astype(np.float32)
+    pixels[:, 39] = 962.0
+    level = row_levels(pixels, 4.0, 3)
+    error = 1.17 / 39**0.5
+    assert abs(level.mean() - 1622.3) < 4.0 * error / level.size**0.5
+    assert level.std() < 1.1 * error
+
+
+def test_smoothing_keeps_rows_that_truly_differ():
+    rng = np.random.default_rng(3)
+    level = 1600.0 + rng.normal(0.0, 0.2, 500)
+    level[:15] -= 1000.0 * np.exp(-np.arange(15) / 4.0)
+    level[200] += 30.0
+    smooth = smooth_levels(level, width=31, error=0.2)
+    assert (smooth[[*range(15), 200]] == level[[*range(15), 200]]).all()
+    assert smooth[230:].std() < 0.08
+    assert (smooth_levels(level, width=1, error=0.2) == level).all()
+
+
+@given(
+    mask=arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))),
+    rows=st.integers(0, 3),
+    cols=st.integers(0, 3),
+)
+@settings(max_examples=40, deadline=None)
+def test_growing_is_a_dilation_by_a_rectangle(mask, rows, cols):
+    expected = binary_dilation(mask, np.ones((2 * rows + 1, 2 * cols + 1), bool)) if mask.any() else mask
+    assert (grow_mask(mask, rows, cols) == expected).all()
+
+
+def test_bleeds_are_followed_along_the_column_only():
+    image = np.full((9, 5), 100.0, dtype=np.float32)
+    image[2:8, 2], image[4, 3] = 900.0, 900.0
+    saturated = np.zeros(image.shape, bool)
+    saturated[4, 2] = True
+    expected = np.zeros(image.shape, bool)
+    expected[2:8, 2] = True
+    assert (follow_bleeds(saturated, image, 500.0) == expected).all()

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from etendue.errors import AlgorithmError
+from etendue.geom.box import Box
+from etendue.image.exposure import Exposure
+from etendue.image.image import Image
+from etendue.image.mask import Mask
+from etendue.tasks.background.background import SubtractBackgroundConfig, SubtractBackgroundTask
+
+
+def _scene(seed=1, stars=400, shape=(500, 620)):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    sky = 4000.0 + 0.5 * y - 0.3 * x + 60.0 * np.sin(x / 200.0)
+    light = np.zeros(shape)
+    dy, dx = np.mgrid[-10:11, -10:11]
+    for _ in range(stars):
+        row, col = rng.integers(10, shape[0] - 10), rng.integers(10, shape[1] - 10)
+        light[row - 10 : row + 11, col - 10 : col + 11] += 10 ** rng.uniform(1.5, 4) * np.exp(-(dy**2 + dx**2) / 3.0)
+    image = rng.poisson(sky + light).astype(np.float32)
+    box = Box.from_shape(shape, y0=100, x0=-30)
+    exposure = Exposure(
+        image=Image(image, box), mask=Mask.empty(box), variance=Image(image.copy(), box), unit="electron"
+    )
+    return exposure, sky
+
+
+def test_recovers_a_curved_sky_below_stars():
+    exposure, sky = _scene()
+    result = SubtractBackgroundTask().run(exposure=exposure)
+    residual = result.background.image().array - sky
+    assert abs(residual.mean()) < 0.03 * 63.0  # 3% of the pixel noise
+    assert residual.std() < 0.1 * 63.0
+    np.testing.assert_allclose(result.exposure.image.array + result.background.image().array, exposure.image.array)
+
+
+def test_a_second_pass_without_sources_is_less_biased():
+    exposure, sky = _scene(stars=1500)
+    one = SubtractBackgroundTask(SubtractBackgroundConfig(source_threshold=None)).run(exposure=exposure)
+    two = SubtractBackgroundTask().run(exposure=exposure)
+    bias = [(result.background.image().array - sky).mean() for result in (one, two)]
+    assert abs(bias[1]) < min(abs(bias[0]), 0.03 * 63.0)
+
+
+def test_backgrounds_add_up():
+    exposure, _ = _scene()
+    once = SubtractBackgroundTask().run(exposure=exposure).exposure
+    twice = SubtractBackgroundTask().run(exposure=once)
+    total = twice.exposure.background.image().array
+    np.testing.assert_allclose(twice.exposure.image.array + total, exposure.image.array, atol=2e-2)
+    assert np.abs(twice.background.image().array).max() < 0.1 * 63.0
+
+
+def test_masked_pixels_do_not_count():
+    exposure, sky = _scene(stars=0)
+    image = exposure.image.array.copy()
+    image[100:300, 100:300] += 5000.0
+    where = image - exposure.image.array > 1.0
+    changed = exposure.replace(image=Image(image, exposure.bbox), mask=exposure.mask.with_plane("DETECTED", where))
+    residual = SubtractBackgroundTask().run(exposure=changed).background.image().array - sky
+    assert abs(residual[~where].mean()) < 2.0
+
+
+def test_a_frame_without_sky_fails_with_a_reason():
+    exposure, _ = _scene(stars=0)
+    masked = exposure.replace(mask=exposure.mask.with_plane("BAD", True))
+    with pytest.raises(AlgorithmError, match="no cell has enough sky pixels"):
+        SubtractBackgroundTask().run(exposure=masked)

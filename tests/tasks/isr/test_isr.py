@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from etendue.errors import InputError
+from etendue.geom.box import Box, Interval
+from etendue.image.defects import Defects
+from etendue.image.exposure import Exposure
+from etendue.image.image import Image
+from etendue.image.mask import Mask
+from etendue.image.ptc import AmplifierGain, Ptc
+from etendue.tasks.isr.electronics import electronics_of
+from etendue.tasks.isr.isr import IsrTask
+
+
+def _calibration(array, unit, **parts):
+    box = Box.from_shape(array.shape)
+    plane = Image(array.astype(np.float32), box)
+    return Exposure(image=plane, mask=Mask.empty(box), variance=Image(0 * plane.array, box), unit=unit, **parts)
+
+
+def test_recovers_the_electrons_of_both_amplifiers(toy_camera, make_raw, shape):
+    electrons = 5000.0 + 10.0 * np.add.outer(np.arange(shape[0]), np.arange(shape[1]))
+    out = IsrTask().run(raw=make_raw(electrons, noise=False), camera=toy_camera)
+    np.testing.assert_allclose(out.image.array, electrons, rtol=1e-5, atol=1e-2)
+    assert out.unit == "electron" and out.visit_info.visit == 2020010100001
+
+
+def test_the_variance_plane_is_the_variance(toy_camera, make_raw, shape):
+    ramp = np.linspace(200.0, 4000.0, shape[1]) * np.ones((shape[0], 1))
+    response = np.linspace(1.0, 0.5, shape[0])[:, None] * np.ones((1, shape[1]))
+    flat_adu = response / np.where(np.arange(shape[1]) < shape[1] // 2, 2.0, 3.0) * 2.5
+    flat = _calibration(flat_adu, "", physical_filter="R")
+    pulls = []
+    for seed in range(6):
+        raw = make_raw(ramp * response, seed=seed)
+        out = IsrTask().run(raw=raw, camera=toy_camera, flat=flat)
+        pulls.append((out.image.array - ramp) / np.sqrt(out.variance.array))
+    pull = np.array(pulls)
+    assert abs(pull.std() - 1.0) < 0.02
+    assert abs(pull.mean()) < 0.05
+
+
+def test_saturated_pixels_trails_and_margins_are_masked_and_filled(toy_camera, make_raw, shape):
+    electrons = np.full(shape, 1000.0)
+    electrons[40:60, 30] = 2.0 * 64000.0  # the full well
+    electrons[60:64, 30] = 2.0 * 40000.0  # the end of its trail
+    out = IsrTask().run(raw=make_raw(electrons, seed=2), camera=toy_camera)
+    saturated = out.mask.any_of(("SAT",))
+    assert saturated[38:66, 28:33].all()
+    assert saturated.sum() == 28 * 5
+    filled = out.image.array[38:66, 28:33]
+    assert np.abs(filled - 1000.0).max() < 400.0
+    assert (out.mask.any_of(("INTRP",)) == saturated).all()
+
+
+def test_planes_say_what_the_flat_says(toy_camera, make_raw, shape):
+    response = np.ones(shape)
+    response[:, :10], response[:, 10], response[0, 40] = 0.3, 0.0, np.nan
+    out = IsrTask().run(
+        raw=make_raw(np.full(shape, 500.0)),
+        camera=toy_camera,
+        flat=_calibration(response, ""),
+        defects=Defects((Box(y=Interval(50, 60), x=Interval(20, 21)),)),
+    )
+    assert out.mask.any_of(("VIGNETTED",))[:, :11].all() and out.mask.count("VIGNETTED") == 11 * shape[0]
+    assert out.mask.any_of(("NO_DATA",))[:, 10].all() and out.mask.count("NO_DATA") == shape[0] + 1
+    assert out.mask.count("BAD") == 11
+    assert np.isnan(out.image.array).sum() == shape[0] + 1
+    assert np.isnan(out.variance.array).sum() == shape[0] + 1
+    assert out.mask.any_of(("INTRP",))[50:60, 20].all()
+
+
+def test_does_not_touch_its_arguments(toy_camera, make_raw, shape):
+    raw, bias = make_raw(np.full(shape, 500.0)), _calibration(np.ones(shape), "adu")
+    before = raw.array.copy(), bias.content_hash()
+    IsrTask().run(raw=raw, camera=toy_camera, bias=bias)
+    assert (raw.array == before[0]).all() and bias.content_hash() == before[1]
+
+
+def test_refuses_a_flat_of_another_filter_by_name(toy_camera, make_raw, shape):
+    flat = _calibration(np.ones(shape), "", physical_filter="V")
+    with pytest.raises(InputError, match=r"0001.fits: frame was taken with filter 'R', the flat with 'V'"):
+        IsrTask().run(raw=make_raw(np.zeros(shape)), camera=toy_camera, flat=flat)
+
+
+def test_refuses_a_calibration_of_another_size(toy_camera, make_raw, shape):
+    with pytest.raises(InputError, match="bias covers"):
+        IsrTask().run(raw=make_raw(np.zeros(shape)), camera=toy_camera, bias=_calibration(np.ones((5, 6)), "adu"))
+
+
+def test_gain_comes_from_ptc_then_camera_then_header(toy_camera, make_raw, shape):
+    detector, info = toy_camera.detectors[0], make_raw(np.zeros(shape)).info
+    silent = detector.model_copy(
+        update={
+            "amplifiers": tuple(
+                type(a).model_validate(a.model_dump(exclude={"gain", "read_noise"})) for a in detector.amplifiers
+            )
+        }
+    )
+    ptc = Ptc(tuple(AmplifierGain(name, 2.5, 0.01, 5.0, 0.1, 2.0, False) for name in ("left", "right")))
+    assert [(e.gain, e.source) for e in electronics_of(detector, ptc, info)] == [(2.5, "ptc")] * 2
+    assert [(e.gain, e.source) for e in electronics_of(detector, None, info)] == [(2.0, "camera"), (3.0, "camera")]
+    assert [(e.gain, e.read_noise, e.source) for e in electronics_of(silent, None, info)] == [(2.0, 6.0, "header")] * 2
