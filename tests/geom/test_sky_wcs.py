@@ -105,3 +105,12 @@ def test_bad_matrices_are_refused(cd):
 def test_nobody_can_change_a_wcs():
     with pytest.raises(ValueError, match="read-only"):
         wcs_of("TAN").cd[0, 0] = 1.0
+
+
+def test_stars_far_outside_do_not_fold_back_into_the_frame():
+    cubic = np.zeros((4, 4))
+    cubic[3, 0] = -1e-7
+    wcs = SkyWcs.from_polynomial(crpix=(0, 0), crval=(0, 0), cd=np.eye(2) * 1e-3, sip_a=cubic, sip_b=np.zeros((4, 4)))
+    x, _ = wcs.plane_to_pixel(xi_deg=[0.5, 5.0, 10.0, -7.0], eta_deg=0.0)
+    assert np.isfinite(x[0])
+    assert np.isnan(x[1:]).all()

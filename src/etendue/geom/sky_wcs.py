@@ -202,15 +202,19 @@ class SkyWcs:
         Returns
         -------
         x, y : ndarray, float64
-            Pixels; NaN where Newton's method does not converge.
+            Pixels; NaN where Newton's method does not converge or the distortion has folded over.
         """
         target = np.stack(np.broadcast_arrays(np.asarray(xi_deg, float), np.asarray(eta_deg, float)), axis=-1)
         pixel = target @ np.linalg.inv(self.cd).T + np.array(self.crpix)
         if self.sip is None and self.tpv is None:
             return pixel[..., 0], pixel[..., 1]
-        shape = pixel.shape
-        solved = self._newton(pixel.reshape(-1, 2), target.reshape(-1, 2)).reshape(shape)
-        return solved[..., 0], solved[..., 1]
+        with np.errstate(over="ignore", invalid="ignore"):  # steps may run away before they are given up
+            solved = self._newton(pixel.reshape(-1, 2), target.reshape(-1, 2)).reshape(pixel.shape)
+        x, y = solved[..., 0], solved[..., 1]
+        # Far outside the frame a polynomial folds back, and a root there is no image of the sky.
+        parity = _determinant(self.plane_jacobian(x=self.crpix[0], y=self.crpix[1]))
+        unfolded = _determinant(self.plane_jacobian(x=x, y=y)) * parity > 0.0
+        return np.where(unfolded, x, np.nan), np.where(unfolded, y, np.nan)
 
     def _newton(self, pixel: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
         active = np.flatnonzero(np.isfinite(pixel).all(axis=1))
@@ -278,7 +282,7 @@ class SkyWcs:
         """
         x = self.crpix[0] if x is None else x
         y = self.crpix[1] if y is None else y
-        return np.sqrt(np.abs(np.linalg.det(self.jacobian(x=x, y=y))))
+        return np.sqrt(np.abs(_determinant(self.jacobian(x=x, y=y))))
 
     def shifted(self, *, dx: float, dy: float) -> "SkyWcs":
         """Return the WCS after the pixel origin has moved.
@@ -346,6 +350,11 @@ class SkyWcs:
 
     def __hash__(self) -> int:
         return hash((self.crpix, self.crval))
+
+
+def _determinant(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return determinants of 2x2 matrices; unlike numpy's, NaN passes without a warning."""
+    return np.asarray(matrix[..., 0, 0] * matrix[..., 1, 1] - matrix[..., 0, 1] * matrix[..., 1, 0])
 
 
 def _solve_2x2(matrix: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
