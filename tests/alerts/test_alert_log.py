@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -97,6 +98,22 @@ def test_a_log_that_cannot_be_written_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         AlertLog(tmp_path / "file" / "log").publish(raw_batch(1))
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
+    log = AlertLog(tmp_path)
+    log.publish(raw_batch(1))
+
+    def refuse(_number):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(InputError, match="No space left"):
+            log.publish(raw_batch(2))
+    assert AlertLog(tmp_path).keys == ("1/0",)
+    assert log.publish(raw_batch(2))
+    assert AlertLog(tmp_path).keys == ("1/0", "2/0")
 
 
 _WRITER = """

@@ -1,3 +1,4 @@
+import errno
 import shutil
 
 import numpy as np
@@ -12,6 +13,10 @@ from etendue.geom.sphere import separation_deg
 from etendue.table.table import Table
 
 from .conftest import forced, objects
+
+
+def raise_no_space(*_args, **_kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def ids(archive: Archive, table: str = "object") -> list[int]:
@@ -164,6 +169,27 @@ def test_a_writer_that_dies_changes_nothing(tmp_path, catalog, monkeypatch):
         assert len(ids(Archive(tmp_path))) == 400
     assert Archive(tmp_path).publish("object", [objects(5, first=9000)], "b")
     assert len(ids(Archive(tmp_path))) == 405
+
+
+def test_a_full_disk_changes_nothing_and_says_so(tmp_path, catalog, monkeypatch):
+    archive = Archive(tmp_path)
+    archive.publish("object", [catalog], "a")
+    with monkeypatch.context() as patch:
+        patch.setattr("etendue.archive.rows.Rows.write", raise_no_space)
+        with pytest.raises(InputError, match="cannot be written: No space left"):
+            archive.publish("object", [objects(5, first=9000)], "b")
+    assert len(ids(Archive(tmp_path))) == 400
+    assert not list(tmp_path.rglob(".partial-*"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        Archive(tmp_path / "file" / "archive").publish("object", [catalog], "a")
+
+
+def test_facts_about_single_tables_stay_out_of_the_catalog(tmp_path, catalog):
+    archive = Archive(tmp_path)
+    archive.publish("object", [catalog.with_meta(run="20261121T000000Z")], "a")
+    assert dict(archive.cone_search("object", 120.0, 25.0, 60.0).meta) == {}
+    assert b"20261121" not in next(tmp_path.rglob("Npix=*")).read_bytes()
 
 
 def test_prune_keeps_what_recent_snapshots_show(tmp_path):

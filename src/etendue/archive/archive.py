@@ -333,24 +333,19 @@ class Archive:
             if final.exists():  # left by a writer that died before its snapshot
                 shutil.rmtree(final)
             partial.rename(final)
-        except OSError as error:
-            raise InputError(
-                f"cannot write: {error.strerror}", source=final, remedy="free space or permissions"
-            ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """Let one writer in at a time; the lock goes with the process that holds it."""
+        """Let one writer in at a time; the lock goes with its process. What the disk refuses is an InputError."""
         try:
             self._path.mkdir(parents=True, exist_ok=True)
-            file = (self._path / "lock").open("w")
+            with (self._path / "lock").open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
         except OSError as error:
-            raise InputError("the archive cannot be written", source=self._path, value=error.strerror) from error
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            raise InputError(f"the archive cannot be written: {error.strerror}", source=self._path) from error
 
 
 def _stacked(name: str, parts: Sequence[Table]) -> Table:

@@ -123,8 +123,9 @@ class Rows:
         -------
         pyarrow.Table
         """
-        arrow = self.table.with_meta().to_arrow().add_column(0, PIXEL, pa.array(self.pixel, pa.int64()))
-        return arrow.append_column(PUBLICATION, pa.array(self.publication, pa.int32()))
+        arrow = self.table.to_arrow().add_column(0, PIXEL, pa.array(self.pixel, pa.int64()))
+        shared = {key: value for key, value in arrow.schema.metadata.items() if key != b"etendue.meta"}
+        return arrow.replace_schema_metadata(shared).append_column(PUBLICATION, pa.array(self.publication, pa.int32()))
 
     def take(self, index: NDArray) -> "Rows":
         """Return some of the rows.
