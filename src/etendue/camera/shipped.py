@@ -21,7 +21,6 @@ def shipped_cameras() -> tuple[str, ...]:
     return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")))
 
 
-@cache
 def load_camera(name: str) -> Camera:
     """Return a shipped camera, or read a camera YAML file.
 
@@ -44,6 +43,11 @@ def load_camera(name: str) -> Camera:
     if name not in shipped_cameras():
         known = ", ".join(shipped_cameras())
         raise InputError("no such camera", value=name, remedy=f"use one of {known}, or a camera YAML file")
+    return _load_shipped(name)
+
+
+@cache
+def _load_shipped(name: str) -> Camera:
     return Camera.from_yaml(resources.files("etendue.camera.cameras").joinpath(f"{name}.yaml").read_text())
 
 

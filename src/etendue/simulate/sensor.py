@@ -14,6 +14,7 @@ _RESPONSE_RMS = 0.008
 _VIGNETTING = 0.12  # loss of light at 1100 px from the boresight
 _DEAD_RESPONSE = 0.15
 _HOT_COLUMN_ELECTRONS = 4000.0
+_BAD_COLUMNS = (830, 1000)  # away from the transient, the variable and the movers, whatever the dither
 
 
 def bad_columns(detector: Detector, seed: int) -> NDArray[np.int64]:
@@ -32,7 +33,7 @@ def bad_columns(detector: Detector, seed: int) -> NDArray[np.int64]:
         Trimmed columns.
     """
     rng = np.random.default_rng([seed, 3, detector.id])
-    return np.sort(rng.choice(np.arange(50, detector.bbox.shape[1] - 50), 2, replace=False))
+    return np.sort(rng.choice(np.arange(*_BAD_COLUMNS), 2, replace=False))
 
 
 def response(detector: Detector, band: str, seed: int) -> NDArray[np.float64]:
