@@ -181,8 +181,8 @@ def test_a_full_disk_changes_nothing_and_says_so(tmp_path, catalog, monkeypatch)
     assert len(ids(Archive(tmp_path))) == 400
     assert not list(tmp_path.rglob(".partial-*"))
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written"):
-        Archive(tmp_path / "file" / "archive").publish("object", [catalog], "a")
+    with pytest.raises(InputError, match="cannot be read"):
+        Archive(tmp_path / "file" / "archive")
 
 
 def test_facts_about_single_tables_stay_out_of_the_catalog(tmp_path, catalog):

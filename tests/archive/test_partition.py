@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etendue.archive.partition import ROW_ORDER, Partition, assign, split
@@ -14,6 +14,7 @@ def overlapping(parts) -> bool:
     return any(a.last >= b.first for a, b in pairwise(ordered))
 
 
+@settings(max_examples=40, deadline=None)
 @given(old=PIXELS, new=PIXELS, max_rows=st.integers(1, 5))
 def test_every_row_lies_in_exactly_one_partition_and_none_overlap(old, new, max_rows):
     old_rows, new_rows = np.array(old, np.int64), np.array(new, np.int64)
@@ -30,6 +31,7 @@ def test_every_row_lies_in_exactly_one_partition_and_none_overlap(old, new, max_
     assert not overlapping(parts)
 
 
+@settings(max_examples=40, deadline=None)
 @given(rows=PIXELS, max_rows=st.integers(1, 5))
 def test_no_partition_holds_more_rows_than_allowed_unless_it_cannot_be_split(rows, max_rows):
     pixels = np.array([row % 4**ROW_ORDER for row in rows], np.int64)

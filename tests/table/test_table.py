@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etendue.errors import InputError
@@ -110,6 +110,7 @@ def test_the_hash_depends_on_the_values_only(stars):
     assert stars.with_columns(psfFlux=other_nan).content_hash() == stars.content_hash()
 
 
+@settings(deadline=None)
 @given(texts=st.lists(st.text(alphabet=st.characters(exclude_characters="\0"), max_size=5), min_size=1, max_size=5))
 def test_texts_of_any_kind_survive_arrow(texts):
     n = len(texts)

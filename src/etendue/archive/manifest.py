@@ -118,6 +118,8 @@ class Manifest:
             if snapshot is None:
                 return cls()
             raise InputError("no such snapshot", source=root, value=snapshot) from None
+        except OSError as error:
+            raise InputError(f"the archive cannot be read: {error.strerror}", source=path) from error
         except ValueError as error:
             raise InputError(f"damaged manifest: {error}", source=path) from error
         if state["format"] > _FORMAT:
