@@ -1,7 +1,7 @@
 """Times in the spellings that occur."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etendue.camera.times import day_obs, format_iso, parse_utc, second_of_night, to_tai, to_utc
@@ -41,11 +41,13 @@ def test_tai_is_ahead_of_utc_by_the_leap_seconds() -> None:
     assert to_tai(64000.5, "utc") > 64000.5  # leap seconds not announced yet: no warning
 
 
+@settings(deadline=None)
 @given(mjd=st.floats(45000.0, 62000.0))
 def test_written_times_are_read_back_to_the_millisecond(mjd: float) -> None:
     assert abs(parse_utc(format_iso(mjd)) - mjd) * 86400.0 < 1.1e-3
 
 
+@settings(deadline=None)
 @given(mjd=st.floats(45000.0, 62000.0), offset=st.floats(-12.0, 12.0))
 def test_night_and_second_are_in_range(mjd: float, offset: float) -> None:
     assert 0 <= second_of_night(mjd, offset) < 86400

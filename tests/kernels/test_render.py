@@ -1,7 +1,7 @@
 """Rendering kernels agree with their definitions."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etendue.kernels.render import add_gaussians, add_tracks, bleed
@@ -29,6 +29,7 @@ def test_gaussians_agree_with_the_definition_down_to_the_floor() -> None:
     np.testing.assert_allclose(image[20:30, 15:25], expected[20:30, 15:25], atol=1e-3)
 
 
+@settings(deadline=None)
 @given(x=st.floats(28.0, 36.0), y=st.floats(28.0, 36.0), ixx=st.floats(0.7, 12.0), e=st.floats(-0.4, 0.4))
 def test_the_integral_is_the_flux(x: float, y: float, ixx: float, e: float) -> None:
     image = np.zeros((64, 64))
@@ -46,6 +47,7 @@ def test_tracks_keep_their_charge_and_lie_on_their_line() -> None:
     assert np.abs((rows - 7) - 0.5 * (cols - 5)).max() <= 0.76
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0, 400.0), min_size=20, max_size=20))
 def test_bleeding_leaves_no_pixel_above_full_well_and_creates_no_charge(values: list[float]) -> None:
     image = np.array(values).reshape(20, 1)
