@@ -109,12 +109,14 @@ def systematic_floor(
 
     Notes
     -----
-    Solves ``median(residual**2 / (freedom * (variance + floor**2))) = 0.4549`` by bisection; the
-    median is blind to a minority of outliers.
+    Solves ``median(residual**2 / (freedom * (variance + floor**2))) = 0.4549`` by bisection over the
+    half with the smaller formal errors, which alone can tell a floor from errors that are a little
+    wrong; the median is blind to a minority of outliers.
     """
     usable = freedom > 1e-3
     if not usable.any():
         return 0.0
+    usable &= variance <= np.median(variance[usable])
     square, formal = residual[usable] ** 2 / freedom[usable], variance[usable]
     low, high = 0.0, float(np.sqrt(square.max() / _MEDIAN_CHI2))
     if np.median(square / formal) <= _MEDIAN_CHI2:

@@ -128,12 +128,12 @@ def _reduced_system(
     for v in range(n_visits):
         rows = order[edges[v] : edges[v + 1]]
         terms = np.hstack([problem.design[rows], problem.common[rows]])
-        columns = np.r_[v * n_terms : (v + 1) * n_terms, size : size + n_common]
+        columns = np.concatenate([np.arange(n_terms) + v * n_terms, np.arange(n_common) + size])
         weighted = terms * problem.weight[rows, None]
         matrix[np.ix_(columns, columns)] += weighted.T @ terms
         vector[columns] -= weighted.T @ (problem.value[rows] - mean[problem.star[rows]])
-    for rows, dense in _star_blocks(problem, size):
-        scaled = dense / np.sqrt(star_weight[rows])[:, None]
+    for block, dense in _star_blocks(problem, size):
+        scaled = dense / np.sqrt(star_weight[block])[:, None]
         matrix -= scaled.T @ scaled
     return matrix, vector
 

@@ -173,7 +173,7 @@ class JointAstrometryTask(Task[JointAstrometryConfig]):
         prior_weight = np.full(stars.n_stars, self.config.start_prior_arcsec**-2)
         if ref_ra_deg is not None and ref_dec_deg is not None:
             known = np.stack(_tangent(np.asarray(ref_ra_deg, float), np.asarray(ref_dec_deg, float), center), axis=1)
-            matched = np.isfinite(known).all(axis=1)
+            matched = np.isfinite(known[:, 0] + known[:, 1])
             error = np.broadcast_to(np.nan_to_num(np.asarray(ref_err_arcsec, float)), matched.shape)
             weight = 1.0 / np.maximum(error**2 + self.config.reference_floor_arcsec**2, 1e-8)
             prior = np.where(matched[:, None], known, prior)

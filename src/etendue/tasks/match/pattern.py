@@ -117,7 +117,8 @@ class MatchPatternTask(Task[MatchPatternConfig]):
         if len(hypotheses) == 0:
             return []
         groups = _most_voted(hypotheses, seen, 2.0 * self.config.tolerance_arcsec, self.config.n_candidates)
-        return [Similarity(*np.median(group, axis=0).tolist(), mirrored=mirrored) for group in groups]
+        medians = [np.median(group, axis=0) for group in groups]
+        return [Similarity(float(a), float(b), float(dx), float(dy), mirrored) for a, b, dx, dy in medians]
 
     def _hypotheses(self, source: Points, reference: Points, min_length: float) -> Points:
         i, j = np.triu_indices(len(reference), 1)

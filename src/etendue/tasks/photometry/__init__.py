@@ -1,0 +1,1 @@
+"""Photometric calibration: zero points of exposures, absolute and relative."""
