@@ -29,7 +29,7 @@ class OuterConfig(TaskConfig):
     limit: float | None = None
     """Limit."""
 
-    scales: dict[str, float] = {"g": 1.0}
+    scales: dict[str, float] = Field({"g": 1.0})
     """Per band."""
 
     boxes: tuple[tuple[int, int], ...] = ((1, 2),)
@@ -67,9 +67,7 @@ def test_a_round_trip_keeps_every_value():
     config.limit = 2
     config.scales["r"] = 2.0
     config.boxes = "[[3, 4], [5, 6]]"
-    expected = OuterConfig(
-        inner=InnerConfig(order=5), limit=2.0, scales={"g": 1.0, "r": 2.0}, boxes=((3, 4), (5, 6))
-    )
+    expected = OuterConfig(inner=InnerConfig(order=5), limit=2.0, scales={"g": 1.0, "r": 2.0}, boxes=((3, 4), (5, 6)))
     assert to_model(config, OuterConfig) == expected
 
 

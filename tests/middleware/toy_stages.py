@@ -81,9 +81,7 @@ class Total(Stage[StageConfig]):
     """Add up the measurements of a detector, one at a time."""
 
     dimensions = ("instrument", "detector")
-    measured = Input(
-        "measured", ("instrument", "exposure", "detector"), "EtendueJson", multiple=True, deferred=True
-    )
+    measured = Input("measured", ("instrument", "exposure", "detector"), "EtendueJson", multiple=True, deferred=True)
     label = Prerequisite("label", ("instrument",), "EtendueText", minimum=0)
     total = Output("total", ("instrument", "detector"), "EtendueJson")
     note = Output("note", ("instrument", "detector"), "EtendueText")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from astropy.time import Time
-from lsst.daf.butler import Butler, CollectionType, Timespan
+from lsst.daf.butler import Butler, CollectionType, MissingDatasetTypeError, Timespan
 from lsst.daf.butler.registry import ConflictingDefinitionError
 
 from etendue.errors import InputError
@@ -50,7 +50,10 @@ def certify(
     butler.collections.register(collection, CollectionType.CALIBRATION)
     count = 0
     for name in dataset_types:
-        refs = butler.query_datasets(name, collections=run, explain=False, limit=None)
+        try:
+            refs = butler.query_datasets(name, collections=run, explain=False, limit=None)
+        except MissingDatasetTypeError:
+            continue
         if not refs:
             continue
         data_ids = [ref.dataId for ref in refs]

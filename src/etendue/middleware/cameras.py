@@ -34,7 +34,7 @@ class EtendueInstrument(Instrument):
         """Insert the records of a shipped camera; `Repository.register_camera` does it for any."""
         register_records(registry, load_camera(self.camera_name), update=update)
 
-    def getRawFormatter(self, dataId: Any) -> type[RawFormatter]:  # noqa: N802, N803 (Rubin's names)
+    def getRawFormatter(self, dataId: Any) -> type[RawFormatter]:  # noqa: N802 (Rubin's names)
         """Return the formatter of raw frames."""
         return RawFormatter
 

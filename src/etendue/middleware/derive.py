@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from lsst.daf.butler import DataCoordinate, DatasetRef
+from lsst.pipe.base import AlgorithmError as RubinAlgorithmError
 from lsst.pipe.base import (
     AnnotatedPartialOutputsError,
     PipelineTask,
@@ -14,7 +15,6 @@ from lsst.pipe.base import (
     PipelineTaskConnections,
     connectionTypes,
 )
-from lsst.pipe.base import AlgorithmError as RubinAlgorithmError
 
 from etendue.errors import AlgorithmError
 from etendue.middleware import storage
@@ -68,7 +68,7 @@ class Handle:
         return self._deferred.get(component=component, parameters=None if box is None else {"box": box})
 
 
-class StageConnections(PipelineTaskConnections, dimensions=()):
+class StageConnections(PipelineTaskConnections, dimensions=()):  # type: ignore[call-arg]
     """Connections of a derived task: filters by observation type, finds calibrations by the inputs' times."""
 
     stage_class: ClassVar[type[Stage]]
@@ -113,7 +113,7 @@ class StageTask(PipelineTask):
         model = to_model(self.config, self.stage_class.config_class)
         self.stage: Any = self.stage_class(model)
 
-    def runQuantum(self, butlerQC: Any, inputRefs: Any, outputRefs: Any) -> None:  # noqa: N802, N803
+    def runQuantum(self, butlerQC: Any, inputRefs: Any, outputRefs: Any) -> None:  # noqa: N802
         """Run the stage on one quantum.
 
         Parameters
@@ -212,7 +212,7 @@ def _connections_body(stage_class: type[Stage], module: str) -> dict[str, Any]:
 
 
 def _rubin_connection(stage_class: type[Stage], name: str, connection: Connection) -> Any:
-    common = {
+    common: dict[str, Any] = {
         "doc": f"{name} of {stage_class.__name__}",
         "name": connection.name,
         "storageClass": connection.storage,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import networkx
+import networkx  # type: ignore[import-untyped]
 from lsst.daf.butler import Butler, CollectionType, DatasetRef
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
@@ -146,7 +146,13 @@ def _build(
 
 
 def _execute(
-    repository: Repository, journal: Journal, graph: PredictedQuantumGraph, workers: int, *, resume: bool, progress: bool
+    repository: Repository,
+    journal: Journal,
+    graph: PredictedQuantumGraph,
+    workers: int,
+    *,
+    resume: bool,
+    progress: bool,
 ) -> tuple[dict[str, QuantumOutcome], int]:
     order = [str(quantum) for quantum in networkx.topological_sort(graph.quantum_only_xgraph)]
     edges = networkx.relabel_nodes(graph.quantum_only_xgraph, str)
@@ -211,7 +217,9 @@ def _outcome(graph: PredictedQuantumGraph, quantum_id: str, status: Any, message
     return QuantumOutcome(quantum_id, node["task_label"], plain_data_id(node["data_id"]), status, message)
 
 
-def _forget_failures(repository: Repository, journal: Journal, graph: PredictedQuantumGraph, unfinished: set[str]) -> None:
+def _forget_failures(
+    repository: Repository, journal: Journal, graph: PredictedQuantumGraph, unfinished: set[str]
+) -> None:
     # Logs of failed quanta were registered; their files are about to be written anew.
     known = journal.registered()
     stale = [ref for ref in _output_refs(graph, unfinished) if str(ref.id) in known] if known else []

@@ -101,7 +101,9 @@ class Journal:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise InputError(
-                    "this run is being executed by another process", source=self.folder, remedy="wait for it, or stop it"
+                    "this run is being executed by another process",
+                    source=self.folder,
+                    remedy="wait for it, or stop it",
                 ) from None
             yield
 

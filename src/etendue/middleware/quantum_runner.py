@@ -77,7 +77,9 @@ class QuantumRunner:
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEMORY_UNIT,
         )
 
-    def _execute(self, label: str, quantum: Quantum, key: uuid.UUID, retry: bool) -> tuple[Status, str, tuple[str, ...]]:
+    def _execute(
+        self, label: str, quantum: Quantum, key: uuid.UUID, retry: bool
+    ) -> tuple[Status, str, tuple[str, ...]]:
         try:
             result = self._executors[retry].execute(self._tasks[label], quantum, key)
         except Exception as error:  # any failure of a quantum is recorded, never fatal for the run

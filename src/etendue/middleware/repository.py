@@ -6,7 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lsst.daf.butler import Butler, CollectionType, Config, DatasetRef, DatasetType, MissingCollectionError
+from lsst.daf.butler import (
+    Butler,
+    CollectionType,
+    Config,
+    DatasetRef,
+    DatasetType,
+    MissingCollectionError,
+    MissingDatasetTypeError,
+)
 from sqlalchemy import text
 
 from etendue.camera.camera import Camera
@@ -369,6 +377,8 @@ class Repository:
         try:
             butler = self.butler.clone(collections=collections)  # knows which instrument is meant
             refs = butler.query_datasets(dataset_type, where=where, find_first=find_first, explain=False, limit=None)
+        except MissingDatasetTypeError:
+            return ()
         except Exception as error:  # expression errors have no common base
             raise InputError(f"cannot query {dataset_type}: {error}", source=self.path, value=where or None) from error
         return tuple(sorted(refs, key=lambda ref: ref.dataId))

@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Iterable, Mapping
 
-import networkx
+import networkx  # type: ignore[import-untyped]
 
 
 class Schedule:
@@ -23,9 +23,7 @@ class Schedule:
         self._graph = graph
         self._rank: Mapping[str, int] = {quantum: i for i, quantum in enumerate(order)}
         done = set(finished)
-        self._waiting = {
-            q: sum(p not in done for p in graph.predecessors(q)) for q in self._rank if q not in done
-        }
+        self._waiting = {q: sum(p not in done for p in graph.predecessors(q)) for q in self._rank if q not in done}
         self._ready = [(self._rank[q], q) for q, n in self._waiting.items() if n == 0]
         heapq.heapify(self._ready)
 

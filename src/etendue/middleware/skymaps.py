@@ -12,6 +12,7 @@ from etendue.geom.tract import Tract
 from etendue.middleware.visits import unit_vectors
 
 SKYMAP_RUN = "skymaps"
+DATASET_TYPE = "skyMap"  # LSST's name; Rubin refuses the name of a dimension
 _MANY = 1000
 
 
@@ -48,6 +49,8 @@ def register_skymap(butler: Butler, skymap: SkyMap, name: str, tracts: Iterable[
     known = [r for r in butler.query_dimension_records("skymap", explain=False) if r.name == name]
     if known and known[0].hash != record["hash"]:
         raise InputError("another skymap has this name", value=name, remedy="choose another name")
+    dataset_type = DatasetType(DATASET_TYPE, ("skymap",), "EtendueSkyMap", universe=butler.dimensions)
+    butler.registry.registerDatasetType(dataset_type)
     with butler.transaction():
         if not known:
             butler.registry.insertDimensionData("skymap", record)
@@ -80,7 +83,5 @@ def _region(polygon: tuple[Any, Any]) -> ConvexPolygon:
 
 
 def _put(butler: Butler, skymap: SkyMap, name: str) -> None:
-    dataset_type = DatasetType("skymap", ("skymap",), "EtendueSkyMap", universe=butler.dimensions)
-    butler.registry.registerDatasetType(dataset_type)
-    if not butler.exists("skymap", skymap=name, collections=SKYMAP_RUN):
-        butler.put(skymap, dataset_type, skymap=name)
+    if not butler.exists(DATASET_TYPE, skymap=name, collections=SKYMAP_RUN):
+        butler.put(skymap, DATASET_TYPE, skymap=name)

@@ -47,5 +47,10 @@ def all_stages() -> dict[str, type[Stage]]:
 
 def _stages_of(module: ModuleType) -> Iterator[type[Stage]]:
     for value in vars(module).values():
-        if inspect.isclass(value) and issubclass(value, Stage) and value.__module__ == module.__name__ and value.connections:
+        if (
+            inspect.isclass(value)
+            and issubclass(value, Stage)
+            and value.__module__ == module.__name__
+            and value.connections
+        ):
             yield value

@@ -36,7 +36,9 @@ class VisitOutcome:
     reason: str = ""
 
 
-def define_visits(butler: Butler, camera: Camera, *, padding_px: int, new_only: bool = True) -> tuple[VisitOutcome, ...]:
+def define_visits(
+    butler: Butler, camera: Camera, *, padding_px: int, new_only: bool = True
+) -> tuple[VisitOutcome, ...]:
     """Define a visit for every science exposure of a camera that has none yet.
 
     Parameters
