@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -82,6 +83,14 @@ def test_a_reader_sees_what_another_writer_appends(tmp_path):
     assert reader.batch("1/0") == raw_batch(1)
     with pytest.raises(InputError, match="no such batch"):
         reader.batch("9/9")
+
+
+def test_many_writers_at_once_publish_every_batch_once(tmp_path):
+    logs = [AlertLog(tmp_path, segment_bytes=2000) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(lambda log: sum(log.publish(raw_batch(visit)) for visit in range(30)), logs))
+    assert sum(counts) == 30
+    assert sorted(batch.visit for batch in AlertLog(tmp_path).batches()) == list(range(30))
 
 
 def test_sql_selects_detections(tmp_path, batch):

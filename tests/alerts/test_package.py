@@ -120,6 +120,13 @@ def test_a_batch_file_that_is_cut_off_is_refused(batch, keep):
         AlertBatch.from_bytes(batch.to_bytes()[:keep])
 
 
+def test_a_batch_file_with_a_damaged_header_is_refused(batch):
+    content = batch.to_bytes()
+    for old, new in ((b'"visit"', b'"vizit"'), (b'{"', b'["'), (b'"sizes":[', b'"sizes":[1')):
+        with pytest.raises(InputError):
+            AlertBatch.from_bytes(content.replace(old, new, 1))
+
+
 def test_a_damaged_packet_is_one_clear_error(batch):
     for message in (b"", b"\x01abcdefg", batch.packets[0][:40], b"\x00\xff\xff\xff\xff"):
         with pytest.raises(InputError):

@@ -5,6 +5,7 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from etendue.errors import InputError
 
@@ -108,10 +109,13 @@ class AlertBatch:
         header_size, body_size = _SIZES.unpack_from(content, len(_MAGIC))
         if len(content) != start + header_size + body_size:
             raise InputError("the batch of alerts is cut off", source=source, value=len(content))
-        header = json.loads(content[start : start + header_size])
-        packets, position = [], start + header_size
-        for size in header["sizes"]:
-            packets.append(content[position : position + size])
-            position += size
-        ids = tuple(int(number) for number in header["ids"])
-        return cls(int(header["visit"]), header["detector"], ids, tuple(packets))
+        try:
+            header = json.loads(content[start : start + header_size])
+            ids = tuple(int(number) for number in header["ids"])
+            visit, detector, sizes = int(header["visit"]), int(header["detector"]), [int(n) for n in header["sizes"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"damaged header of a batch of alerts: {error}", source=source) from error
+        ends = list(accumulate(sizes, initial=start + header_size))
+        if ends[-1] != len(content):
+            raise InputError("the sizes of the packets do not add up", source=source, value=sum(sizes))
+        return cls(visit, detector, ids, tuple(content[low:high] for low, high in pairwise(ends)))
