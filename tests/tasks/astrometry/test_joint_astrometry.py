@@ -1,11 +1,14 @@
 """Star association and the joint WCS solution, against a simulated survey."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from etendue.errors import AlgorithmError, InputError
 from etendue.geom.sky_wcs import SkyWcs
 from etendue.geom.sphere import separation_deg
+from etendue.tasks.astrometry.align import AlignExposuresTask
 from etendue.tasks.astrometry.exposure_stars import ExposureStars
 from etendue.tasks.astrometry.isolated_star import IsolatedStarConfig, IsolatedStarTask
 from etendue.tasks.astrometry.joint import JointAstrometryConfig, JointAstrometryTask
@@ -170,3 +173,26 @@ def test_unequal_columns_and_no_stars_are_refused():
         ExposureStars(1, 0, wcs, *[np.ones(n) for n in (3, 3, 3, 3, 3, 2)])
     with pytest.raises(AlgorithmError, match="no isolated star"):
         IsolatedStarTask().run(exposures=[ExposureStars(1, 0, wcs, *[np.ones(0)] * 6)])
+
+
+def test_exposures_with_bad_pointing_are_aligned_first():
+    exposures, truth, *_ = survey(11, n_exposures=4, header_error_px=0.2)
+    bad = exposures[2]
+    turn = np.radians(1.5)
+    rotated = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ bad.wcs.cd
+    moved = SkyWcs((bad.wcs.crpix[0] + 80.0, bad.wcs.crpix[1] - 60.0), bad.wcs.crval, rotated)
+    exposures[2] = replace(bad, wcs=moved)
+    aligned = AlignExposuresTask().run(exposures=exposures)
+    assert aligned.corrected.tolist() == [False, False, True, False]
+    assert not aligned.failed.any()
+    x, y = np.array([100.0, 700.0, 1300.0]), np.array([100.0, 900.0, 1200.0])
+    got, true = (wcs.pixel_to_sky(x=x, y=y) for wcs in (aligned.exposures[2].wcs, truth[2]))
+    assert separation_deg(*got, *true).max() * 3600.0 < 1.5
+
+
+def test_an_exposure_of_another_field_fails_to_align_and_says_so():
+    exposures, *_ = survey(12, n_exposures=2)
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(0.0, 1400.0, (2, exposures[1].x.size))
+    aligned = AlignExposuresTask().run(exposures=[exposures[0], replace(exposures[1], x=x, y=y)])
+    assert aligned.failed.sum() == 1

@@ -67,6 +67,7 @@ class ExposureStars:
         visit: int,
         detector: int,
         wcs: SkyWcs,
+        flux_column: str = "psfFlux",
         bad_flags: tuple[str, ...] = (),
         max_extendedness: float | None = None,
     ) -> "ExposureStars":
@@ -75,11 +76,13 @@ class ExposureStars:
         Parameters
         ----------
         columns : mapping of str to array_like
-            With x, y, xErr, yErr, psfFlux, psfFluxErr; a `Table` serves too.
+            With x, y, xErr, yErr, and a flux with its error; a `Table` serves too.
         visit, detector : int
             Which exposure.
         wcs : SkyWcs
             Starting WCS.
+        flux_column : str
+            Name of the flux; its error has the same name with ``Err``.
         bad_flags : tuple of str
             Flag columns that make a source unusable.
         max_extendedness : float, optional
@@ -89,7 +92,7 @@ class ExposureStars:
         -------
         ExposureStars
         """
-        names = ("x", "y", "xErr", "yErr", "psfFlux", "psfFluxErr")
+        names = ("x", "y", "xErr", "yErr", flux_column, f"{flux_column}Err")
         x, y, x_err, y_err, flux, flux_err = (np.asarray(columns[name], np.float64) for name in names)
         usable = np.ones(x.size, bool)
         for flag in bad_flags:

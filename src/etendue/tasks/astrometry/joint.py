@@ -58,7 +58,7 @@ class JointAstrometryResult:
     n_stars : ndarray, int64, shape (n_exposures,)
         Stars used.
     rms_arcsec : ndarray, float64, shape (n_exposures,)
-        Root mean square residual per axis of the used stars [arcsec]; NaN without any.
+        Weighted root mean square residual per axis of the used stars [arcsec]; NaN without any.
     star_ra_deg, star_dec_deg : ndarray, float64, shape (n_stars,)
         Mean positions [deg]; the starting ones where no measurement was used.
     star_err_arcsec : ndarray, float64, shape (n_stars,)
@@ -281,8 +281,10 @@ def _result(
     )
     east, north = (solution.residual for solution in solutions)
     counts = np.bincount(stars.exposure, used, len(start))
-    square = np.bincount(stars.exposure, used * 0.5 * (east**2 + north**2), len(start))
-    rms = np.sqrt(np.where(counts > 0, square / np.maximum(counts, 1), np.nan))
+    weight = used[:, None] / (plane.variance + floor**2)
+    square = np.bincount(stars.exposure, weight[:, 0] * east**2 + weight[:, 1] * north**2, len(start))
+    total = np.bincount(stars.exposure, weight.sum(axis=1), len(start))
+    rms = np.sqrt(np.where(counts > 0, square / np.where(counts > 0, total, 1.0), np.nan))
     error = np.hypot(solutions[0].star_err, solutions[1].star_err) / np.sqrt(2.0)
     return JointAstrometryResult(
         wcs, solved, counts.astype(np.int64), rms, ra, dec, error, used, east, north, floor

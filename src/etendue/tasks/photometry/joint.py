@@ -22,7 +22,7 @@ _MAG_PER_LN = 2.5 / np.log(10.0)
 class JointPhotometryConfig(TaskConfig):
     """Spatial terms, priors and the treatment of outliers."""
 
-    spatial_order: int = Field(2, ge=0, le=4)
+    spatial_order: int = Field(1, ge=0, le=4)
     """Order of the polynomial over the detector that each exposure has of its own."""
 
     spatial_prior_mag: float = Field(0.01, gt=0.0)
@@ -65,7 +65,7 @@ class JointPhotometryResult:
     n_stars : ndarray, int64, shape (n_exposures,)
         Stars used.
     rms_mag : ndarray, float64, shape (n_exposures,)
-        Root mean square residual of the used stars [mag]; NaN without any.
+        Weighted root mean square residual of the used stars [mag]; NaN without any.
     star_mag : ndarray, float64, shape (n_stars,)
         Mean magnitude of each star on the common scale [mag]; NaN where none was used.
     star_err_mag : ndarray, float64, shape (n_stars,)
@@ -240,8 +240,10 @@ class JointPhotometryTask(Task[JointPhotometryConfig]):
         if not data.absolute:
             # Without an anchor only differences are known: remove the error that all exposures share.
             error = _relative_error(solution.covariance, data.n_exposures, n_terms, solved)
-        square = np.bincount(data.exposure, used * solution.residual**2, data.n_exposures)
-        rms = np.sqrt(np.where(solved, square / np.maximum(counts, 1), np.nan))
+        weight = used / (data.variance + floor**2)
+        square = np.bincount(data.exposure, weight * solution.residual**2, data.n_exposures)
+        total = np.bincount(data.exposure, weight, data.n_exposures)
+        rms = np.sqrt(np.where(solved, square / np.where(solved, total, 1.0), np.nan))
         calibs = tuple(
             self._photo_calib(data, solution, v, zero_points[v] if solved[v] else mean, float(error[v]))
             for v in range(data.n_exposures)
