@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit, types
 
 from etendue.kernels.psf import combine, draw_one
-from etendue.kernels.types import BOOL_1D, F64, F64_1D, F64_1D_OUT, F64_2D, F64_2D_OUT, F64_3D, I64
+from etendue.kernels.types import BOOL, BOOL_1D, F64, F64_1D, F64_1D_OUT, F64_2D, F64_2D_OUT, F64_3D, I64
 
 _REAL = types.Array(types.float64, 1, "C")
 
@@ -50,7 +50,7 @@ def _solved(h, b):  # type: ignore[no-untyped-def]
 
 
 @njit(
-    [types.void(F64_2D, F64_2D, F64_2D, F64_2D, F64_2D, I64, I64, F64, F64, F64, F64_2D_OUT, F64_1D_OUT)],
+    [BOOL(F64_2D, F64_2D, F64_2D, F64_2D, F64_2D, I64, I64, F64, F64, F64, F64_2D_OUT, F64_1D_OUT)],
     cache=True,
     nogil=True,
     error_model="numpy",
@@ -58,13 +58,14 @@ def _solved(h, b):  # type: ignore[no-untyped-def]
 def _normal_equations(  # type: ignore[no-untyped-def]
     residual, variance, p, px, py, x0, y0, radius, flux, softening, h, b
 ):
-    """Fill the normal equations of (flux, flux dx, flux dy) for what is left around one source."""
+    """Fill the normal equations of (flux, flux dx, flux dy); tell whether a tenth of the PSF's power is usable."""
     ny, nx = residual.shape
     size = p.shape[0]
     half = size // 2
     h[:, :] = 0.0
     b[:] = 0.0
     reach = int(radius)
+    used = 0.0
     for j in range(max(0, -y0, half - reach), min(size, ny - y0, half + reach + 1)):
         for i in range(max(0, -x0, half - reach), min(size, nx - x0, half + reach + 1)):
             v = variance[y0 + j, x0 + i]
@@ -76,6 +77,7 @@ def _normal_equations(  # type: ignore[no-untyped-def]
             b[0] += w * a * r
             b[1] += w * c * r
             b[2] += w * d * r
+            used += a * a
             h[0, 0] += w * a * a
             h[0, 1] += w * a * c
             h[0, 2] += w * a * d
@@ -83,6 +85,7 @@ def _normal_equations(  # type: ignore[no-untyped-def]
             h[1, 2] += w * c * d
             h[2, 2] += w * d * d
     h[1, 0], h[2, 0], h[2, 1] = h[0, 1], h[0, 2], h[1, 2]
+    return used > 0.1 * np.sum(p * p)
 
 
 @njit(
@@ -150,10 +153,10 @@ def fit_sources(  # type: ignore[no-untyped-def]
             x0, y0 = int(np.rint(x[i])) - half, int(np.rint(y[i])) - half
             combine(components, terms[i], grid)
             draw_one(grid, step, x[i] - x0 - half, y[i] - y0 - half, stamps[0], stamps[1], stamps[2])
-            _normal_equations(
+            enough = _normal_equations(
                 residual, variance, stamps[0], stamps[1], stamps[2], x0, y0, radius, flux[i], softening, h, b
             )
-            if h[0, 0] <= 0.0:
+            if not enough:
                 continue
             add_stamp(residual, stamps[0], x0, y0, flux[i])
             significant = flux[i] * np.sqrt(h[0, 0]) > 2.0

@@ -34,14 +34,30 @@ def _group(x, y, order, position, radius):  # type: ignore[no-untyped-def]
     return members[:count].copy()
 
 
+@njit([_MATRIX(F64_2D)], cache=True, nogil=True, error_model="numpy")
+def _inverse(h):  # type: ignore[no-untyped-def]
+    """Invert a positive matrix of unit diagonal, with a ridge of 1e-9, by Gauss-Jordan; not finite if it is not."""
+    n = h.shape[0]
+    work = np.zeros((n, 2 * n))
+    for k in range(n):
+        work[k, :n] = h[k]
+        work[k, k] += 1e-9
+        work[k, n + k] = 1.0
+    for k in range(n):
+        work[k] /= work[k, k]
+        for j in range(n):
+            if j != k:
+                work[j] -= work[j, k] * work[k]
+    return work[:, n:].copy()
+
+
 @njit([_MATRIX(F64_2D, F64_1D, F64_1D)], cache=True, nogil=True, error_model="numpy")
 def _sandwich(design, weight, noise):  # type: ignore[no-untyped-def]
-    """Return ``H^-1 (J^T W V W J) H^-1``, with a ridge of 1e-9 of the diagonal so that coincident sources stay finite."""
+    """Return ``H^-1 (J^T W V W J) H^-1``, equilibrated."""
     weighted = design * weight
     h = weighted @ design.T
-    for k in range(h.shape[0]):
-        h[k, k] = h[k, k] * (1.0 + 1e-9) + 1e-300
-    inverse = np.linalg.inv(h)
+    scale = 1.0 / np.sqrt(np.diag(h) + 1e-300)
+    inverse = _inverse(h * scale * scale.reshape(-1, 1)) * scale * scale.reshape(-1, 1)
     return inverse @ ((weighted * noise) @ weighted.T) @ inverse
 
 
@@ -133,10 +149,11 @@ def fit_covariances(  # type: ignore[no-untyped-def]
             if free[k] and flux[k] > 0.0:
                 design[rows], design[rows + 1] = flux[k] * px.ravel(), flux[k] * py.ravel()
                 rows += 2
+        power = np.sum(design[0] ** 2)
         used, weight, noise = _used_pixels(
             weight_variance, variance, design, rows, x0, y0, size, radius, softening * flux[i]
         )
-        if used < rows:
+        if used < rows + 2 or np.sum(design[0, :used] ** 2) < 0.1 * power:
             continue
         covariance = _sandwich(design[:rows, :used].copy(), weight, noise)
         own = 3 if free[i] and flux[i] > 0.0 else 1

@@ -83,8 +83,8 @@ def adaptive_moments(stamps, bad, x, y, sigma, iterations):  # type: ignore[no-u
     n, size = stamps.shape[0], stamps.shape[1]
     ixx, iyy, ixy, flux = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
     largest = (0.5 * size) ** 2
-    lags = np.arange(-3.0, 4.0)
-    kernel = np.exp(-0.5 * lags**2 / 0.6)
+    lags = np.arange(-4.0, 5.0)
+    kernel = np.exp(-0.5 * lags**2 / 0.8)
     kernel /= kernel.sum()
     added = np.sum(kernel * lags**2)
     smooth, unusable = np.empty((size, size)), np.empty((size, size), np.bool_)

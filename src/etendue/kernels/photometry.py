@@ -155,7 +155,10 @@ def broad_fraction(  # type: ignore[no-untyped-def]
         amplitude, excess = (hbb * ba - hab * bb) / det, (haa * bb - hab * ba) / det
         if det > 0.0 and amplitude > 0.0:
             fraction[s] = excess / amplitude
-            error[s] = np.sqrt(haa * haa * nbb - 2.0 * haa * hab * nab + hab * hab * naa) / det / amplitude
+            # e = excess / amplitude: gradient of e by the two right-hand sides.
+            e = fraction[s]
+            ga, gb = -hab - e * hbb, haa + e * hab
+            error[s] = np.sqrt(ga * ga * naa + 2.0 * ga * gb * nab + gb * gb * nbb) / det / amplitude
     return fraction, error
 
 

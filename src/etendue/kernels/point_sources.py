@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etendue.kernels.centroid import fit_sources
+from etendue.kernels.local_background import local_background
 from etendue.kernels.psf import draw_pixel_basis
 
 Real = NDArray[np.float64]
@@ -19,6 +20,7 @@ class PointSources(NamedTuple):
     flux: Real  # (n,), NaN where no pixel was usable
     residual: Real  # (ny, nx), image minus all sources
     weight_variance: Real  # (ny, nx), variance of the model, not of the data; infinite where unusable
+    sky: Real  # (n,), local background subtracted at each source
 
 
 def narrow_components(components: Real, step: float, half: int) -> Real:
@@ -85,9 +87,9 @@ def model_variance(variance: Real, residual: Real, slope: float, bad: NDArray[np
     Returns
     -------
     ndarray, float64, shape (ny, nx)
-        ``V - slope * residual``, within a factor 4 of V; infinite where unusable.
+        ``V - slope * residual``, not below a hundredth of V nor above 4 V; infinite where unusable.
     """
-    smooth = np.clip(variance - slope * residual, 0.25 * variance, 4.0 * variance)
+    smooth = np.clip(variance - slope * residual, 0.01 * variance, 4.0 * variance)
     smooth[bad | ~(variance > 0.0) | ~np.isfinite(residual)] = np.inf
     return smooth
 
@@ -107,11 +109,13 @@ def fit_point_sources(
     radius: float,
     softening: float = 0.02,
     max_shift: float = 1.5,
-    sweeps: tuple[int, int] = (3, 3),
+    sweeps: tuple[int, ...] = (3, 3),
+    sky_cell: int = 0,
 ) -> PointSources:
     """Fit flux and position of all sources of an image together.
 
-    The first sweeps weight by the sky noise, the second ones by the noise of the model.
+    The first round weights by the sky noise, later ones by the noise of the model; between rounds a local background
+    is taken from the image minus all sources.
 
     Parameters
     ----------
@@ -137,8 +141,10 @@ def fit_point_sources(
         Relative PSF error added to the noise when weighting.
     max_shift : float
         Largest move from the first guess [px].
-    sweeps : (int, int)
-        Visits of every source, in the first and in the second round.
+    sweeps : tuple of int
+        Visits of every source in each round.
+    sky_cell : int
+        Cell side of the local background [px]; 0 for none.
 
     Returns
     -------
@@ -146,10 +152,9 @@ def fit_point_sources(
         Fluxes, positions, residual image, weights.
     """
     half = int(np.ceil(radius)) + 1
-    guess = _peak_value(image, bad, x, y)
-    stamp = draw_pixel_basis(
-        components, terms.mean(axis=0, keepdims=True), step, np.zeros(1), np.zeros(1), 2 * half + 1
-    )
+    guess = _value_at(image, x, y)
+    middle = terms.mean(axis=0, keepdims=True) if len(terms) else np.eye(1, terms.shape[1])
+    stamp = draw_pixel_basis(components, middle, step, np.zeros(1), np.zeros(1), 2 * half + 1)
     edge = float(np.mean(stamp[0, [half, half, 0, -1], [0, -1, half, half]]))
     noise = float(np.sqrt(np.median(variance[~bad]))) if not bad.all() else 1.0
     order = np.argsort(-guess, kind="stable")
@@ -158,19 +163,23 @@ def fit_point_sources(
     residual = np.where(np.isfinite(image), image, 0.0)
     xs, ys, flux = x[order].copy(), y[order].copy(), np.zeros(x.size)
     narrow = narrow_components(components, step, half)
-    weight_variance = model_variance(variance, residual, slope, bad)
-    for visits in sweeps:
+    sky = np.zeros_like(image)
+    for k, visits in enumerate(sweeps):
         weight_variance = model_variance(variance, residual, slope, bad)
         fit_sources(
             residual, weight_variance, components, narrow, np.ascontiguousarray(terms[order]), step,
             xs, ys, flux, x[order], y[order], free[order], n_wide, size, 2 * half + 1, radius, softening, max_shift, visits,
         )  # fmt: skip
+        if sky_cell and k < len(sweeps) - 1:
+            background = local_background(residual, bad, sky_cell)
+            residual -= background
+            sky += background
     back = np.argsort(order)
-    return PointSources(xs[back], ys[back], flux[back], residual, weight_variance)
+    return PointSources(xs[back], ys[back], flux[back], residual, weight_variance, _value_at(sky, x, y))
 
 
-def _peak_value(image: Real, bad: NDArray[np.bool_], x: Real, y: Real) -> Real:
-    """Return the pixel value at each source; 0 outside the image or where bad."""
+def _value_at(image: Real, x: Real, y: Real) -> Real:
+    """Return the pixel value at each position; 0 outside the image."""
     col, row = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
     inside = (row >= 0) & (row < image.shape[0]) & (col >= 0) & (col < image.shape[1])
     row, col = np.clip(row, 0, image.shape[0] - 1), np.clip(col, 0, image.shape[1] - 1)

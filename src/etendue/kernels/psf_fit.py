@@ -101,6 +101,54 @@ def normalised(components: Real, step: float) -> Real:
     return scaled - excess[:, None, None] * mean
 
 
+def centred(components: Real, window: float) -> Real:
+    """Move the windowed centroid of a PSF to the middle of the grid everywhere.
+
+    Shifting the PSF one way and all stars the other way changes nothing in the data; this fixes the choice. To first
+    order: each term loses the part of the mean's slopes that carries its dipole moment.
+
+    Parameters
+    ----------
+    components : ndarray, float64, shape (n_terms, m, m)
+        B-spline coefficients.
+    window : float
+        Width of the Gaussian window [samples].
+
+    Returns
+    -------
+    ndarray, float64, shape (n_terms, m, m)
+        Components without dipole moment under the window.
+    """
+    offset = np.arange(components.shape[1]) - 0.5 * (components.shape[1] - 1)
+    weight = np.exp(-0.5 * (offset / window) ** 2)
+    moved = components.copy()
+    for axis, lever in ((1, (weight, weight * offset)), (0, (weight * offset, weight))):
+        slope = np.gradient(components[0], axis=axis)
+        dipole = np.einsum("tij,i,j->t", components, *lever)
+        moved -= (dipole / np.einsum("ij,i,j->", slope, *lever))[:, None, None] * slope
+    return moved
+
+
+def renormalised(components: Real, factor: Real) -> Real:
+    """Divide a PSF by a spatial polynomial near 1, to first order.
+
+    Parameters
+    ----------
+    components : ndarray, float64, shape (n_terms, m, m)
+        B-spline coefficients.
+    factor : ndarray, float64, shape (n_terms,)
+        Coefficients of the polynomial in the spatial terms.
+
+    Returns
+    -------
+    ndarray, float64, shape (n_terms, m, m)
+        The components minus (factor - 1) times the mean profile.
+    """
+    excess = factor.copy()
+    excess[0] -= 1.0
+    return components - excess[:, None, None] * components[0]
+
+
 def radial_profile(grid: Real) -> Real:
     """Return the azimuthal mean of a grid's absolute values as an image.
 

@@ -12,6 +12,8 @@ from etendue.image.footprint import FootprintSet, Peaks, SpanSet
 from etendue.image.psf import GaussianMixturePsf, Psf
 from etendue.kernels.convolve import correlate
 from etendue.kernels.detect import connected_spans, find_peaks, matched_filter, owner_at, stands_out
+from etendue.kernels.local_background import local_background
+from etendue.kernels.point_sources import model_variance, variance_slope
 from etendue.tasks.task import Task, TaskConfig
 
 
@@ -44,6 +46,9 @@ class DetectConfig(TaskConfig):
 
     wing_radius: int = Field(15, ge=2)
     """Distance [px] out to which wings of brighter sources are accounted for."""
+
+    sky_cell: int = Field(24, ge=0)
+    """Cell side [px] of the local background subtracted for detection only (ghosts, haloes); 0 for none."""
 
     rescale_variance: bool = False
     """Divide significances by their robust scatter over the image (the factor is in the result either way)."""
@@ -102,8 +107,13 @@ class DetectTask(Task[DetectConfig]):
 
     def _significance(self, exposure: Exposure, kernel: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
         bad = exposure.mask.any_of(self.config.bad_planes)
-        image, variance = (np.ascontiguousarray(p.array) for p in (exposure.image, exposure.variance))
-        significance = matched_filter(image, variance, bad, kernel)
+        image, variance = exposure.image.array.astype(np.float64), exposure.variance.array.astype(np.float64)
+        unusable = bad | exposure.mask.any_of(self.config.merge_planes) | ~np.isfinite(image)
+        if self.config.sky_cell:
+            image = image - local_background(image, unusable, self.config.sky_cell)
+        # The photon noise of a source must not weight down its own core: that would flatten and shift bright peaks.
+        variance = model_variance(variance, image, variance_slope(image, variance, unusable), bad)
+        significance = matched_filter(image.astype(np.float32), variance.astype(np.float32), bad, kernel)
         sample = significance[::3, ::3]
         sample = sample[sample != 0.0]
         if not sample.size:

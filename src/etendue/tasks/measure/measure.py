@@ -38,8 +38,11 @@ class MeasureConfig(TaskConfig):
     softening: float = Field(0.02, ge=0.0)
     """Relative PSF error assumed when weighting, so that bright stars do not hang on their central pixel."""
 
-    sweeps: tuple[int, int] = (3, 3)
-    """Visits of every source with sky weights, then with model weights."""
+    sweeps: tuple[int, ...] = (2, 2, 2)
+    """Visits of every source per round: with sky weights, then with model weights and the local background."""
+
+    sky_cell: int = Field(24, ge=0)
+    """Cell side [px] of the local background, taken from the image minus all sources; 0 for none."""
 
     bad_planes: tuple[str, ...] = ("BAD", "SAT", "CR", "NO_DATA", "INTRP", "VIGNETTED")
     """Planes whose pixels are not used."""
@@ -145,6 +148,7 @@ class MeasureTask(Task[MeasureConfig]):
             softening=self.config.softening,
             max_shift=self.config.max_shift * frame.fwhm,
             sweeps=self.config.sweeps,
+            sky_cell=self.config.sky_cell,
         )
 
     def _covariances(self, frame: _Frame, fit: PointSources, free: NDArray[np.bool_], noise_factor: float) -> Real:
@@ -211,7 +215,7 @@ class MeasureTask(Task[MeasureConfig]):
             broad=shapes.broad,
             broad_err=shapes.broad_err,
             extendedness=extended,
-            sky=background.at(x=fit.x + frame.x0, y=fit.y + frame.y0) if background else np.full(x.size, np.nan),
+            sky=fit.sky + (background.at(x=fit.x + frame.x0, y=fit.y + frame.y0) if background else 0.0),
             n_neighbours=count_neighbours(fit.x, fit.y, self.config.blend_radius * frame.fwhm),
             pixel_flags=pixel_flags(exposure.mask, fit.x + frame.x0, fit.y + frame.y0, frame.fwhm),
         )
@@ -221,8 +225,10 @@ class MeasureTask(Task[MeasureConfig]):
     ) -> _Shapes:
         x, y = fit.x + frame.x0, fit.y + frame.y0
         sigma = frame.fwhm / 2.3548
-        data, bad = isolated_stamps(fit.residual, frame.bad, stamps, *origin, fit.flux)
-        moments = adaptive_moments(data, bad, fit.x - origin[0], fit.y - origin[1], sigma, 60)[:3]
+        cut = max(0, stamps.shape[1] // 2 - int(np.ceil(3.5 * frame.fwhm)) - 3)
+        inner = np.ascontiguousarray(stamps[:, cut : stamps.shape[1] - cut, cut : stamps.shape[2] - cut])
+        data, bad = isolated_stamps(fit.residual, frame.bad, inner, origin[0] + cut, origin[1] + cut, fit.flux)
+        moments = adaptive_moments(data, bad, fit.x - origin[0] - cut, fit.y - origin[1] - cut, sigma, 60)[:3]
         broad = frame.psf.broadened(self.config.broad_sigma * sigma).draw(x=x, y=y).value
         fraction, error = broad_fraction(
             fit.residual,

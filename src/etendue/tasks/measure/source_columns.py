@@ -38,7 +38,7 @@ class SourceColumns:
     extendedness : ndarray, shape (n,)
         1 for extended, 0 for point-like, NaN if undecided by the data.
     sky : ndarray, shape (n,)
-        Background subtracted at the source, image units.
+        Background subtracted at the source, the exposure's and the local one, image units.
     snr : ndarray, shape (n,)
         psf_flux / psf_flux_err.
     n_neighbours : ndarray, int64, shape (n,)

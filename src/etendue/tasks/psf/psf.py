@@ -12,7 +12,7 @@ from etendue.image.psf import PixelBasisPsf
 from etendue.kernels.moments import adaptive_moments
 from etendue.kernels.photometry import isolated_stamps, mask_bits
 from etendue.kernels.point_sources import PointSources, fit_point_sources
-from etendue.kernels.psf_fit import normalised, radial_profile, solve_components
+from etendue.kernels.psf_fit import centred, normalised, radial_profile, solve_components
 from etendue.tasks.psf.star_selection import select_stars
 from etendue.tasks.task import Task, TaskConfig
 
@@ -31,7 +31,7 @@ class FitPsfConfig(TaskConfig):
     min_snr: float = Field(30.0, gt=0.0)
     """Faintest star."""
 
-    max_stars: int = Field(350, ge=10)
+    max_stars: int = Field(300, ge=10)
     """Brightest stars used at most."""
 
     min_stars: int = Field(5, ge=1)
@@ -49,10 +49,13 @@ class FitPsfConfig(TaskConfig):
     fit_radius: float = Field(3.0, gt=1.0)
     """Radius of the flux and position fit of each star, in FWHM."""
 
+    sky_cell: int = Field(24, ge=0)
+    """Cell side [px] of the local background around the stars; 0 for none."""
+
     rounds: int = Field(4, ge=1)
     """Alternations of star fits and PSF fits."""
 
-    iterations: int = Field(12, ge=1)
+    iterations: int = Field(30, ge=1)
     """Conjugate-gradient steps per round."""
 
     spatial_prior: float = Field(0.15, gt=0.0)
@@ -227,7 +230,8 @@ class FitPsfTask(Task[FitPsfConfig]):
             prior=self._prior(psf),
             iterations=self.config.iterations,
         )
-        return psf.with_components(normalised(components, psf.step)), good, chi2
+        window = float(psf.fwhm(x=psf.x_center, y=psf.y_center)[0]) / psf.step
+        return psf.with_components(normalised(centred(components, window), psf.step)), good, chi2
 
     def _fit_sources(self, frame: _Frame, psf: PixelBasisPsf, exposure: Exposure) -> PointSources:
         x0, y0 = exposure.bbox.x.start, exposure.bbox.y.start
@@ -244,7 +248,8 @@ class FitPsfTask(Task[FitPsfConfig]):
             y=frame.y,
             free=np.ones(frame.x.size, np.bool_),
             radius=self.config.fit_radius * fwhm,
-            sweeps=(2, 2),
+            sweeps=(2, 1),
+            sky_cell=self.config.sky_cell,
         )
 
     def _star_stamps(
