@@ -52,7 +52,8 @@ def test_masked_and_nan_pixels_are_not_used_and_empty_cells_are_nan():
     bad = np.zeros(image.shape, bool)
     bad[:32, :64], image[:32, :64] = True, 1e6
     level, _ = cell_background(image, bad, cell_edges(64, 64), cell_edges(128, 64), 3.0, 10)
-    assert level[0, 0] == 5.0 and np.isnan(level[0, 1])
+    assert level[0, 0] == 5.0
+    assert np.isnan(level[0, 1])
 
 
 def test_edges_cover_the_axis_once():

@@ -44,5 +44,7 @@ def test_is_nan_where_nothing_is_finite():
     stack = np.full((4, 2, 2), np.nan, dtype=np.float32)
     stack[0, 1, 1] = 7.0
     mean, variance, count = clipped_mean_stack(stack, 3.0, 1.0)
-    assert np.isnan(mean).sum() == 3 and mean[1, 1] == 7.0
-    assert variance[1, 1] == 0.0 and count.sum() == 1
+    assert np.isnan(mean).sum() == 3
+    assert mean[1, 1] == 7.0
+    assert variance[1, 1] == 0.0
+    assert count.sum() == 1

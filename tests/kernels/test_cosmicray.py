@@ -22,7 +22,7 @@ def _find(electrons, sigma, seed=1, excluded=None):
     image = (rng.poisson(electrons + SKY) - SKY).astype(np.float32)
     variance = np.maximum(image + SKY, 1.0).astype(np.float32)
     excluded = np.zeros(image.shape, bool) if excluded is None else excluded
-    return find_cosmic_rays(image, variance, excluded, SHAPE_TABLE, _bounds(sigma), 1, 1, 5.0, 3.5, 3.0, 2.5, 0.08, 3)
+    return find_cosmic_rays(image, variance, excluded, SHAPE_TABLE, _bounds(sigma), 1, 1, 4.5, 3.0, 3.0, 2.5, 0.08, 3)
 
 
 def _stars(sigma, seed=2):
@@ -92,7 +92,7 @@ def test_excluded_and_nan_pixels_are_never_flagged():
     assert _find(electrons, 0.9, excluded=electrons > 0.0).sum() == 0
     nan = np.full((20, 20), np.nan, dtype=np.float32)
     none = np.zeros(nan.shape, bool)
-    assert find_cosmic_rays(nan, nan, none, SHAPE_TABLE, _bounds(1.0), 1, 1, 5.0, 3.5, 3.0, 2.5, 0.08, 3).sum() == 0
+    assert find_cosmic_rays(nan, nan, none, SHAPE_TABLE, _bounds(1.0), 1, 1, 4.5, 3.0, 3.0, 2.5, 0.08, 3).sum() == 0
 
 
 def test_noise_is_not_flagged():

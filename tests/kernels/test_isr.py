@@ -24,7 +24,8 @@ def test_pixels_without_response_are_nan():
     flat = np.array([[0.0, -1.0, np.nan]], dtype=np.float32)
     image, variance = np.empty_like(one), np.empty_like(one)
     calibrate_section(one, one, flat, 1.0, 1.0, image, variance)
-    assert np.isnan(image).all() and np.isnan(variance).all()
+    assert np.isnan(image).all()
+    assert np.isnan(variance).all()
 
 
 def test_row_levels_are_unbiased_and_ignore_outliers():

@@ -53,7 +53,7 @@ def test_bias_has_the_read_noise_and_calibrated_errors(bias):
 
 
 def test_bias_refuses_another_type_by_name(biases, flats, toy_camera):
-    with pytest.raises(InputError, match="flat0.fits: is a flat frame, not a bias"):
+    with pytest.raises(InputError, match=r"flat0.fits: is a flat frame, not a bias"):
         BuildBiasTask().run([*biases, flats[0]], toy_camera)
     result = BuildBiasTask(BuildBiasConfig(on_odd="drop")).run([*biases, flats[0]], toy_camera)
     assert [refusal.file for refusal in result.refused] == ["flat0.fits"]
@@ -66,7 +66,8 @@ def test_flat_recovers_the_response_without_stars(flats, bias, toy_camera, shape
     ratio = flat.image.array / truth * np.median(truth)
     assert np.nanmedian(flat.image.array) == pytest.approx(1.0, abs=1e-6)
     assert abs(ratio - np.median(ratio)).max() < 0.04  # 8 sigma, a star would be 0.07 and more
-    assert flat.physical_filter == "R" and flat.unit == ""
+    assert flat.physical_filter == "R"
+    assert flat.unit == ""
 
 
 def test_a_frame_calibrated_with_the_flat_is_flat(flats, bias, toy_camera, make_raw, shape):
@@ -101,7 +102,8 @@ def test_gain_of_each_amplifier_and_the_header_at_odds(flats, biases, bias, toy_
         assert abs(ptc[name].gain - truth) < 4.0 * ptc[name].gain_err
         assert ptc[name].gain_err < 0.02 * truth
         assert ptc[name].read_noise_adu == pytest.approx(3.0, abs=0.05)
-    assert ptc["left"].consistent and not ptc["right"].consistent
+    assert ptc["left"].consistent
+    assert not ptc["right"].consistent
 
 
 def test_gain_takes_the_read_noise_of_the_bias(flats, bias, toy_camera):
@@ -148,7 +150,8 @@ def test_lowell_gain_disagrees_with_its_header_and_the_v_flat_is_refused(shared_
     bias = BuildBiasTask().run(biases, camera).exposure
     ptc = MeasureGainTask().run(flats, camera, bias)
     assert ptc["A"].gain == pytest.approx(3.66, rel=0.02)
-    assert ptc["A"].header_gain == 4.95 and not ptc["A"].consistent
+    assert ptc["A"].header_gain == 4.95
+    assert not ptc["A"].consistent
     assert ptc["A"].read_noise_adu == pytest.approx(1.17, abs=0.02)
     with pytest.raises(InputError, match=r"20190326.0100.fits.fz: filter is 'V', the other frames have 'VR'"):
         BuildFlatTask().run(flats, camera, bias)

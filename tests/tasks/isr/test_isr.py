@@ -22,7 +22,8 @@ def test_recovers_the_electrons_of_both_amplifiers(toy_camera, make_raw, shape):
     electrons = 5000.0 + 10.0 * np.add.outer(np.arange(shape[0]), np.arange(shape[1]))
     out = IsrTask().run(raw=make_raw(electrons, noise=False), camera=toy_camera)
     np.testing.assert_allclose(out.image.array, electrons, rtol=1e-5, atol=1e-2)
-    assert out.unit == "electron" and out.visit_info.visit == 2020010100001
+    assert out.unit == "electron"
+    assert out.visit_info.visit == 2020010100001
 
 
 def test_the_variance_plane_is_the_variance(toy_camera, make_raw, shape):
@@ -62,8 +63,10 @@ def test_planes_say_what_the_flat_says(toy_camera, make_raw, shape):
         flat=_calibration(response, ""),
         defects=Defects((Box(y=Interval(50, 60), x=Interval(20, 21)),)),
     )
-    assert out.mask.any_of(("VIGNETTED",))[:, :11].all() and out.mask.count("VIGNETTED") == 11 * shape[0]
-    assert out.mask.any_of(("NO_DATA",))[:, 10].all() and out.mask.count("NO_DATA") == shape[0] + 1
+    assert out.mask.any_of(("VIGNETTED",))[:, :11].all()
+    assert out.mask.count("VIGNETTED") == 11 * shape[0]
+    assert out.mask.any_of(("NO_DATA",))[:, 10].all()
+    assert out.mask.count("NO_DATA") == shape[0] + 1
     assert out.mask.count("BAD") == 11
     assert np.isnan(out.image.array).sum() == shape[0] + 1
     assert np.isnan(out.variance.array).sum() == shape[0] + 1
@@ -74,7 +77,8 @@ def test_does_not_touch_its_arguments(toy_camera, make_raw, shape):
     raw, bias = make_raw(np.full(shape, 500.0)), _calibration(np.ones(shape), "adu")
     before = raw.array.copy(), bias.content_hash()
     IsrTask().run(raw=raw, camera=toy_camera, bias=bias)
-    assert (raw.array == before[0]).all() and bias.content_hash() == before[1]
+    assert (raw.array == before[0]).all()
+    assert bias.content_hash() == before[1]
 
 
 def test_refuses_a_flat_of_another_filter_by_name(toy_camera, make_raw, shape):

@@ -20,10 +20,10 @@ _PHASES = np.linspace(-0.5, 0.5, 7)
 class CosmicRayConfig(TaskConfig):
     """Configuration of `CosmicRayTask`."""
 
-    min_snr: float = Field(5.0, gt=0.0)
+    min_snr: float = Field(4.5, gt=0.0)
     """Least S/N of a pixel that is tested."""
 
-    clip: float = Field(3.5, gt=0.0)
+    clip: float = Field(3.0, gt=0.0)
     """Significance with which a pixel must be sharper than a star [sigma]."""
 
     grow_snr: float = Field(3.0, gt=0.0)
