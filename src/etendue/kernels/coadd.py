@@ -64,9 +64,7 @@ def _has_seed(seeds, y, x, radius):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(
-    [_FLAGS(F32_3D, F32_3D, BOOL_3D, F32_2D, F32_2D, F64, F64, I64)], cache=True, nogil=True, error_model="numpy"
-)
+@njit([_FLAGS(F32_3D, F32_3D, BOOL_3D, F32_2D, F32_2D, F64, F64, I64)], cache=True, nogil=True, error_model="numpy")
 def reject_outliers(stack, variance, bad, centre, tolerance, threshold, grow_threshold, radius):  # type: ignore[no-untyped-def]
     """Find the pixels of each exposure that disagree with the robust centre.
 

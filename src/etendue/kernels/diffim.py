@@ -61,9 +61,8 @@ def chebyshev_terms(x: NDArray[np.float64], y: NDArray[np.float64], order: int) 
     """
     along_x = np.polynomial.chebyshev.chebvander(x, order)
     along_y = np.polynomial.chebyshev.chebvander(y, order)
-    return np.stack(
-        [along_x[..., p] * along_y[..., q] for degree in range(order + 1) for q in range(degree + 1) for p in [degree - q]]
-    )
+    degrees = [(degree - q, q) for degree in range(order + 1) for q in range(degree + 1)]
+    return np.stack([along_x[..., p] * along_y[..., q] for p, q in degrees])
 
 
 @njit([_PLANE(F32_2D, F32_2D)], cache=True, nogil=True, error_model="numpy", fastmath={"contract"})

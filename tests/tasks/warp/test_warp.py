@@ -46,7 +46,8 @@ def star(shape, x, y, sigma=1.5):
 def test_a_star_lands_where_the_sky_says():
     source, target = distorted(), tan(x=90.4, y=113.7, turn_deg=3.0)
     at = {"x": 130.0, "y": 70.0}
-    warped = WarpTask().run(exposure=exposure(star((200, 200), **at), source), wcs=target, bbox=Box.from_shape((220, 230)))
+    scene = exposure(star((200, 200), **at), source)
+    warped = WarpTask().run(exposure=scene, wcs=target, bbox=Box.from_shape((220, 230)))
     sky = dict(zip(("ra_deg", "dec_deg"), source.pixel_to_sky(**at), strict=True))
     x, y = target.sky_to_pixel(**sky)
     pixels = np.nan_to_num(warped.image.array).astype(float)
@@ -81,7 +82,9 @@ def test_the_grid_is_refined_until_the_mapping_is_exact_enough():
 def test_noise_power_of_correlated_input_is_kept():
     rng = np.random.default_rng(2)
     first = WarpTask().run(
-        exposure=exposure(rng.normal(size=(300, 300)), tan()), wcs=tan(x=100.37, y=99.2), bbox=Box.from_shape((300, 300))
+        exposure=exposure(rng.normal(size=(300, 300)), tan()),
+        wcs=tan(x=100.37, y=99.2),
+        bbox=Box.from_shape((300, 300)),
     )
     again = WarpTask().run(exposure=first, wcs=tan(x=101.1, y=98.9), bbox=Box.from_shape((300, 300)))
     for result in (first, again):

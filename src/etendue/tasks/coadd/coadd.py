@@ -192,7 +192,7 @@ class AssembleCoaddTask(Task[AssembleCoaddConfig]):
         signal = maximum_filter(np.nan_to_num(centre, nan=0.0), size=3)
         tolerance = np.float32(config.signal_fraction) * np.maximum(signal, np.float32(0.0))
         judged = bad | hopeless | ((~bad).sum(axis=0) < config.min_epochs)
-        return reject_outliers(  # type: ignore[no-any-return]
+        return reject_outliers(
             stack, variance, judged, centre, tolerance, config.threshold, config.grow_threshold, config.grow_radius
         )
 
@@ -206,9 +206,7 @@ def _require_same_grid(exposures: Sequence[Exposure]) -> None:
             raise InputError(f"warps are in {first.unit!r} and {other.unit!r}", remedy="calibrate them first")
 
 
-def _mean_noise(
-    noises: Sequence[NoiseAutocorrelation | None], weight: NDArray[np.float64]
-) -> NoiseAutocorrelation:
+def _mean_noise(noises: Sequence[NoiseAutocorrelation | None], weight: NDArray[np.float64]) -> NoiseAutocorrelation:
     """Average autocorrelations; exposures without one count as white."""
     kernels = [np.ones((1, 1)) if noise is None else noise.kernel for noise in noises]
     size = max(kernel.shape[0] for kernel in kernels)

@@ -33,34 +33,38 @@ def decorrelation_kernel(
     *,
     science_power: NDArray[np.float64],
     template_power: NDArray[np.float64],
-    kernel: NDArray[np.float64],
+    kernels: NDArray[np.float64],
     half: int,
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], float]:
     """Return the filter that makes the noise of ``science - kernel * template`` white.
 
-    With the noise power ``P(k) = S(k) + |K(k)|^2 T(k)`` the filter is ``sqrt(P(0) / P(k))``: of unit sum,
-    so fluxes stay, and leaves white noise of variance ``P(0)``.
+    With the noise power ``P(k) = S(k) + <|K(k)|^2> T(k)``, averaged over the image, the filter is
+    ``sqrt(P(0) / P(k))``: of unit sum, so fluxes stay, and leaves white noise of variance ``P(0)``.
 
     Parameters
     ----------
     science_power, template_power : ndarray, float64, shape (64, 33)
         Noise variance times `noise_power` of the two images.
-    kernel : ndarray, float64, shape (k, k)
-        Matching kernel, k odd.
+    kernels : ndarray, float64, shape (n, k, k)
+        Matching kernel at n places, k odd.
     half : int
         Half-size of the result [px].
 
     Returns
     -------
-    ndarray, float64, shape (2 half + 1, 2 half + 1)
+    filter : ndarray, float64, shape (2 half + 1, 2 half + 1)
         Unit sum.
+    factor : float
+        Variance it leaves over ``P(0)``: not quite 1, for the filter is cut off.
     """
-    transfer = np.fft.rfft2(_centred(kernel))
-    power = science_power + np.abs(transfer) ** 2 * template_power
+    transfer = np.mean([np.abs(np.fft.rfft2(_centred(kernel))) ** 2 for kernel in kernels], axis=0)
+    power = science_power + transfer * template_power
     full = np.fft.fftshift(np.fft.irfft2(np.sqrt(power[0, 0] / power), s=(_GRID, _GRID)))
     middle = _GRID // 2
     result = full[middle - half : middle + half + 1, middle - half : middle + half + 1]
-    return np.asarray(result / result.sum())
+    result = result / result.sum()
+    left = np.fft.irfft2(power * np.abs(np.fft.rfft2(_centred(result))) ** 2, s=(_GRID, _GRID))[0, 0]
+    return np.asarray(result), float(left / power[0, 0])
 
 
 def convolved_psf(psf: Psf, kernel: NDArray[np.float64], *, x: float, y: float) -> PixelBasisPsf:

@@ -223,9 +223,7 @@ class DiaDetectTask(Task[DiaDetectConfig]):
         is_dipole = (opposite > self.config.dipole_snr) & (opposite > self.config.dipole_fraction * main)
         return {"isDipole": is_dipole, "dipoleFitAttempted": np.zeros(x.size, np.bool_)}
 
-    def _flag_columns(
-        self, difference: Exposure, x: NDArray[np.float64], y: NDArray[np.float64]
-    ) -> dict[str, NDArray]:
+    def _flag_columns(self, difference: Exposure, x: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, NDArray]:
         mask, bbox = difference.mask, difference.bbox
         columns = np.rint(x).astype(np.int64) - bbox.x.start
         rows = np.rint(y).astype(np.int64) - bbox.y.start

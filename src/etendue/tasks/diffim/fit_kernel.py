@@ -132,7 +132,8 @@ class FitKernelTask(Task[FitKernelConfig]):
         total = variance + (np.float32(config.model_error) * maximum_filter(source, 3)) ** 2
         inverse = np.where(bad, np.float32(0.0), 1.0 / np.maximum(total, 1e-30)).astype(np.float32)
         equations = stamp_equations(source, target, inverse, x, y, basis, config.stamp_half)
-        parent_x, parent_y = x + float(bbox.x.start), y + float(bbox.y.start)
+        parent_x = np.asarray(x + bbox.x.start, dtype=np.float64)
+        parent_y = np.asarray(y + bbox.y.start, dtype=np.float64)
         orders = (self._affordable(config.spatial_order, x.size), self._affordable(config.background_order, x.size))
         terms = [chebyshev_terms(*scaled_coordinates(bbox, x=parent_x, y=parent_y), order) for order in orders]
         coefficients, background, used, chi2 = self._solve(equations, terms[0], terms[1])
@@ -165,8 +166,8 @@ class FitKernelTask(Task[FitKernelConfig]):
         return x[chosen], y[chosen]
 
     def _affordable(self, order: int, n_stars: int) -> int:
-        """Lower a spatial order until there are ten stars per term."""
-        while order > 0 and n_stars < 10 * (order + 1) * (order + 2) // 2:
+        """Lower a spatial order until there are twenty stars per term."""
+        while order > 0 and n_stars < 20 * (order + 1) * (order + 2) // 2:
             order -= 1
         return order
 

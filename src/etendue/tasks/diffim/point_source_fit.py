@@ -137,12 +137,12 @@ def _linear_fit(
         2.0 * _STEP
     )
     data, weight = gather_stamps(exposure, bad, columns, rows, half)
-    design = np.stack([m.reshape(len(m), -1) for m in (model, model_x, model_y)], axis=1)
-    data, weight = data.reshape(len(data), -1), weight.reshape(len(weight), -1)
+    design = np.stack([m.reshape(len(m), (2 * half + 1) ** 2) for m in (model, model_x, model_y)], axis=1)
+    data, weight = (a.reshape(len(a), (2 * half + 1) ** 2) for a in (data, weight))
     weighted = design * weight[:, None, :]
     normal = weighted @ design.transpose(0, 2, 1)
     right = np.einsum("nkp,np->nk", weighted, data)
-    covariance = np.linalg.pinv(normal, rcond=1e-12, hermitian=True)
+    covariance = np.asarray(np.linalg.pinv(normal, rcond=1e-12, hermitian=True), dtype=np.float64)
     return _LinearFit(
         amplitude=np.einsum("nij,nj->ni", covariance, right),
         covariance=covariance,

@@ -40,6 +40,10 @@ class SubtractConfig(TaskConfig):
     default_fwhm: float = Field(2.0, gt=0.0)
     """FWHM [px] assumed when the science exposure has no PSF."""
 
+    sky_snr: float = Field(5.0, gt=0.0)
+    """Template signal over noise per pixel below which a pixel is sky, whose median becomes zero.
+    Well above the template's own noise: selecting low noise would select high differences."""
+
     decorrelate: bool = True
     """Whiten the noise of the difference."""
 
@@ -135,14 +139,15 @@ class SubtractTask(Task[SubtractConfig]):
             psf_sigma=psf_sigma,
         )
         matched = fit.kernel.apply(source)
+        peak = maximum_filter(matched, 3)
         difference = target - matched - fit.kernel.background_image()
-        central = fit.kernel.at(x=science.bbox.x.center, y=science.bbox.y.center)
-        template_variance = _convolved_variance(source_variance, central, template.noise)
-        filter_, gain = self._decorrelation(science, template, central, target_variance, template_variance, bad)
-        variance = np.float32(gain) * target_variance + template_variance
+        difference -= _pedestal(difference, bad | (peak > self.config.sky_snr * np.sqrt(target_variance)))
+        kernels = _kernel_samples(fit.kernel)
+        template_variance = _convolved_variance(source_variance, kernels.mean(axis=0), template.noise)
+        filter_, gain, factor = self._decorrelation(science, template, kernels, target_variance, template_variance, bad)
+        variance = np.float32(factor) * (np.float32(gain) * target_variance + template_variance)
         if filter_.size > 1:
             difference = convolve(difference, filter_.astype(np.float32))
-        peak = maximum_filter(matched, 3)
         model_error = self._model_error(difference, variance, peak, bad)
         variance = variance + (np.float32(model_error) * np.maximum(peak, np.float32(0.0))) ** 2
         mask = self._mask(science, template_bad, template, missing)
@@ -175,26 +180,26 @@ class SubtractTask(Task[SubtractConfig]):
         self,
         science: Exposure,
         template: Exposure,
-        kernel: NDArray[np.float64],
+        kernels: NDArray[np.float64],
         science_variance: NDArray[np.float32],
         template_variance: NDArray[np.float32],
         bad: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.float64], float]:
-        """Return the whitening filter, and the power of the science noise at zero frequency over its variance."""
+    ) -> tuple[NDArray[np.float64], float, float]:
+        """Return the whitening filter, the science noise power over variance, and the excess of the cut filter."""
         science_power = noise_power(science.noise)
         if not self.config.decorrelate:
-            return np.ones((1, 1)), 1.0
+            return np.ones((1, 1)), 1.0, 1.0
         good = ~bad[::4, ::4]
         level = float(np.median(science_variance[::4, ::4][good]))
         template_level = float(np.median(template_variance[::4, ::4][good]))
         power = noise_power(template.noise)
-        filter_ = decorrelation_kernel(
+        filter_, factor = decorrelation_kernel(
             science_power=level * science_power,
-            template_power=template_level * power / (power[0, 0] * kernel.sum() ** 2),
-            kernel=kernel,
+            template_power=template_level * power / (power[0, 0] * kernels.sum(axis=(1, 2)).mean() ** 2),
+            kernels=kernels,
             half=self.config.decorrelation_half,
         )
-        return filter_, float(science_power[0, 0])
+        return filter_, float(science_power[0, 0]), factor
 
     def _model_error(
         self,
@@ -253,6 +258,19 @@ def _filled(image: Image, missing: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 def _masked(array: NDArray[np.float32], missing: NDArray[np.bool_], science: Exposure) -> Image:
     return Image(np.where(missing, np.float32(np.nan), array), science.bbox)
+
+
+def _pedestal(difference: NDArray[np.float32], excluded: NDArray[np.bool_]) -> np.float32:
+    """Return the median of the sky: the fit's mean is drawn by transients in the stamps."""
+    sky = difference[~excluded]
+    return np.float32(np.median(sky)) if sky.size >= 100 else np.float32(0.0)
+
+
+def _kernel_samples(kernel: MatchingKernel) -> NDArray[np.float64]:
+    """Return the kernel at 3 x 3 places, shape (9, k, k)."""
+    x = np.linspace(kernel.bbox.x.start, kernel.bbox.x.stop - 1, 7)[1::2]
+    y = np.linspace(kernel.bbox.y.start, kernel.bbox.y.stop - 1, 7)[1::2]
+    return np.array([kernel.at(x=float(xi), y=float(yi)) for yi in y for xi in x])
 
 
 def _convolved_variance(

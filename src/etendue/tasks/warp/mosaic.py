@@ -42,7 +42,11 @@ def mosaic(exposures: Sequence[Exposure]) -> Exposure:
     no_data = np.int32(1 << first.mask.planes["NO_DATA"])
     for other in exposures[1:]:
         fill = ((mask & no_data) != 0) & ((other.mask.array & no_data) == 0)
-        image[fill], variance[fill], mask[fill] = other.image.array[fill], other.variance.array[fill], other.mask.array[fill]
+        image[fill], variance[fill], mask[fill] = (
+            other.image.array[fill],
+            other.variance.array[fill],
+            other.mask.array[fill],
+        )
     return first.replace(
         image=Image(image, first.bbox),
         variance=Image(variance, first.bbox),

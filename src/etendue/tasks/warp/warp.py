@@ -99,7 +99,7 @@ class WarpTask(Task[WarpConfig]):
         unusable = ~np.isfinite(exposure.image.array) | ~np.isfinite(exposure.variance.array)
         bits = mask.with_plane("NO_DATA", unusable).array if unusable.any() else mask.array
         ny, nx = bbox.shape
-        return warp_lanczos3(  # type: ignore[no-any-return]
+        return warp_lanczos3(
             np.ascontiguousarray(exposure.image.array),
             np.ascontiguousarray(exposure.variance.array),
             np.ascontiguousarray(bits),
