@@ -1,0 +1,54 @@
+"""The command ``etendue``: one group, every failure one line."""
+
+from typing import Any
+
+import click
+
+from etendue import __version__
+from etendue.cli.alerts import alerts
+from etendue.cli.archive import archive
+from etendue.cli.camera import camera
+from etendue.cli.refcat import refcat
+from etendue.cli.report import report
+from etendue.cli.repository import certify, hash_command, ingest, init, skymap
+from etendue.cli.run import run
+from etendue.cli.survey import demo, quickstart, simulate
+from etendue.cli.warm import warm
+from etendue.errors import EtendueError
+
+
+class _Etendue(click.Group):
+    """Keeps the order of the commands and turns errors into one line and exit status 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of use, not of the alphabet."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (EtendueError, OSError) as error:
+            if isinstance(error, BrokenPipeError):  # the reader of a pipe went away: click's own business
+                raise
+            click.echo(f"etendue: error: {_one_line(error)}", err=True)
+            ctx.exit(1)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())
+
+
+@click.group(cls=_Etendue, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="etendue")
+def main() -> None:
+    """Turn raw exposures of a survey telescope into images, catalogs, differences, movers and alerts."""
+
+
+for _command in (
+    quickstart, demo, init, camera, ingest, refcat, skymap, run, certify, report, archive, alerts, hash_command,
+    simulate, warm,
+):  # fmt: skip
+    main.add_command(_command)

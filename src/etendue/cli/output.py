@@ -1,0 +1,78 @@
+"""What commands print: tables for people, JSON for machines."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+_WIDTH = 100
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; NaN and infinities become null.
+
+    Parameters
+    ----------
+    value : object
+        Dicts, sequences, text and numbers.
+    """
+    click.echo(json.dumps(_plain(value), indent=1))
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> None:
+    """Print rows as a table of at most 100 columns; long cells wrap.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        With the same keys, which become the headings.
+    title : str, optional
+        Above the table.
+    """
+    from rich.table import Table
+
+    if not rows:
+        click.echo("nothing" if title is None else f"{title}: nothing")
+        return
+    table = Table(title=title, title_justify="left")
+    for name, value in rows[0].items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    print_lines([table])
+
+
+def print_lines(lines: Sequence[Any]) -> None:
+    """Print text and rich renderables.
+
+    Parameters
+    ----------
+    lines : sequence
+        What to print, top to bottom.
+    """
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal or console.width > _WIDTH:
+        console = Console(width=_WIDTH, highlight=False)
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=isinstance(line, str))
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,62 @@
+"""Commands about reference catalogs."""
+
+from pathlib import Path
+
+import click
+
+from etendue.cli.repository import REPO
+
+
+@click.group()
+def refcat() -> None:
+    """Build reference catalogs and register them."""
+
+
+def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    for value in values:
+        if not all(value.partition("=")):
+            raise click.BadParameter(f"{value!r} does not read NAME=VALUE")
+    return {name: text for name, _, text in (value.partition("=") for value in values)}
+
+
+def _offsets(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, float]:
+    try:
+        return {band: float(text) for band, text in _pairs(context, option, values).items()}
+    except ValueError:
+        raise click.BadParameter(f"{' '.join(values)!r} holds no number") from None
+
+
+@refcat.command()
+@click.argument("tables", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--name", help="Name of the catalog; default the target's.")
+@click.option("--column", "columns", multiple=True, callback=_pairs, help="OURS=THEIRS, for columns not guessed right.")
+@click.option("--offset", "offsets", multiple=True, callback=_offsets, help="BAND=MAG, AB minus catalog magnitude.")
+@click.option("--epoch", type=float, help="MJD of the positions where the tables have no epoch.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing catalog.")
+def build(
+    tables: tuple[Path, ...], target: Path, name: str | None, columns: dict[str, str], offsets: dict[str, float],
+    epoch: float | None, overwrite: bool,
+) -> None:  # fmt: skip
+    """Turn TABLES (CSV, FITS, Parquet, VOTable) into the sharded catalog TARGET."""
+    from etendue.refcat.build import build_reference_catalog
+
+    catalog = build_reference_catalog(
+        list(tables), target, name=name, columns=columns or None, epoch_mjd=epoch, mag_offset=offsets or None,
+        overwrite=overwrite,
+    )  # fmt: skip
+    click.echo(f"{target}: {len(catalog)} stars, bands {' '.join(catalog.bands) or 'none'}")
+
+
+@refcat.command()
+@REPO
+@click.argument("catalog", type=click.Path(path_type=Path))
+def register(repo: Path, catalog: Path) -> None:
+    """Register the sharded CATALOG in REPO."""
+    from etendue.middleware.refcats import REFCAT_RUN, register_refcat
+    from etendue.middleware.repository import Repository
+    from etendue.refcat.catalog import ReferenceCatalog
+
+    opened = ReferenceCatalog(catalog)
+    count = register_refcat(Repository.open(repo), opened)
+    click.echo(f"{count} new shards in collection {REFCAT_RUN}")

@@ -1,0 +1,134 @@
+"""Commands that make a repository and fill it."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from etendue.cli.output import print_json, print_lines, print_table
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+REPO = click.argument("repo", type=click.Path(path_type=Path))
+
+
+@click.command()
+@REPO
+@click.option("--database", help="postgresql://user@host/name instead of SQLite inside the folder.")
+def init(repo: Path, database: str | None) -> None:
+    """Create the repository REPO, a folder."""
+    from etendue.middleware.repository import Repository
+
+    made = Repository.create(repo, database=database)
+    click.echo(f"created {made.path}; next: etendue camera register {repo} CAMERA")
+
+
+@click.command()
+@REPO
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--camera", help="Registered camera; needed only if there are several.")
+@click.option("--transfer", type=click.Choice(["copy", "link", "direct"]), default="copy", show_default=True,
+              help="Copy the files, link them, or use them where they are.")  # fmt: skip
+@AS_JSON
+def ingest(repo: Path, paths: tuple[Path, ...], camera: str | None, transfer: Any, as_json: bool) -> None:
+    """Bring raw frames (files, or folders of any depth) into REPO and define visits.
+
+    Frames that are there already are passed over. Every refused file is named with the reason.
+    """
+    from etendue.app.frame_finder import find_frames
+    from etendue.errors import InputError
+    from etendue.middleware.repository import Repository
+
+    home = Repository.open(repo)
+    found = find_frames(paths, camera=home.camera(camera))
+    outcomes = home.ingest(found.paths, camera=found.camera.name, transfer=transfer)
+    visits = home.define_visits(found.camera.name)
+    counts = dict(Counter(outcome.status for outcome in outcomes))
+    refused = [{"path": o.path, "reason": o.reason} for o in outcomes if o.status == "refused"]
+    undefined = [{"exposure": str(v.exposure), "reason": v.reason} for v in visits if not v.defined]
+    new = sum(visit.defined for visit in visits)
+    if as_json:
+        print_json({"counts": counts, "new_visits": new, "refused": refused, "no_visit": undefined})
+    else:
+        print_lines([f"refused {row['reason']}" for row in refused])
+        print_lines([f"no visit of exposure {row['exposure']}: {row['reason']}" for row in undefined])
+        print_lines([", ".join(f"{n} {name}" for name, n in sorted(counts.items())) + f"; {new} new visits"])
+    if len(refused) == len(outcomes):
+        raise InputError("no file could be ingested", source=repo)
+
+
+@click.command()
+@REPO
+@click.argument("collection")
+@click.option("-t", "--type", "types", multiple=True, help="Dataset type, repeatable; default bias flat ptc defects.")
+@click.option("--camera", help="Registered camera; needed only if there are several.")
+@click.option("--begin", type=float, help="Valid from this MJD (TAI).")
+@click.option("--end", type=float, help="Valid until this MJD (TAI).")
+@click.option("--replace", is_flag=True, help="Take the validity away from earlier calibrations.")
+def certify(
+    repo: Path, collection: str, types: tuple[str, ...], camera: str | None, begin: float | None,
+    end: float | None, replace: bool,
+) -> None:  # fmt: skip
+    """Make the calibrations in COLLECTION of REPO valid for later runs."""
+    from etendue.errors import InputError
+    from etendue.middleware.repository import Repository
+
+    home = Repository.open(repo)
+    if not home.has_collection(collection):
+        raise InputError("no such collection", source=repo, value=collection)
+    names = types or ("bias", "flat", "ptc", "defects")
+    count = home.certify(
+        names, run=collection, camera=camera, begin_mjd_tai=begin, end_mjd_tai=end, replace=replace
+    )  # fmt: skip
+    if not count:
+        raise InputError(f"holds no {', '.join(names)}", source=collection, remedy="run the pipeline calib first")
+    click.echo(f"certified {count} datasets")
+
+
+@click.command()
+@REPO
+@click.option("--camera", help="Registered camera; needed only if there are several.")
+@AS_JSON
+def skymap(repo: Path, camera: str | None, as_json: bool) -> None:
+    """Lay a skymap of one tract (name "field") around all science frames of REPO."""
+    from etendue.app.quickstart import SKYMAP, lay_out_sky
+    from etendue.middleware.repository import Repository
+
+    home = Repository.open(repo)
+    lay_out_sky(home, home.camera(camera))
+    tract = home.get("skyMap", {"skymap": SKYMAP}, collections="skymaps").tract(0)
+    rows, columns = tract.patch_grid
+    facts = {"skymap": SKYMAP, "tracts": 1, "patches": rows * columns, "patch_rows": rows, "patch_columns": columns}
+    if as_json:
+        print_json(facts)
+    else:
+        print_table([facts])
+
+
+@click.command("hash")
+@REPO
+@click.argument("collection")
+@click.option("-t", "--type", "types", multiple=True, help="Dataset type, repeatable; default all products.")
+@AS_JSON
+def hash_command(repo: Path, collection: str, types: tuple[str, ...], as_json: bool) -> None:
+    """Print the content hash of every product in COLLECTION of REPO.
+
+    Equal hashes mean equal pixels, tables and calibrations, whatever made them.
+    """
+    import hashlib
+
+    from etendue.errors import InputError
+    from etendue.middleware.content_hash import content_hashes
+    from etendue.middleware.repository import Repository
+
+    home = Repository.open(repo, writeable=False)
+    if not home.has_collection(collection):
+        raise InputError("no such collection", source=repo, value=collection)
+    hashes = content_hashes(home, collection, types or None)
+    total = hashlib.sha256("".join(f"{key} {value}\n" for key, value in hashes.items()).encode()).hexdigest()
+    if as_json:
+        print_json({"collection": collection, "products": hashes, "all": total})
+        return
+    for key, value in hashes.items():
+        click.echo(f"{value[:16]}  {key}")
+    click.echo(f"{total[:16]}  all {len(hashes)} products")

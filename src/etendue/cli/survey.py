@@ -1,0 +1,61 @@
+"""Commands that do everything: from frames, or from nothing."""
+
+from pathlib import Path
+
+import click
+
+from etendue.cli.output import print_json, print_lines
+from etendue.cli.repository import AS_JSON
+
+_WORKERS = click.option("-j", "--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
+
+
+@click.command()
+@click.argument("directories", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--repo", required=True, type=click.Path(path_type=Path), help="The repository, made if needed.")
+@click.option("--refcat", type=click.Path(path_type=Path), help="Sharded reference catalog (etendue refcat build).")
+@_WORKERS
+@AS_JSON
+def quickstart(directories: tuple[Path, ...], repo: Path, refcat: Path | None, workers: int, as_json: bool) -> None:
+    """Process folders of FITS files, from raw frames to catalogs, movers, alerts and the report."""
+    from etendue.app.quickstart import quickstart as process
+
+    result = process(list(directories), repository=repo, refcat=refcat, workers=workers, progress=not as_json)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        print_lines(result.lines())
+
+
+@click.command()
+@click.argument("preset")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds give equal files.")
+def simulate(preset: str, directory: Path, seed: int) -> None:
+    """Write the raw frames and the truth of the simulated survey PRESET (smoke, demo) to DIRECTORY."""
+    from etendue.errors import InputError
+    from etendue.simulate.preset import load_preset
+    from etendue.simulate.simulate import simulate_survey
+
+    survey = load_preset(preset)
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise InputError("exists and is not an empty folder", source=directory, remedy="choose another folder")
+    simulate_survey(survey, directory, seed)
+    click.echo(f"simulated {preset} in {directory}; next: etendue quickstart {directory} --repo REPO")
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds give equal surveys.")
+@click.option("--overwrite", is_flag=True, help="Replace the output of an earlier demo.")
+@_WORKERS
+@AS_JSON
+def demo(directory: Path, seed: int, overwrite: bool, workers: int, as_json: bool) -> None:
+    """Simulate a small survey in DIRECTORY, process it, and compare with the truth."""
+    from etendue.app.demo import run_demo
+
+    result = run_demo(directory, seed=seed, workers=workers, overwrite=overwrite)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        print_lines(result.lines())
