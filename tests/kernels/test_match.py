@@ -59,8 +59,8 @@ def test_pair_hypotheses_contain_the_true_transform():
     ends = np.r_[i, j], np.r_[j, i]
     length = np.hypot(*(target[ends[1]] - target[ends[0]]).T)
     order = np.argsort(length)
-    found = pair_hypotheses(source, target, length[order], ends[0][order], ends[1][order], 30.0, 0.02, 0.1)
+    found = pair_hypotheses(source, target, length[order], ends[0][order], ends[1][order], 30.0, 0.02, 0.1, 0.1)
     exact = np.abs(found - (a, b, dx, dy)).max(axis=1) < 1e-9
     source_length = np.hypot(*(source[j] - source[i]).T)
     assert exact.sum() == (source_length >= 30.0).sum()
-    assert np.abs(np.arctan2(found[:, 1], found[:, 0])).max() <= 0.1 + 1e-12
+    assert np.abs(np.arctan2(found[:, 1], found[:, 0])).max() <= 0.1 + 0.1 / 30.0 + 1e-12

@@ -94,13 +94,13 @@ def match_nearest(first: NDArray[np.float64], second: NDArray[np.float64], radiu
 
 
 @njit(
-    [types.float64[:, ::1](F64_2D, F64_2D, F64_1D, I64_1D, I64_1D, F64, F64, F64)],
+    [types.float64[:, ::1](F64_2D, F64_2D, F64_1D, I64_1D, I64_1D, F64, F64, F64, F64)],
     cache=True,
     nogil=True,
     error_model="numpy",
 )
 def pair_hypotheses(  # type: ignore[no-untyped-def]
-    source, target, target_length, target_a, target_b, min_length, tolerance, max_rotation
+    source, target, target_length, target_a, target_b, min_length, max_scale_error, slack, max_rotation
 ):
     """Propose similarity transforms from pairs of stars of nearly equal length and direction.
 
@@ -114,8 +114,10 @@ def pair_hypotheses(  # type: ignore[no-untyped-def]
         Ends of the target pairs; every pair in both directions.
     min_length : float
         Shortest source pair that is used.
-    tolerance : float
+    max_scale_error : float
         Largest relative difference of lengths.
+    slack : float
+        Error of positions, allowed on top in length and direction.
     max_rotation : float
         Largest rotation [rad].
 
@@ -125,16 +127,17 @@ def pair_hypotheses(  # type: ignore[no-untyped-def]
         ``(a, b, dx, dy)`` of ``x' = a x - b y + dx, y' = b x + a y + dy``.
     """
     found = []
-    min_cosine = np.cos(max_rotation)
     for i in range(source.shape[0]):
         for j in range(i + 1, source.shape[0]):
             px, py = source[j, 0] - source[i, 0], source[j, 1] - source[i, 1]
             length = np.hypot(px, py)
             if length < min_length:
                 continue
-            start = np.searchsorted(target_length, length * (1.0 - tolerance))
+            margin = length * max_scale_error + slack
+            min_cosine = np.cos(min(max_rotation + slack / length, np.pi))
+            start = np.searchsorted(target_length, length - margin)
             for k in range(start, target_length.size):
-                if target_length[k] > length * (1.0 + tolerance):
+                if target_length[k] > length + margin:
                     break
                 qx = target[target_b[k], 0] - target[target_a[k], 0]
                 qy = target[target_b[k], 1] - target[target_a[k], 1]

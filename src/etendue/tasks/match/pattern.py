@@ -19,7 +19,7 @@ class MatchPatternConfig(TaskConfig):
     """What errors of the starting WCS are looked for, and how sure a match must be."""
 
     n_bright: int = Field(60, ge=5, le=500)
-    """Number of the brightest sources and reference stars whose pairs vote."""
+    """Number of the brightest sources whose pairs vote (twice as many reference stars); doubled if they fail."""
 
     tolerance_arcsec: float = Field(3.0, gt=0.0)
     """Largest distance of matched stars after the transform: distortion that it cannot follow."""
@@ -37,7 +37,7 @@ class MatchPatternConfig(TaskConfig):
     """Whether the parity of the starting WCS may be wrong."""
 
     n_candidates: int = Field(30, ge=1)
-    """Number of the most voted transforms that are verified."""
+    """Number of the most voted transforms that are verified; four times as many in the second try."""
 
     log10_false_alarm: float = Field(-9.0, lt=0.0)
     """Largest accepted probability, for the whole search, that the best match is chance."""
@@ -90,33 +90,40 @@ class MatchPatternTask(Task[MatchPatternConfig]):
         AlgorithmError
             If no transform beats chance.
         """
-        bright = _brightest(source_flux, self.config.n_bright)
-        # More reference stars than sources: the catalog may reach beyond the frame on every side.
-        wanted = _brightest(reference_flux, 2 * self.config.n_bright)
-        if min(bright.size, wanted.size) < 3:
-            raise AlgorithmError("too few stars for a pattern", sources=bright.size, references=wanted.size)
+        if min(len(source), len(reference)) < 3:
+            raise AlgorithmError("too few stars for a pattern", sources=len(source), references=len(reference))
+        best = None
+        for effort in (1, 2):
+            bright = _brightest(source_flux, effort * self.config.n_bright)
+            # More reference stars than sources: the catalog may reach beyond the frame on every side.
+            wanted = _brightest(reference_flux, 2 * effort * self.config.n_bright)
+            best = self._search(source[bright], reference[wanted], effort**2 * self.config.n_candidates)
+            if best is not None and best.log10_false_alarm <= self.config.log10_false_alarm:
+                i, j = bright[best.source], wanted[best.reference]
+                return PatternMatch(best.transform, i, j, best.log10_false_alarm)
+        chance = None if best is None else round(best.log10_false_alarm, 1)
+        raise AlgorithmError(
+            "no star pattern found", log10_false_alarm=chance, sources=len(source), references=len(reference)
+        )
+
+    def _search(self, source: Points, reference: Points, n_candidates: int) -> PatternMatch | None:
+        """Return the verified transform that chance explains least."""
         parities = (False, True) if self.config.allow_mirror else (False,)
         verified = [
-            self._verify(candidate, source[bright], reference[wanted])
+            self._verify(candidate, source, reference)
             for mirrored in parities
-            for candidate in self._candidates(source[bright], reference[wanted], mirrored)
+            for candidate in self._candidates(source, reference, mirrored, n_candidates)
         ]
-        best = min(verified, key=lambda match: match.log10_false_alarm, default=None)
-        if best is None or best.log10_false_alarm > self.config.log10_false_alarm:
-            chance = None if best is None else round(best.log10_false_alarm, 1)
-            raise AlgorithmError(
-                "no star pattern found", log10_false_alarm=chance, sources=len(source), references=len(reference)
-            )
-        return PatternMatch(best.transform, bright[best.source], wanted[best.reference], best.log10_false_alarm)
+        return min(verified, key=lambda match: match.log10_false_alarm, default=None)
 
-    def _candidates(self, source: Points, reference: Points, mirrored: bool) -> list[Similarity]:
+    def _candidates(self, source: Points, reference: Points, mirrored: bool, count: int) -> list[Similarity]:
         """Return the most voted transforms, best first."""
         extent = float(np.ptp(source, axis=0).max())
         seen = source * (1.0, -1.0) if mirrored else source
         hypotheses = self._hypotheses(seen, reference, 0.15 * extent)
         if len(hypotheses) == 0:
             return []
-        groups = _most_voted(hypotheses, seen, 2.0 * self.config.tolerance_arcsec, self.config.n_candidates)
+        groups = _most_voted(hypotheses, seen, 2.0 * self.config.tolerance_arcsec, count)
         medians = [np.median(group, axis=0) for group in groups]
         return [Similarity(float(a), float(b), float(dx), float(dy), mirrored) for a, b, dx, dy in medians]
 
@@ -125,11 +132,10 @@ class MatchPatternTask(Task[MatchPatternConfig]):
         a, b = np.r_[i, j], np.r_[j, i]
         length = np.hypot(*(reference[b] - reference[a]).T)
         order = np.argsort(length, kind="stable")
-        tolerance = self.config.max_scale_error + 2.0 * self.config.tolerance_arcsec / max(min_length, 1e-9)
-        rotation = np.radians(self.config.max_rotation_deg) + tolerance
         found = pair_hypotheses(
             np.ascontiguousarray(source), np.ascontiguousarray(reference), length[order], a[order], b[order],
-            min_length, min(tolerance, 0.5), min(rotation, np.pi),
+            min_length, self.config.max_scale_error, self.config.tolerance_arcsec,
+            np.radians(self.config.max_rotation_deg),
         )  # fmt: skip
         center = source.mean(axis=0)
         moved_x = found[:, 0] * center[0] - found[:, 1] * center[1] + found[:, 2] - center[0]
@@ -170,7 +176,10 @@ def _most_voted(hypotheses: Points, source: Points, bin_size: float, count: int)
     a, b, dx, dy = hypotheses.T[:, :, None]
     x, y = np.array([low[0], high[0]]), np.array([low[1], high[1]])
     landing = np.hstack([a * x - b * y + dx, b * x + a * y + dy])
-    cells = np.floor(landing / bin_size).astype(np.int64)
-    _, group, votes = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    largest = np.argsort(-votes, kind="stable")[:count]
-    return [hypotheses[group.ravel() == index] for index in largest]
+    groups = []
+    for phase in (0.0, 0.5):  # two grids: a peak on a cell border of one lies inside a cell of the other
+        cells = np.floor(landing / bin_size + phase).astype(np.int64)
+        _, group, votes = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+        largest = np.argsort(-votes, kind="stable")[:count]
+        groups += [hypotheses[group.ravel() == index] for index in largest]
+    return groups
