@@ -39,7 +39,8 @@ def test_apertures_collect_the_light_of_the_residual_and_of_the_own_model():
     stamps = sources()
     residual, variance, bad = np.full((61, 61), 0.01), np.full((61, 61), 4.0), np.zeros((61, 61), bool)
     sums, errors = aperture_sums(
-        residual, variance, bad, stamps.value, stamps.x0, stamps.y0, np.array([100.0]), np.array([30.2]), np.array([30.4]),
+        residual, variance, bad, stamps.value, stamps.x0, stamps.y0,
+        np.array([100.0]), np.array([30.2]), np.array([30.4]),
         np.array([3.0, 8.0]),
     )  # fmt: skip
     expected = 100.0 * (1.0 - np.exp(-0.5 * np.array([3.0, 8.0]) ** 2 / 1.2**2)) + 0.01 * np.pi * np.array([9.0, 64.0])

@@ -106,8 +106,8 @@ def fit_sources(  # type: ignore[no-untyped-def]
     """Fit point sources one after the other, each on the image minus all others, until they agree.
 
     Block Gauss-Seidel on the joint least-squares problem of all sources: every visit puts back one source, makes one
-    Newton step in (flux, x, y) and subtracts it again. Its limit is the simultaneous fit; the error shrinks per sweep by
-    the square of the overlap of neighbouring PSFs.
+    Newton step in (flux, x, y) and subtracts it again. Its limit is the simultaneous fit; the error shrinks per sweep
+    by the square of the overlap of neighbouring PSFs.
 
     Parameters
     ----------

@@ -168,7 +168,8 @@ def fit_point_sources(
         weight_variance = model_variance(variance, residual, slope, bad)
         fit_sources(
             residual, weight_variance, components, narrow, np.ascontiguousarray(terms[order]), step,
-            xs, ys, flux, x[order], y[order], free[order], n_wide, size, 2 * half + 1, radius, softening, max_shift, visits,
+            xs, ys, flux, x[order], y[order], free[order], n_wide, size, 2 * half + 1,
+            radius, softening, max_shift, visits,
         )  # fmt: skip
         if sky_cell and k < len(sweeps) - 1:
             background = local_background(residual, bad, sky_cell)

@@ -30,7 +30,7 @@ class DetectConfig(TaskConfig):
     """Mask planes whose pixels carry no weight."""
 
     merge_planes: tuple[str, ...] = ("SAT",)
-    """Planes whose connected regions keep only their highest peak: a saturated star with its bleed trail is one source."""
+    """Planes whose connected regions keep only their highest peak: a star and its bleed trail are one source."""
 
     merge_margin: int = Field(3, ge=0)
     """Pixels around such a region that belong to it."""

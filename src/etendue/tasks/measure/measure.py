@@ -119,7 +119,7 @@ class MeasureTask(Task[MeasureConfig]):
         if exposure.psf is None:
             raise InputError("exposure has no PSF", remedy="fit one first (FitPsfTask)")
         box = exposure.bbox
-        psf = pixel_basis_of(exposure.psf, **_sample_positions(exposure.psf, exposure))
+        psf = _on_pixel_basis(exposure.psf, exposure)
         bad = exposure.mask.any_of(self.config.bad_planes) | ~np.isfinite(exposure.image.array)
         variance = exposure.variance.array.astype(np.float64)
         return _Frame(
@@ -262,15 +262,17 @@ class MeasureTask(Task[MeasureConfig]):
         return tuple((float(m), float(e)) for m, e in zip(middle, error, strict=True))
 
 
-def _sample_positions(psf: Psf, exposure: Exposure) -> dict[str, Real | int]:
-    """Return where to sample a PSF that is not on a pixel basis: 5 x 5 positions, or one if it is constant."""
+def _on_pixel_basis(psf: Psf, exposure: Exposure) -> PixelBasisPsf:
+    """Sample a PSF that is not on a pixel basis at 5 x 5 positions, or at one if it is constant."""
+    if isinstance(psf, PixelBasisPsf):
+        return psf
     box = exposure.bbox
     x, y = (np.linspace(axis.min, axis.max, 5) for axis in (box.x, box.y))
     stamps = [psf.stamp(x=xi, y=yi) for xi, yi in ((x[2], y[2]), (x[0], y[0]), (x[4], y[0]))]
     if all(np.array_equal(stamps[0], other) for other in stamps[1:]):
-        return {"x": x[2:3], "y": y[2:3], "order": 0}
+        return pixel_basis_of(psf, x=x[2:3], y=y[2:3])
     grid_x, grid_y = np.meshgrid(x, y)
-    return {"x": grid_x.ravel(), "y": grid_y.ravel(), "order": 2}
+    return pixel_basis_of(psf, x=grid_x.ravel(), y=grid_y.ravel(), order=2)
 
 
 def _psf_moments_at(frame: _Frame, x: Real, y: Real) -> tuple[Real, ...]:

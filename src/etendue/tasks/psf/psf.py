@@ -12,7 +12,8 @@ from etendue.image.psf import PixelBasisPsf
 from etendue.kernels.moments import adaptive_moments
 from etendue.kernels.photometry import isolated_stamps, mask_bits
 from etendue.kernels.point_sources import PointSources, fit_point_sources
-from etendue.kernels.psf_fit import centred, normalised, radial_profile, solve_components
+from etendue.kernels.psf import draw_pixel_basis
+from etendue.kernels.psf_fit import aperture_scale, centred, normalised, radial_profile, renormalised, solve_components
 from etendue.tasks.psf.star_selection import select_stars
 from etendue.tasks.task import Task, TaskConfig
 
@@ -48,6 +49,9 @@ class FitPsfConfig(TaskConfig):
 
     fit_radius: float = Field(3.0, gt=1.0)
     """Radius of the flux and position fit of each star, in FWHM."""
+
+    aperture_radius: float = Field(2.0, gt=0.5)
+    """Radius, in FWHM, of the apertures whose fluxes of stars fix the normalisation over the field."""
 
     sky_cell: int = Field(24, ge=0)
     """Cell side [px] of the local background around the stars; 0 for none."""
@@ -136,7 +140,7 @@ class FitPsfTask(Task[FitPsfConfig]):
         if stars.size < self.config.min_stars:
             raise AlgorithmError("Too few stars for a PSF", stars=int(stars.size), needed=self.config.min_stars)
         reserved = self._reserve(stars)
-        psf = self._first_model(exposure, width, np.count_nonzero(~reserved))
+        psf = self._first_model(exposure, width, int(np.count_nonzero(~reserved)))
         good, chi2 = np.ones(stars.size, np.bool_), np.ones(stars.size)
         for k in range(self.config.rounds):
             mismatch = max(self.config.final_mismatch, 0.1 * 0.3**k)
@@ -230,8 +234,12 @@ class FitPsfTask(Task[FitPsfConfig]):
             prior=self._prior(psf),
             iterations=self.config.iterations,
         )
-        window = float(psf.fwhm(x=psf.x_center, y=psf.y_center)[0]) / psf.step
-        return psf.with_components(normalised(centred(components, window), psf.step)), good, chi2
+        fwhm = float(psf.fwhm(x=psf.x_center, y=psf.y_center)[0])
+        components = normalised(centred(components, fwhm / psf.step), psf.step)
+        model = draw_pixel_basis(components, terms[good], psf.step, dx[good], dy[good], psf.size)
+        radius = self.config.aperture_radius * fwhm
+        scale = aperture_scale(data[good], weight[good], model, terms[good], radius)
+        return psf.with_components(renormalised(components, scale)), good, chi2
 
     def _fit_sources(self, frame: _Frame, psf: PixelBasisPsf, exposure: Exposure) -> PointSources:
         x0, y0 = exposure.bbox.x.start, exposure.bbox.y.start
