@@ -155,3 +155,11 @@ def test_an_existing_catalog_is_kept_unless_asked(gaia, tmp_path):
 
 def test_an_empty_region_is_an_empty_table(catalog):
     assert len(catalog.load_cone(ra_deg=90.0, dec_deg=60.0, radius_deg=1.0)) == 0
+
+
+def test_tables_without_ids_keep_every_star_apart(tmp_path):
+    for number in (1, 2):
+        AstropyTable({"ra": [10.0 * number, 20.0], "dec": [0.0, number]}).write(tmp_path / f"{number}.csv")
+    catalog = build_reference_catalog([tmp_path / "1.csv", tmp_path / "2.csv"], tmp_path / "cat")
+    loaded = catalog.load_cone(ra_deg=15.0, dec_deg=0.0, radius_deg=30.0)
+    assert len(set(loaded["id"].tolist())) == len(loaded) == 4

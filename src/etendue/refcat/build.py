@@ -78,6 +78,8 @@ def build_reference_catalog(
     if sum(map(len, tables)) == 0:
         raise InputError("reference catalog has no row with a position", source=", ".join(str(path) for path in paths))
     table = Table.concat(tables)
+    if np.unique(table["id"]).size < len(table):  # loaders tell stars apart by id, so a repeated one would lose stars
+        table = table.with_columns(id=np.arange(1, len(table) + 1))
     _write(table, destination, name or destination.name, order)
     return ReferenceCatalog(destination)
 
