@@ -35,7 +35,7 @@ class MeasureConfig(TaskConfig):
     max_shift: float = Field(0.8, gt=0.0)
     """Farthest a fitted position may lie from the detected one, in FWHM along each axis."""
 
-    softening: float = Field(0.02, ge=0.0)
+    softening: float = Field(0.01, ge=0.0)
     """Relative PSF error assumed when weighting, so that bright stars do not hang on their central pixel."""
 
     sweeps: tuple[int, ...] = (2, 2, 2)

@@ -71,7 +71,7 @@ class FitPsfConfig(TaskConfig):
     bad_planes: tuple[str, ...] = ("BAD", "SAT", "CR", "NO_DATA", "INTRP", "VIGNETTED")
     """Planes whose pixels are not used, and whose presence within 3 px disqualifies a star."""
 
-    final_mismatch: float = Field(0.01, ge=0.0)
+    final_mismatch: float = Field(0.003, ge=0.0)
     """Relative error of the model, added to the noise of bright stars; the first rounds allow more."""
 
     robust_sigma: float = Field(4.0, gt=0.0)
