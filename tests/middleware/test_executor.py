@@ -114,7 +114,7 @@ def test_a_failure_skips_what_is_downstream_and_resume_repeats_it(toy_repository
     assert again.executed == 1
     assert again.counts == report.counts
     log = toy_repository.query("measure_log", collections="toy/out", where="exposure = 4 AND detector = 1")
-    assert any("a plain mistake" in record.message for record in toy_repository.get(log[0]))
+    assert any("a plain mistake" in str(record.exc_info) for record in toy_repository.get(log[0]))
 
 
 def test_a_killed_worker_costs_its_quantum_only(toy_repository, reference, tmp_path):

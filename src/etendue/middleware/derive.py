@@ -142,6 +142,9 @@ class StageTask(PipelineTask):
         except AlgorithmError as error:
             defeated = DefeatedError(error)
             raise AnnotatedPartialOutputsError.annotate(defeated, self, log=self.log) from defeated
+        except Exception:
+            self.log.exception("%s failed on %s", self.stage_class.__name__, data_id)  # the log keeps the traceback
+            raise
         for name in self.stage_class.outputs():
             value = getattr(result, name)
             if value is not None:

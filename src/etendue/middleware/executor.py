@@ -154,7 +154,7 @@ def _execute(
     resume: bool,
     progress: bool,
 ) -> tuple[dict[str, QuantumOutcome], int]:
-    order = [str(quantum) for quantum in networkx.topological_sort(graph.quantum_only_xgraph)]
+    order = [str(quantum) for quantum in graph]  # by task in order of dependence, then by data ID
     edges = networkx.relabel_nodes(graph.quantum_only_xgraph, str)
     before = {key: o for key, o in journal.outcomes().items() if o.status in FINISHED} if resume else {}
     schedule = Schedule(edges, order, before)
