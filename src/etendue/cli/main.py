@@ -1,5 +1,6 @@
 """The command ``etendue``: one group, every failure one line."""
 
+import logging
 from typing import Any
 
 import click
@@ -41,10 +42,23 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+def _log_to_stderr() -> None:
+    """Show warnings of etendue, one line each; Rubin's own many lines stay in the logs of quanta."""
+    root = logging.getLogger()
+    if root.handlers:  # whoever calls us decides
+        return
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.addFilter(logging.Filter("etendue"))
+    handler.setFormatter(logging.Formatter("etendue: %(levelname)s: %(message)s"))
+    root.addHandler(handler)
+
+
 @click.group(cls=_Etendue, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="etendue")
 def main() -> None:
     """Turn raw exposures of a survey telescope into images, catalogs, differences, movers and alerts."""
+    _log_to_stderr()
 
 
 for _command in (

@@ -5,8 +5,7 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
-
-from etendue.qa.figure import new_figure, png
+from PIL import ImageDraw
 
 
 def stretch(image: NDArray, *, low: float | None = None, high: float | None = None) -> NDArray[np.uint8]:
@@ -60,33 +59,77 @@ def thumbnail(image: NDArray, *, size: int = 360) -> bytes:
     return buffer.getvalue()
 
 
-def stamp_strip(stamps: list[NDArray], labels: list[str], *, columns: int = 9) -> bytes:
-    """Return a PNG with stamps side by side, all on one scale.
+def difference_thumbnail(image: NDArray, *, size: int = 360, sigmas: float = 6.0) -> bytes:
+    """Return a PNG of a difference image: grey is zero, white and black are ``sigmas`` noise widths.
+
+    Of every cell the pixel farthest from zero is shown, so that point sources survive.
 
     Parameters
     ----------
-    stamps : list of ndarray, shape (k, k)
-        Cutouts; at least one.
-    labels : list of str
-        One line above each.
-    columns : int
-        Stamps in a row.
+    image : ndarray, shape (ny, nx)
+        Pixels; NaN is shown as zero.
+    size : int
+        Longest side of the picture [px].
+    sigmas : float
+        Range of the grey scale, in robust noise widths of the full-size image.
 
     Returns
     -------
     bytes
     """
-    rows = -(-len(stamps) // columns)
-    figure, axes = new_figure(
-        0.95 * min(columns, len(stamps)), 1.15 * rows, rows, min(columns, len(stamps)), squeeze=False
-    )
+    finite = image[np.isfinite(image)]
+    noise = 1.4826 * float(np.median(np.abs(finite))) if finite.size else 1.0
+    step = max(1, -(-max(image.shape) // size))
+    step_y, step_x = (min(step, length) for length in image.shape)
+    ny, nx = image.shape[0] // step_y, image.shape[1] // step_x
+    cells = np.nan_to_num(np.asarray(image[: ny * step_y, : nx * step_x], np.float32)).reshape(ny, step_y, nx, step_x)
+    highest, lowest = cells.max(axis=(1, 3)), cells.min(axis=(1, 3))
+    extreme = np.where(highest > -lowest, highest, lowest) / max(noise, 1e-30)
+    # Extremes of pure noise lie near +-2 to 3 sigma: they stay dim.
+    grey = np.clip(0.5 + 0.5 * np.sign(extreme) * (np.abs(extreme) / sigmas) ** 2, 0.0, 1.0)
+    buffer = io.BytesIO()
+    Picture.fromarray(np.asarray(np.rint(grey[::-1] * 255.0), np.uint8)).save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
+
+
+def stamp_strip(
+    stamps: list[NDArray], labels: list[str], *, columns: int = 9, zoom: int = 4, noise: float | None = None
+) -> bytes:
+    """Return a PNG with stamps side by side, all on one linear scale from -3 to 10 noise widths.
+
+    Parameters
+    ----------
+    stamps : list of ndarray, shape (k, k)
+        Cutouts of one size; at least one. NaN becomes mid-grey.
+    labels : list of str
+        One line above each.
+    columns : int
+        Stamps in a row.
+    zoom : int
+        Screen pixels per image pixel.
+    noise : float, optional
+        Noise width; by default measured on the stamps.
+
+    Returns
+    -------
+    bytes
+    """
     values = np.concatenate([stamp[np.isfinite(stamp)] for stamp in stamps])
-    noise = 1.4826 * float(np.median(np.abs(values - np.median(values)))) if values.size else 1.0
-    for index, axis in enumerate(axes.flat):
-        axis.set_axis_off()
-        if index < len(stamps):
-            axis.imshow(
-                stamps[index], origin="lower", cmap="gray", vmin=-3 * noise, vmax=10 * noise, interpolation="nearest"
-            )
-            axis.set_title(labels[index], fontsize=6, fontweight="normal", pad=2)
-    return png(figure)
+    if noise is None:
+        noise = 1.4826 * float(np.median(np.abs(values - np.median(values)))) if values.size else 1.0
+    noise = max(noise, 1e-30)
+    columns = min(columns, len(stamps))
+    side, gap, head = stamps[0].shape[0] * zoom, 6, 13
+    rows = -(-len(stamps) // columns)
+    sheet = Picture.new("L", (columns * (side + gap) - gap, rows * (side + head + gap) - gap), 255)
+    pen = ImageDraw.Draw(sheet)
+    for index, (stamp, label) in enumerate(zip(stamps, labels, strict=True)):
+        row, column = divmod(index, columns)
+        x, y = column * (side + gap), row * (side + head + gap)
+        grey = np.where(np.isfinite(stamp), np.clip((stamp / noise + 3.0) / 13.0, 0.0, 1.0), 0.5)
+        tile = Picture.fromarray(np.asarray(np.rint(grey[::-1] * 255.0), np.uint8))
+        sheet.paste(tile.resize((side, side), Picture.Resampling.NEAREST), (x, y + head))
+        pen.text((x, y), label, fill=40)
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="png", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""One page, and one dictionary of numbers, about everything in a repository."""

@@ -1,0 +1,99 @@
+"""Read what a report needs; whatever is missing or damaged is noted, never fatal."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from etendue.errors import InputError
+from etendue.geom.box import Box
+from etendue.log import get_logger
+from etendue.middleware.journal import Journal, QuantumOutcome
+from etendue.middleware.repository import Repository
+from etendue.table.table import Table
+
+_log = get_logger(__name__)
+
+
+class Reader:
+    """Products of a repository, the latest run first.
+
+    Parameters
+    ----------
+    home : Repository
+        The repository.
+    collections : sequence of str
+        Runs or chains to read; all runs by default.
+
+    Raises
+    ------
+    InputError
+        A named collection does not exist.
+    """
+
+    def __init__(self, home: Repository, collections: Sequence[str] = ()):
+        self.home = home
+        self.unreadable: list[str] = []
+        runs = self._flattened(collections) if collections else self._all_runs()
+        journals = sorted(home.runs_folder.rglob("run.json"), key=lambda path: -path.stat().st_mtime_ns)
+        self.journals = [j for j in (Journal(path.parent) for path in journals) if _run_of(j) in runs]
+        latest = [_run_of(journal) for journal in self.journals]
+        self.runs = latest + sorted((run for run in runs if run not in latest), reverse=True)
+
+    def _flattened(self, collections: Sequence[str]) -> set[str]:
+        for name in collections:
+            if not self.home.has_collection(name):
+                raise InputError("no such collection", source=self.home.path, value=name)
+        return set(self.home.butler.collections.query(list(collections), flatten_chains=True))
+
+    def _all_runs(self) -> set[str]:
+        infos = self.home.butler.collections.query_info("*")
+        return {info.name for info in infos if info.type.name == "RUN"}
+
+    def refs(self, name: str) -> tuple[Any, ...]:
+        """Return the datasets of a type, the latest per data ID, sorted by data ID."""
+        return self.home.query(name, collections=self.runs) if self.runs else ()
+
+    def get(self, ref: Any, component: str | None = None, *, box: Box | None = None, **parameters: Any) -> Any:
+        """Return a dataset or a part of it; None where it cannot be read, which is noted."""
+        try:
+            return self.home.get(ref, component=component, box=box, **parameters)
+        except Exception as error:  # one damaged file of any kind must not cost the page
+            message = f"{ref.datasetType.name} {data_id_text(data_id_of(ref))}: {' '.join(str(error).split())[:200]}"
+            _log.warning("%s", message)
+            if message not in self.unreadable:
+                self.unreadable.append(message)
+            return None
+
+    @functools.cache  # noqa: B019 (a reader lives as long as its report)
+    def table(self, name: str, columns: tuple[str, ...] | None = None) -> Table | None:
+        """Return all tables of a type stacked; None where there is none."""
+        parts = [self.get(ref, columns=list(columns) if columns else None) for ref in self.refs(name)]
+        tables = [part for part in parts if part is not None]
+        return Table.concat(tables) if tables else None
+
+    @functools.cached_property
+    def outcomes(self) -> list[tuple[str, QuantumOutcome]]:
+        """Last outcome of every quantum of the latest run of each output, with the run's name."""
+        seen: set[str] = set()
+        found = []
+        for journal in self.journals:
+            output = str(journal.description().get("output", ""))
+            if output not in seen:
+                seen.add(output)
+                found += [(_run_of(journal), outcome) for outcome in journal.outcomes().values()]
+        return found
+
+
+def _run_of(journal: Journal) -> str:
+    return str(journal.description().get("run", ""))
+
+
+def data_id_of(ref: Any) -> dict[str, int | str]:
+    """Return the required part of a data ID as plain values."""
+    return {str(key): value for key, value in ref.dataId.required.items()}
+
+
+def data_id_text(data_id: dict[str, int | str]) -> str:
+    """Return a data ID for people; the instrument and skymap go without saying."""
+    parts = [f"{key} {value}" for key, value in data_id.items() if key not in ("instrument", "skymap")]
+    return ", ".join(parts)

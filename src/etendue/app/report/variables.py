@@ -1,0 +1,121 @@
+"""What varied, and what appeared: light curves."""
+
+from typing import Any
+
+import numpy as np
+
+from etendue.app.report.reader import Reader
+from etendue.app.report.section import Column, Grid, Picture, Section, absent
+from etendue.qa.light_curve_plot import LightCurve, light_curves_plot
+from etendue.qa.variability import usable_rows, variability
+from etendue.table.table import Table
+
+_SHOWN = 9
+_FLOOR = 0.005
+_MIN_DETECTIONS = 2
+
+
+def gather(reader: Reader) -> dict[str, Any]:
+    """Return the most variable objects and the most often detected transients."""
+    forced, dia_objects = reader.table("forced_source"), reader.table("dia_object")
+    dia_sources = reader.table("dia_source")
+    return {
+        "objects": [] if forced is None else _variables(forced),
+        "n_dia_sources": 0 if dia_sources is None else len(dia_sources),
+        "n_dia_objects": 0 if dia_objects is None else len(dia_objects),
+        "dia_objects": [] if dia_objects is None or dia_sources is None else _transients(dia_objects, dia_sources),
+    }
+
+
+def _variables(forced: Table) -> list[dict[str, Any]]:
+    found = variability(forced, floor=_FLOOR)
+    rows = []
+    for k in found.most_variable(_SHOWN):
+        first = int(np.flatnonzero(forced["objectId"] == found.object_id[k])[0])
+        rows.append({
+            "objectId": str(found.object_id[k]),
+            "ra_deg": forced["coord_ra"][first],
+            "dec_deg": forced["coord_dec"][first],
+            "measurements": found.count[k],
+            "mag": 31.4 - 2.5 * np.log10(found.flux[k]) if found.flux[k] > 0 else None,
+            "snr": found.snr[k],
+            "chi2_per_dof": found.chi2_per_dof[k],
+            "trimmed_chi2_per_dof": found.trimmed_chi2_per_dof[k],
+        })  # fmt: skip
+    return rows
+
+
+def _transients(objects: Table, sources: Table) -> list[dict[str, Any]]:
+    number = np.asarray(objects["nDiaSources"])
+    best = _best_snr(objects, sources)
+    order = [k for k in np.lexsort((-best, -number)) if number[k] >= _MIN_DETECTIONS][:_SHOWN]
+    return [{
+        "diaObjectId": str(objects["diaObjectId"][k]),
+        "ra_deg": objects["ra"][k],
+        "dec_deg": objects["dec"][k],
+        "detections": number[k],
+        "max_snr": best[k],
+        "objectId": str(objects["objectId"][k]) if objects["objectId"][k] else None,
+        "host_distance_arcsec": objects["objectDistance"][k] if objects["objectId"][k] else None,
+    } for k in order]  # fmt: skip
+
+
+def _best_snr(objects: Table, sources: Table) -> np.ndarray:
+    """Return the largest signal-to-noise ratio of every object's detections."""
+    ids = np.asarray(objects["diaObjectId"])
+    order = np.argsort(ids, kind="stable")
+    place = np.searchsorted(ids[order], sources["diaObjectId"])
+    best = np.zeros(ids.size)
+    inside = place < ids.size
+    inside[inside] = ids[order][place[inside]] == np.asarray(sources["diaObjectId"])[inside]
+    np.maximum.at(best, order[place[inside]], np.asarray(sources["snr"], float)[inside])
+    return best
+
+
+def present(numbers: dict[str, Any], reader: Reader) -> Section:
+    """Return the section of `gather`'s numbers, with light curves."""
+    missing = [absent(name, made_by) for name, made_by in (("forced_source", "drp"), ("dia_object", "ap"))
+               if not reader.refs(name)]  # fmt: skip
+    place = (Column("ra_deg", "RA [deg]", ".5f"), Column("dec_deg", "Dec [deg]", ".5f"))
+    variables = Grid("Most variable objects (forced photometry)", (
+        Column("objectId", "objectId"), *place, Column("measurements", "measurements"), Column("mag", "mag", ".2f"),
+        Column("snr", "S/N", ".0f"), Column("chi2_per_dof", "χ²/dof", ".1f"),
+        Column("trimmed_chi2_per_dof", "without the worst", ".1f"),
+    ), numbers["objects"], note=f"χ² about a constant flux per band, with {_FLOOR:.1%} for calibration errors; ranked "
+        "by the value without the most deviant measurement. Only objects of S/N > 10 beyond 3 are listed.",
+    )  # fmt: skip
+    transients = Grid("Difference-image objects with most detections", (
+        Column("diaObjectId", "diaObjectId"), *place, Column("detections", "detections"),
+        Column("max_snr", "largest S/N", ".1f"), Column("objectId", "coadd object"),
+        Column("host_distance_arcsec", "distance [″]", ".2f"),
+    ), numbers["dia_objects"])  # fmt: skip
+    grids = [grid for grid in (variables, transients) if grid.rows]
+    lead = f"{numbers['n_dia_sources']} detections on difference images form {numbers['n_dia_objects']} objects."
+    return Section("variables", "Variables and transients", lead, (), grids, _pictures(numbers, reader), missing)
+
+
+def _pictures(numbers: dict[str, Any], reader: Reader) -> list[Picture]:
+    forced, dia = reader.table("forced_source"), reader.table("dia_source")
+    pictures = []
+    if numbers["objects"] and forced is not None:
+        clean = forced.take(np.flatnonzero(usable_rows(forced)))
+        curves = [_curve(clean, "objectId", row["objectId"]) for row in numbers["objects"]]
+        pictures.append(Picture(
+            "Light curves of the most variable objects", [(light_curves_plot(curves), "")],
+            right="Smooth curves far larger than the error bars, the same in all bands.",
+            wrong="many objects that jump in the same visits (zero point), or jumps only at poor seeing (blends).",
+        ))  # fmt: skip
+    if numbers["dia_objects"] and dia is not None:
+        curves = [_curve(dia, "diaObjectId", row["diaObjectId"]) for row in numbers["dia_objects"]]
+        pictures.append(Picture(
+            "Difference fluxes of the difference-image objects", [(light_curves_plot(curves), "")],
+            right="A transient rises and fades; a variable crosses zero; every point is a detection.",
+            wrong="points of both signs at random beside a bright star (a residual of the subtraction).",
+        ))  # fmt: skip
+    return pictures
+
+
+def _curve(rows: Table, key: str, value: str) -> LightCurve:
+    mine = rows.take(np.flatnonzero(rows[key] == int(value)))
+    mjd, flux, err = (np.asarray(mine[name], float) for name in ("midpointMjdTai", "psfFlux", "psfFluxErr"))
+    return LightCurve(value, mjd, flux, err, np.asarray(mine["band"], str))
