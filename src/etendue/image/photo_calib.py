@@ -137,6 +137,38 @@ class PhotoCalib:
         scale = self.scale if x is None or y is None else self.scale_at(x=x, y=y)
         return np.asarray(flux, float) * scale, np.asarray(flux_err, float) * scale
 
+    def times(self, correction: "PhotoCalib") -> "PhotoCalib":
+        """Return this scale with a correction on top: nJy per image unit of the product.
+
+        Parameters
+        ----------
+        correction : PhotoCalib
+            Scale from this one's nJy to better ones; it decides whether the product is absolute, unless it is
+            relative and this one absolute.
+
+        Returns
+        -------
+        PhotoCalib
+
+        Raises
+        ------
+        InputError
+            If both vary over the detector.
+        """
+        if self.spatial is not None and correction.spatial is not None:
+            raise InputError("two flux scales that both vary over the detector cannot be combined")
+        varying = self if self.spatial is not None else correction
+        relative_err = math.hypot(self.scale_err / self.scale, correction.scale_err / correction.scale)
+        scale = self.scale * correction.scale
+        return PhotoCalib(
+            scale=scale,
+            scale_err=scale * relative_err if correction.kind == "relative" else scale * correction.scale_err / correction.scale,
+            kind="absolute" if "absolute" in (self.kind, correction.kind) else "relative",
+            spatial=varying.spatial,
+            center=varying.center,
+            half_size=varying.half_size,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict.
 

@@ -57,7 +57,8 @@ def certify(
         if not refs:
             continue
         data_ids = [ref.dataId for ref in refs]
-        if replace:
+        # Rubin's decertify fails on a collection that holds none of the type.
+        if replace and butler.query_datasets(name, collections=collection, find_first=False, explain=False, limit=1):
             butler.registry.decertify(collection, name, span, dataIds=data_ids)
         try:
             butler.registry.certify(collection, refs, span)

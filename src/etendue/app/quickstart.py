@@ -1,0 +1,233 @@
+"""From folders of FITS files to the report of a night, without a question."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from etendue.app.frame_finder import FoundFrames, find_frames
+from etendue.camera.camera import Camera
+from etendue.errors import InputError
+from etendue.geom.skymap import SingleTractSkyMap
+from etendue.middleware.executor import run_pipeline
+from etendue.middleware.ingest import IngestOutcome
+from etendue.middleware.refcats import REFCAT_RUN, register_refcat
+from etendue.middleware.repository import Repository
+from etendue.middleware.run_report import RunReport
+from etendue.middleware.sinks import AlertLogSink, ArchiveSink, publish
+from etendue.refcat.catalog import ReferenceCatalog
+
+CALIBRATIONS = ("bias", "flat", "ptc", "defects")
+SKYMAP = "field"
+_PATCH_SIZE = 1000
+
+
+@dataclass(frozen=True)
+class QuickstartResult:
+    """What `quickstart` did.
+
+    Parameters
+    ----------
+    repository, report : Path
+        Where everything is, and the page to look at.
+    camera : str
+        Name of the camera.
+    ingested : tuple of IngestOutcome
+        One per file.
+    refused : tuple of (Path, str)
+        Files that did not even reach ingest.
+    runs : tuple of RunReport
+        One per pipeline.
+    wall_s : dict of str to float
+        Wall time by step [s].
+    """
+
+    repository: Path
+    report: Path
+    camera: str
+    ingested: tuple[IngestOutcome, ...]
+    refused: tuple[tuple[Path, str], ...]
+    runs: tuple[RunReport, ...]
+    wall_s: dict[str, float]
+
+    def lines(self) -> list[Any]:
+        """Return what the terminal shows: refusals, a table per run, the report's path."""
+        bad = [f"refused {path}: {reason}" for path, reason in self.refused]
+        bad += [f"refused {Path(o.path).name}: {o.reason}" for o in self.ingested if o.status == "refused"]
+        bad += [f"refused {o.message}" for run in self.runs for o in run.outcomes if o.status == "defeated"]
+        return [*bad, *(run.table() for run in self.runs), f"report: {self.report}"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-able numbers."""
+        return {
+            "repository": str(self.repository),
+            "report": str(self.report),
+            "camera": self.camera,
+            "ingested": [vars_of(outcome) for outcome in self.ingested],
+            "refused": [{"path": str(path), "reason": reason} for path, reason in self.refused],
+            "runs": [run.to_dict() for run in self.runs],
+            "wall_s": self.wall_s,
+        }
+
+
+def vars_of(outcome: IngestOutcome) -> dict[str, str]:
+    """Return an ingest outcome as text."""
+    return {"path": outcome.path, "status": outcome.status, "reason": outcome.reason}
+
+
+def quickstart(
+    directories: Sequence[Path],
+    *,
+    repository: Path,
+    refcat: Path | None = None,
+    workers: int = 2,
+    progress: bool = True,
+) -> QuickstartResult:
+    """Process everything in some folders.
+
+    Parameters
+    ----------
+    directories : sequence of Path
+        Folders with bias, dark, flat and science frames, in any order and depth. The frames stay where they are;
+        the repository refers to them.
+    repository : Path
+        Made if it does not exist; a repository of an earlier call is added to.
+    refcat : Path, optional
+        Directory of a reference catalog; positions and fluxes are on the headers' frame without one.
+    workers : int
+        Processes.
+    progress : bool
+        Show progress bars on stderr.
+
+    Returns
+    -------
+    QuickstartResult
+
+    Raises
+    ------
+    InputError
+        If there is nothing to process.
+    """
+    clock = _Clock(Console(stderr=True, quiet=not progress))
+    found = clock.step("looking at the frames", lambda: find_frames(directories))
+    home = _open(repository, found.camera)
+    ingested = clock.step("ingesting", lambda: home.ingest(found.paths, camera=found.camera.name, transfer="direct"))
+    if not any(outcome.status != "refused" for outcome in ingested):
+        raise InputError("no frame could be ingested", source=directories[0], remedy=ingested[0].reason)
+    clock.step("defining visits", lambda: home.define_visits(found.camera.name))
+    chain = _Chain(home, found.camera.name, workers, progress)
+    runs = []
+    if any(outcome.observation_type in ("bias", "flat") for outcome in ingested):
+        runs.append(clock.step("building calibrations", chain.calibrate))
+    if any(outcome.observation_type == "science" for outcome in ingested):
+        clock.step("laying out the sky", lambda: lay_out_sky(home, found.camera))
+        if refcat is not None:
+            clock.step("registering the reference catalog", lambda: register_refcat(home, ReferenceCatalog(refcat)))
+        runs.append(clock.step("data release processing", chain.release))
+        runs.append(clock.step("difference imaging", chain.alerts))
+        clock.step("publishing", lambda: publish_products(home, found.camera.name))
+    page = clock.step("writing the report", lambda: _report(home))
+    return QuickstartResult(
+        home.path, page, found.camera.name, ingested, found.refused, tuple(runs), clock.seconds
+    )
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """The three pipelines of one camera."""
+
+    home: Repository
+    camera: str
+    workers: int
+    progress: bool
+
+    def calibrate(self) -> RunReport:
+        """Build and certify bias, flats, gains and defects."""
+        run = self._run("calib", "calibrations", [f"{self.camera}/defaults"], f"instrument='{self.camera}'")
+        self.home.certify(CALIBRATIONS, run=run.run, camera=self.camera, replace=True)
+        return run
+
+    def release(self) -> RunReport:
+        """Run the data release pipeline."""
+        inputs = [f"{self.camera}/defaults"]
+        if self.home.has_collection(REFCAT_RUN):
+            inputs.append(REFCAT_RUN)
+        return self._run("drp", "drp", inputs, f"instrument='{self.camera}' AND skymap='{SKYMAP}'")
+
+    def alerts(self) -> RunReport:
+        """Run the alert pipeline on the release."""
+        inputs = [f"{self.camera}/drp", f"{self.camera}/defaults"]
+        return self._run("ap", "ap", inputs, f"instrument='{self.camera}' AND skymap='{SKYMAP}'")
+
+    def _run(self, pipeline: str, output: str, inputs: list[str], where: str) -> RunReport:
+        return run_pipeline(
+            self.home, pipeline, inputs=inputs, output=f"{self.camera}/{output}", where=where,
+            workers=self.workers, progress=self.progress,
+        )  # fmt: skip
+
+
+class _Clock:
+    """Say what is being done, and remember how long it took."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        self.seconds: dict[str, float] = {}
+
+    def step(self, name: str, action: Callable[[], Any]) -> Any:
+        self._console.print(f"[bold]{name}[/]")
+        start = time.monotonic()
+        result = action()
+        self.seconds[name] = time.monotonic() - start
+        return result
+
+
+def _open(path: Path, camera: Camera) -> Repository:
+    exists = (path / "butler.yaml").is_file()
+    home = Repository.open(path) if exists else Repository.create(path)
+    home.register_camera(camera)
+    return home
+
+
+def lay_out_sky(home: Repository, camera: Camera) -> None:
+    """Register a skymap of one tract around all visits, once.
+
+    Parameters
+    ----------
+    home : Repository
+        With visits of the camera.
+    camera : Camera
+        Its plate scale becomes the skymap's.
+
+    Raises
+    ------
+    InputError
+        If no frame has a WCS.
+    """
+    known = [record.name for record in home.butler.query_dimension_records("skymap", explain=False)]
+    if SKYMAP in known:
+        return
+    refs = home.query("raw", collections=f"{camera.name}/raw/all", where="exposure.observation_type='science'")
+    frames = [home.get(ref) for ref in refs]
+    images = [
+        (frame.info.wcs, camera.detector(frame.detector_id).bbox) for frame in frames if frame.info.wcs is not None
+    ]
+    if not images:
+        raise InputError("no science frame has a WCS or a pointing", source=home.path)
+    scale = camera.plate_scale
+    skymap = SingleTractSkyMap.covering(images, pixel_scale=scale, patch_size=_PATCH_SIZE)
+    home.register_skymap(skymap, SKYMAP)
+
+
+def publish_products(home: Repository, camera: str) -> None:
+    """Publish tables to the archive and alerts to the alert log, both inside the repository."""
+    sinks = [ArchiveSink(home.path / "archive"), AlertLogSink(home.path / "alerts")]
+    publish(home, f"{camera}/ap", sinks)
+
+
+def _report(home: Repository) -> Path:
+    from etendue.app.report.report import write_report  # draws with matplotlib, which is slow to import
+
+    return write_report(home, home.path / "report.html")

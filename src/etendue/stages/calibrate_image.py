@@ -1,0 +1,183 @@
+"""Turn the raw frame of one detector of a visit into a preliminary calibrated image and its stars."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.spatial import cKDTree
+
+from etendue.camera.camera import Camera
+from etendue.camera.raw import RawFrame
+from etendue.errors import AlgorithmError, InputError
+from etendue.image.defects import Defects
+from etendue.image.exposure import Exposure
+from etendue.image.photo_calib import PhotoCalib
+from etendue.image.ptc import Ptc
+from etendue.log import get_logger
+from etendue.refcat.sample import ReferenceSample
+from etendue.stages.stage import Input, Output, Prerequisite, Stage, StageConfig
+from etendue.table.table import Table
+from etendue.tasks.astrometry.fit import FitAstrometryConfig, FitAstrometryTask
+from etendue.tasks.characterize.characterize import CharacterizeConfig, CharacterizeResult, CharacterizeTask
+from etendue.tasks.characterize.source_table import source_table
+from etendue.tasks.isr.isr import IsrConfig, IsrTask
+from etendue.tasks.measure.source_columns import SourceColumns
+from etendue.tasks.photometry.zero_point import ZeroPointConfig, ZeroPointTask
+
+_log = get_logger(__name__)
+
+
+class CalibrateImageConfig(StageConfig):
+    """Configuration of `CalibrateImage`."""
+
+    isr: IsrConfig = IsrConfig()
+    """Instrument signature removal."""
+
+    characterize: CharacterizeConfig = CharacterizeConfig()
+    """Sky, PSF, cosmic rays, detection, measurement."""
+
+    astrometry: FitAstrometryConfig = FitAstrometryConfig()
+    """WCS against the reference catalog, where there is one."""
+
+    zero_point: ZeroPointConfig = ZeroPointConfig()
+    """Flux scale against the reference catalog."""
+
+    reference_margin: float = Field(200.0, ge=0.0)
+    """Reference stars are looked for this far outside the detector, for pointing errors [px]."""
+
+    nominal_zero_point: float = 25.0
+    """AB magnitude of one electron per second on the relative scale, used without reference fluxes [mag]."""
+
+
+@dataclass(frozen=True)
+class CalibrateImageResult:
+    """An image in electrons with everything measured on it."""
+
+    exposure: Exposure
+    stars: Table
+
+
+class CalibrateImage(Stage[CalibrateImageConfig]):
+    """Remove the instrument's signature, find the PSF and the sources, and calibrate them on the reference catalog.
+
+    Without a reference catalog positions are by the header's WCS and fluxes on a relative scale. Both are refined
+    afterwards over all visits at once (`JointCalibrate`). Pixels stay in electrons.
+    """
+
+    dimensions = ("instrument", "visit", "detector")
+    raws = Input(
+        "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, observation_types=("science",)
+    )
+    camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
+    bias = Prerequisite("bias", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
+    flat = Prerequisite(
+        "flat", ("instrument", "detector", "physical_filter"), "EtendueExposure", minimum=0, calibration=True
+    )
+    defects = Prerequisite("defects", ("instrument", "detector"), "EtendueDefects", minimum=0, calibration=True)
+    ptc = Prerequisite("ptc", ("instrument", "detector"), "EtenduePtc", minimum=0, calibration=True)
+    reference = Prerequisite("refcat", ("healpix5",), "EtendueTable", multiple=True, minimum=0)
+    exposure = Output("preliminary_visit_image", ("instrument", "visit", "detector"), "EtendueExposure")
+    stars = Output("single_visit_star", ("instrument", "visit", "detector"), "EtendueTable")
+
+    def run(
+        self,
+        *,
+        raws: tuple[RawFrame, ...],
+        camera: Camera,
+        bias: Exposure | None,
+        flat: Exposure | None,
+        defects: Defects | None,
+        ptc: Ptc | None,
+        reference: tuple[Table, ...],
+    ) -> CalibrateImageResult:
+        """Calibrate the one raw frame of the visit; absent calibrations are left out.
+
+        Raises
+        ------
+        InputError
+            If the visit is made of several snaps.
+        AlgorithmError
+            If nothing is detected, too few stars make a PSF, or the reference stars do not match.
+        """
+        if len(raws) != 1:
+            raise InputError("a visit is one exposure", value=[raw.info.file_name for raw in raws])
+        exposure = IsrTask(self.config.isr).run(
+            raw=raws[0], camera=camera, bias=bias, flat=flat, defects=defects, ptc=ptc
+        )
+        result = CharacterizeTask(self.config.characterize).run(exposure=exposure)
+        exposure = result.exposure.replace(photo_calib=self._nominal_scale(result.exposure))
+        flags = _psf_flags(result)
+        if reference:
+            exposure, used = self._on_reference(exposure, result.columns, reference)
+            flags |= used
+        facts = {**exposure.metadata, **_facts(exposure, result)}
+        exposure = exposure.replace(metadata=facts)
+        stars = source_table(
+            "single_visit_star", result.columns, exposure, photo_calib=exposure.photo_calib, extra=flags
+        )
+        return CalibrateImageResult(exposure=exposure, stars=stars)
+
+    def _nominal_scale(self, exposure: Exposure) -> PhotoCalib:
+        """Return the relative scale on which one electron per second has the nominal magnitude."""
+        seconds = exposure.visit_info.exposure_time_s if exposure.visit_info else 1.0
+        seconds = seconds if seconds > 0.0 else 1.0
+        return PhotoCalib.from_zero_point(self.config.nominal_zero_point + 2.5 * np.log10(seconds), kind="relative")
+
+    def _on_reference(
+        self, exposure: Exposure, columns: SourceColumns, reference: tuple[Table, ...]
+    ) -> tuple[Exposure, dict[str, NDArray[np.bool_]]]:
+        """Solve WCS and zero point; tell which sources were used."""
+        if exposure.wcs is None:
+            raise AlgorithmError("the frame has no approximate WCS to start from")
+        epoch = exposure.visit_info.mjd_tai if exposure.visit_info else None
+        sample = ReferenceSample.from_shards(reference, epoch_mjd=epoch)
+        sample = sample.near(exposure.wcs, exposure.bbox, margin_px=self.config.reference_margin)
+        fluxes = sample.flux_in(exposure.band)
+        usable = np.flatnonzero(~columns.centroid_flag & ~columns.pixel_flags["pixelFlags_saturated"])
+        fit = FitAstrometryTask(self.config.astrometry).run(
+            x=columns.x[usable], y=columns.y[usable], x_err=columns.x_err[usable], y_err=columns.y_err[usable],
+            flux=columns.psf_flux[usable], wcs=exposure.wcs, ref_ra_deg=sample.ra_deg, ref_dec_deg=sample.dec_deg,
+            ref_flux=None if fluxes is None else fluxes[0], ref_err_arcsec=sample.err_arcsec,
+        )  # fmt: skip
+        source = usable[fit.source]
+        used = {"calib_astrometry_used": np.zeros(len(columns), bool)}
+        used["calib_astrometry_used"][source[fit.used]] = True
+        exposure = exposure.replace(wcs=fit.wcs)
+        if fluxes is None:
+            _log.warning("the reference catalog has no %s band: fluxes stay on a relative scale", exposure.band)
+            return exposure, used
+        zero = ZeroPointTask(self.config.zero_point).run(
+            flux=columns.psf_flux[source], flux_err=columns.psf_flux_err[source],
+            ref_flux_njy=fluxes[0][fit.reference], ref_flux_err_njy=fluxes[1][fit.reference],
+        )  # fmt: skip
+        used["calib_photometry_used"] = np.zeros(len(columns), bool)
+        used["calib_photometry_used"][source[zero.used]] = True
+        return exposure.replace(photo_calib=zero.photo_calib), used
+
+
+def _facts(exposure: Exposure, result: CharacterizeResult) -> dict[str, float]:
+    """Return the numbers that the visit summary shows, in electrons."""
+    background = exposure.background
+    lost = exposure.mask.any_of(("NO_DATA", "BAD", "SAT", "CR", "VIGNETTED"))
+    variance = exposure.variance.array[~lost]
+    return {
+        "sky_level_electron": float(np.median(background.image().array)) if background is not None else 0.0,
+        "sky_noise_electron": float(np.sqrt(np.median(variance))) if variance.size else float("nan"),
+        "masked_fraction": float(lost.mean()),
+        "n_cosmic_ray_pixel": int(exposure.mask.count("CR")),
+        "n_source": len(result.columns),
+        "n_psf_star": int(result.psf.used.sum()) if result.psf is not None else 0,
+    }
+
+
+def _psf_flags(result: CharacterizeResult) -> dict[str, NDArray[np.bool_]]:
+    """Tell which sources the PSF was made of: the nearest to each PSF star, within a pixel."""
+    columns, fit = result.columns, result.psf
+    flags = {f"calib_psf_{name}": np.zeros(len(columns), bool) for name in ("candidate", "used", "reserved")}
+    if fit is not None and len(columns):
+        places = np.stack([result.psf_x, result.psf_y], axis=-1)
+        distance, nearest = cKDTree(np.stack([columns.x, columns.y], axis=-1)).query(places)
+        for name, which in (("candidate", fit.candidate), ("used", fit.used), ("reserved", fit.reserved)):
+            flags[f"calib_psf_{name}"][nearest[which & (distance < 1.0)]] = True
+    return flags

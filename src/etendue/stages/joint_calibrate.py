@@ -1,0 +1,213 @@
+"""Calibrate the positions and fluxes of all visits of a tract together."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etendue.errors import AlgorithmError
+from etendue.geom.ids import object_ids
+from etendue.image.photo_calib import PhotoCalib
+from etendue.refcat.sample import ReferenceSample
+from etendue.stages.stage import DatasetHandle, Input, Output, Prerequisite, Stage, StageConfig
+from etendue.table.table import Table
+from etendue.tasks.astrometry.exposure_stars import ExposureStars
+from etendue.tasks.astrometry.isolated_star import IsolatedStarConfig, IsolatedStars, IsolatedStarTask
+from etendue.tasks.astrometry.joint import JointAstrometryConfig, JointAstrometryResult, JointAstrometryTask
+from etendue.tasks.astrometry.joint_calibration import ExposureCalibration, JointCalibration
+from etendue.tasks.match.sky import MatchSkyConfig, MatchSkyTask
+from etendue.tasks.photometry.joint import JointPhotometryConfig, JointPhotometryResult, JointPhotometryTask
+
+
+class JointCalibrateConfig(StageConfig):
+    """Configuration of `JointCalibrate`."""
+
+    isolated_star: IsolatedStarConfig = IsolatedStarConfig()
+    """Association of stars over visits."""
+
+    astrometry: JointAstrometryConfig = JointAstrometryConfig()
+    """Joint astrometric solution."""
+
+    photometry: JointPhotometryConfig = JointPhotometryConfig()
+    """Joint photometric solution, band by band."""
+
+    match: MatchSkyConfig = MatchSkyConfig()
+    """Match of the isolated stars to the reference catalog."""
+
+    bad_flags: tuple[str, ...] = (
+        "psfFlux_flag", "centroid_flag", "pixelFlags_saturated", "pixelFlags_interpolatedCenter",
+        "pixelFlags_crCenter", "pixelFlags_bad", "pixelFlags_edge", "pixelFlags_nodata", "pixelFlags_suspectCenter",
+    )  # fmt: skip
+    """Flags that keep a measurement out of the solutions."""
+
+    max_extendedness: float = 0.5
+    """Sources beyond this are not stars."""
+
+
+@dataclass(frozen=True)
+class JointCalibrateResult:
+    """Calibrations of all exposures, and the stars that they share."""
+
+    calibration: JointCalibration
+    isolated_stars: Table
+
+
+@dataclass(frozen=True)
+class _Exposures:
+    """What the solutions need of every exposure, in the order of the isolated stars."""
+
+    stars: tuple[ExposureStars, ...]
+    scales: tuple[PhotoCalib, ...]
+    bands: NDArray[np.str_]
+
+
+class JointCalibrate(Stage[JointCalibrateConfig]):
+    """Match the stars of all visits, then solve every WCS and zero point together with the stars.
+
+    With a reference catalog the solutions are anchored to it; without one positions keep the mean frame of the
+    headers and fluxes the relative scale of the preliminary images.
+    """
+
+    dimensions = ("instrument", "skymap", "tract")
+    stars = Input("single_visit_star", ("instrument", "visit", "detector"), "EtendueTable", multiple=True)
+    images = Input(
+        "preliminary_visit_image", ("instrument", "visit", "detector"), "EtendueExposure", multiple=True, deferred=True
+    )
+    reference = Prerequisite("refcat", ("healpix5",), "EtendueTable", multiple=True, minimum=0)
+    calibration = Output("joint_calibration", ("instrument", "skymap", "tract"), "EtendueCalibration")
+    isolated_stars = Output("isolated_star", ("instrument", "skymap", "tract"), "EtendueTable")
+
+    def run(
+        self,
+        *,
+        stars: tuple[Table, ...],
+        images: tuple[DatasetHandle, ...],
+        reference: tuple[Table, ...],
+        data_id: dict[str, int | str],
+    ) -> JointCalibrateResult:
+        """Solve all exposures of a tract; of ``images`` only WCS and flux scale are read."""
+        exposures = self._exposures(stars, images)
+        isolated = IsolatedStarTask(self.config.isolated_star).run(exposures=exposures.stars)
+        anchors = self._anchors(isolated, reference)
+        positions = self._solve_positions(isolated, exposures, anchors)
+        fluxes = {band: self._solve_fluxes(isolated, exposures, anchors, band) for band in np.unique(exposures.bands)}
+        calibration = JointCalibration(
+            tuple(_exposure_calibrations(exposures, positions, fluxes)),
+            positions.floor_arcsec,
+            max((solution.floor_mag for _, _, solution in fluxes.values()), default=0.0),
+        )
+        table = _isolated_star_table(isolated, positions, fluxes, int(data_id["tract"]))
+        return JointCalibrateResult(calibration=calibration, isolated_stars=table)
+
+    def _exposures(self, stars: tuple[Table, ...], images: tuple[DatasetHandle, ...]) -> _Exposures:
+        handles = {(int(h.data_id["visit"]), int(h.data_id["detector"])): h for h in images}
+        found, scales, bands = [], [], []
+        for table in stars:
+            if len(table) == 0:
+                continue
+            key = int(table["visit"][0]), int(table["detector"][0])
+            found.append(
+                ExposureStars.from_columns(
+                    table,
+                    visit=key[0],
+                    detector=key[1],
+                    wcs=handles[key].get(component="wcs"),
+                    bad_flags=self.config.bad_flags,
+                    max_extendedness=self.config.max_extendedness,
+                )  # fmt: skip
+            )
+            scales.append(handles[key].get(component="photo_calib"))
+            bands.append(str(table["band"][0]))
+        if not found:
+            raise AlgorithmError("no stars on any exposure", exposures=len(stars))
+        order = sorted(range(len(found)), key=lambda k: (found[k].visit, found[k].detector))
+        return _Exposures(
+            tuple(found[k] for k in order), tuple(scales[k] for k in order), np.array([bands[k] for k in order])
+        )
+
+    def _anchors(self, isolated: IsolatedStars, reference: tuple[Table, ...]) -> ReferenceSample | None:
+        """Return the reference catalog row by row with the isolated stars, NaN where one has none."""
+        if not reference:
+            return None
+        sample = ReferenceSample.from_shards(reference)
+        matches = MatchSkyTask(self.config.match).run(
+            ra1_deg=isolated.ra_deg, dec1_deg=isolated.dec_deg, ra2_deg=sample.ra_deg, dec2_deg=sample.dec_deg
+        )
+        row = np.full(isolated.n_stars, -1, np.int64)
+        row[matches.first] = matches.second
+        return sample.at(row)
+
+    def _solve_positions(
+        self, isolated: IsolatedStars, exposures: _Exposures, anchors: ReferenceSample | None
+    ) -> JointAstrometryResult:
+        task = JointAstrometryTask(self.config.astrometry)
+        wcs = [stars.wcs for stars in exposures.stars]
+        if anchors is None:
+            return task.run(stars=isolated, wcs=wcs)
+        return task.run(
+            stars=isolated, wcs=wcs, ref_ra_deg=anchors.ra_deg, ref_dec_deg=anchors.dec_deg,
+            ref_err_arcsec=anchors.err_arcsec,
+        )  # fmt: skip
+
+    def _solve_fluxes(
+        self, isolated: IsolatedStars, exposures: _Exposures, anchors: ReferenceSample | None, band: str
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], JointPhotometryResult]:
+        """Solve one band; returns its exposures, its measurements and the solution."""
+        inside = np.flatnonzero(exposures.bands == band)
+        rows = np.flatnonzero(np.isin(isolated.exposure, inside))
+        reference = None if anchors is None else anchors.flux_in(band)
+        known = {} if reference is None else {"ref_flux_njy": reference[0], "ref_flux_err_njy": reference[1]}
+        solution = JointPhotometryTask(self.config.photometry).run(
+            star=isolated.star[rows], exposure=np.searchsorted(inside, isolated.exposure[rows]),
+            flux=isolated.flux[rows], flux_err=isolated.flux_err[rows], x=isolated.x[rows], y=isolated.y[rows],
+            n_exposures=inside.size, **known,
+        )  # fmt: skip
+        return inside, rows, solution
+
+
+def _exposure_calibrations(
+    exposures: _Exposures,
+    positions: JointAstrometryResult,
+    fluxes: dict[str, tuple[NDArray[np.int64], NDArray[np.int64], JointPhotometryResult]],
+) -> list[ExposureCalibration]:
+    """Put both solutions together; the flux correction applies on top of the preliminary scale."""
+    found = []
+    for inside, _, solution in fluxes.values():
+        for local, index in enumerate(inside):
+            stars = exposures.stars[index]
+            found.append(
+                ExposureCalibration(
+                    visit=stars.visit,
+                    detector=stars.detector,
+                    wcs=positions.wcs[index],
+                    photo_calib=exposures.scales[index].times(solution.photo_calib[local]),
+                    n_stars_astrometry=int(positions.n_stars[index]),
+                    n_stars_photometry=int(solution.n_stars[local]),
+                    astrometric_rms_arcsec=float(positions.rms_arcsec[index]),
+                    photometric_rms_mag=float(solution.rms_mag[local]),
+                )
+            )
+    return found
+
+
+def _isolated_star_table(
+    isolated: IsolatedStars,
+    positions: JointAstrometryResult,
+    fluxes: dict[str, tuple[NDArray[np.int64], NDArray[np.int64], JointPhotometryResult]],
+    tract: int,
+) -> Table:
+    ra, dec = positions.star_ra_deg, positions.star_dec_deg
+    columns: dict[str, NDArray] = {
+        "isolated_star_id": object_ids(ra, dec, tract, 0),
+        "ra": ra,
+        "dec": dec,
+        "raErr": positions.star_err_arcsec / 3600.0,
+        "decErr": positions.star_err_arcsec / 3600.0,
+        "nSource": isolated.n_exposures_per_star(),
+    }
+    for band, (_, rows, solution) in fluxes.items():
+        flux = 10.0 ** (0.4 * (31.4 - solution.star_mag))
+        columns[f"{band}_psfFlux"] = flux
+        columns[f"{band}_psfFluxErr"] = flux * solution.star_err_mag * 0.4 * np.log(10.0)
+        columns[f"{band}_nSource"] = np.bincount(isolated.star[rows[solution.used]], minlength=isolated.n_stars)
+    return Table("isolated_star", columns)

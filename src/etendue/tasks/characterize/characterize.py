@@ -1,0 +1,118 @@
+"""Characterize one exposure: sky, PSF, cosmic rays, detection and measurement."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from etendue.image.exposure import Exposure
+from etendue.tasks.background.background import SubtractBackgroundConfig, SubtractBackgroundTask
+from etendue.tasks.cosmicray.cosmicray import CosmicRayConfig, CosmicRayTask
+from etendue.tasks.detect.detect import DetectConfig, DetectResult, DetectTask
+from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
+from etendue.tasks.measure.source_columns import SourceColumns
+from etendue.tasks.psf.psf import FitPsfConfig, FitPsfTask, PsfResult
+from etendue.tasks.task import Task, TaskConfig
+
+
+class CharacterizeConfig(TaskConfig):
+    """The algorithms in the order in which they run."""
+
+    background: SubtractBackgroundConfig = SubtractBackgroundConfig()
+    """Sky subtraction, before and after detection."""
+
+    subtract_background: bool = True
+    """Coadds and images that were characterized before keep their background."""
+
+    bright_detect: DetectConfig = DetectConfig(threshold_snr=10.0)
+    """First detection, which finds the stars for the PSF."""
+
+    psf: FitPsfConfig = FitPsfConfig()
+    """PSF model."""
+
+    fit_psf: bool = True
+    """Fit the PSF; otherwise the exposure's own is used."""
+
+    cosmic_rays: CosmicRayConfig = CosmicRayConfig()
+    """Cosmic-ray finding."""
+
+    find_cosmic_rays: bool = True
+    """Coadds have none."""
+
+    detect: DetectConfig = DetectConfig()
+    """Final detection."""
+
+    measure: MeasureConfig = MeasureConfig()
+    """Measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterizeResult:
+    """A clean exposure with its PSF, and the sources on it.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        Sky subtracted, cosmic rays interpolated, with PSF, background and detection planes.
+    detected : DetectResult
+        Peaks and footprints.
+    columns : SourceColumns
+        One row per peak.
+    psf : PsfResult or None
+        The PSF fit, whose flags refer to the bright detection; None if no PSF was fitted.
+    psf_x, psf_y : ndarray, float64, shape (m,)
+        Positions of the bright detection [px].
+    """
+
+    exposure: Exposure
+    detected: DetectResult
+    columns: SourceColumns
+    psf: PsfResult | None
+    psf_x: np.ndarray
+    psf_y: np.ndarray
+
+
+class CharacterizeTask(Task[CharacterizeConfig]):
+    """The order of LSST's calibrateImage: sky, PSF from bright stars, cosmic rays, sky again, deep detection."""
+
+    def __init__(self, config: CharacterizeConfig | None = None):
+        super().__init__(config)
+        self.background = SubtractBackgroundTask(self.config.background)
+        self.bright_detect = DetectTask(self.config.bright_detect)
+        self.psf = FitPsfTask(self.config.psf)
+        self.cosmic_rays = CosmicRayTask(self.config.cosmic_rays)
+        self.detect = DetectTask(self.config.detect)
+        self.measure = MeasureTask(self.config.measure)
+
+    def run(self, *, exposure: Exposure) -> CharacterizeResult:
+        """Characterize an exposure of any unit.
+
+        Parameters
+        ----------
+        exposure : Exposure
+            With variance and mask; a PSF too if ``fit_psf`` is off.
+
+        Returns
+        -------
+        CharacterizeResult
+
+        Raises
+        ------
+        AlgorithmError
+            If nothing is detected, or too few stars make a PSF.
+        """
+        psf_result, psf_x, psf_y = None, np.zeros(0), np.zeros(0)
+        if self.config.subtract_background:
+            exposure = self.background.run(exposure=exposure).exposure
+        if self.config.fit_psf:
+            bright = self.bright_detect.run(exposure=exposure)
+            psf_x, psf_y = bright.x, bright.y
+            psf_result = self.psf.run(exposure=exposure, x=bright.x, y=bright.y, snr=bright.peak_snr)
+            exposure = exposure.replace(psf=psf_result.psf)
+        if self.config.find_cosmic_rays and exposure.psf is not None:
+            exposure = self.cosmic_rays.run(exposure=exposure, psf=exposure.psf)
+        detected = self.detect.run(exposure=exposure)
+        if self.config.subtract_background:
+            exposure = self.background.run(exposure=detected.exposure).exposure
+            detected = self.detect.run(exposure=exposure)
+        columns = self.measure.run(exposure=detected.exposure, x=detected.x, y=detected.y)
+        return CharacterizeResult(detected.exposure, detected, columns, psf_result, psf_x, psf_y)
