@@ -56,7 +56,7 @@ class AssembleCoaddConfig(TaskConfig):
     min_epochs: int = Field(3, ge=3)
     """Good exposures a pixel needs before any of them is rejected."""
 
-    memory_mb: float = Field(1024.0, gt=0.0)
+    memory_mb: float = Field(256.0, gt=0.0)
     """Memory for the stack [MB]; larger patches are combined in strips."""
 
 
