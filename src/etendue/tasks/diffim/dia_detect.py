@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from etendue.errors import InputError
+from etendue.errors import AlgorithmError, InputError
 from etendue.image.exposure import Exposure
 from etendue.image.footprint import FootprintSet
 from etendue.image.psf import Psf
+from etendue.kernels.detect import matched_filter
 from etendue.kernels.moments import adaptive_moments
 from etendue.kernels.photometry import mask_bits
 from etendue.tasks.detect.detect import DetectConfig, DetectTask
@@ -31,6 +32,27 @@ _FLAG_PLANES = {
     "injected": "INJECTED",
 }
 _CENTRE_FLAGS = ("cr", "nodata", "interpolated", "saturated", "suspect", "streak", "injected")
+
+
+class DifferenceDetectTask(DetectTask):
+    """Detection that takes the variance plane as it stands.
+
+    On a difference the noise does not follow from the pixel value, so it is not modelled from it as on
+    a single exposure; and there is no sky left to subtract.
+    """
+
+    def _significance(self, exposure: Exposure, kernel: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+        image, variance = exposure.image.array, exposure.variance.array
+        bad = exposure.mask.any_of(self.config.bad_planes) | ~np.isfinite(image) | ~(variance > 0.0)
+        significance = matched_filter(
+            np.where(bad, np.float32(0.0), image), np.where(bad, np.float32(1.0), variance), bad, kernel
+        )
+        sample = significance[::3, ::3][~bad[::3, ::3]]
+        if not sample.size:
+            raise AlgorithmError("No usable pixel to detect sources on", bad_fraction=float(bad.mean()))
+        low, high = np.percentile(sample, [25.0, 75.0])
+        scale = float(high - low) / 1.349
+        return (significance / np.float32(scale) if self.config.rescale_variance else significance), scale
 
 
 class DiaDetectConfig(TaskConfig):
@@ -110,7 +132,7 @@ class DiaDetectTask(Task[DiaDetectConfig]):
         """
         if difference.psf is None or difference.wcs is None:
             raise InputError("a difference image needs PSF and WCS before sources are measured on it")
-        found = DetectTask(self.config.detect).run(exposure=difference)
+        found = DifferenceDetectTask(self.config.detect).run(exposure=difference)
         psf = difference.psf
         fwhm = _fwhm(psf, difference)
         bad = difference.mask.any_of(self.config.bad_planes)
