@@ -121,9 +121,7 @@ class SubtractTask(Task[SubtractConfig]):
         _require_same_frame(science, template)
         config = self.config
         missing = _missing(science) | _missing(template)
-        template_bad = template.mask.any_of(config.bad_planes)
-        if config.template_grow and template_bad.any():
-            template_bad = binary_dilation(template_bad, iterations=config.template_grow)
+        template_bad = self._grown(template.mask.any_of(config.bad_planes))
         bad = missing | template_bad | science.mask.any_of((*config.bad_planes, *config.science_bad_planes))
         if bad.all():
             raise AlgorithmError("Science image and template share no usable pixel")
@@ -169,6 +167,12 @@ class SubtractTask(Task[SubtractConfig]):
             inputs=template.inputs,
         )
         return SubtractResult(output, matched_template, fit, filter_, model_error)
+
+    def _grown(self, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return template pixels grown by what the kernel spreads."""
+        if self.config.template_grow == 0 or not where.any():
+            return where
+        return np.asarray(binary_dilation(where, iterations=self.config.template_grow))
 
     def _psf_sigma(self, science: Exposure) -> float:
         if science.psf is None:
@@ -222,9 +226,7 @@ class SubtractTask(Task[SubtractConfig]):
         """Return the science mask without detections, with the template's saturated and missing pixels."""
         detected = np.int32(science.mask.bits(("DETECTED", "DETECTED_NEGATIVE")))
         mask = Mask(science.mask.array & ~detected, science.bbox, science.mask.planes)
-        saturated = template.mask.any_of("SAT")
-        if self.config.template_grow and saturated.any():
-            saturated = binary_dilation(saturated, iterations=self.config.template_grow)
+        saturated = self._grown(template.mask.any_of("SAT"))
         mask.set_plane("SAT", saturated)
         mask.set_plane("BAD", template_bad & ~saturated & ~missing)
         mask.set_plane("NO_DATA", missing)
