@@ -1,5 +1,6 @@
 """A repository of made-up products with known numbers: three visits of one detector, one patch, one mover."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +54,6 @@ def empty_survey(tmp_path_factory: pytest.TempPathFactory) -> Survey:
 
 @pytest.fixture(scope="session")
 def survey(empty_survey: Survey, tmp_path_factory: pytest.TempPathFactory) -> Survey:
-    import shutil
-
     folder = tmp_path_factory.mktemp("full") / "repo"
     shutil.copytree(empty_survey.home.path, folder)
     full = Survey(Repository.open(folder), empty_survey.visits)
@@ -126,13 +125,13 @@ def summary(visit: int, mjd: float) -> Table:
 def stars(visit: int, n: int = 300) -> Table:
     rng, field = np.random.default_rng(visit), np.random.default_rng(5)
     ra, dec = field.uniform(330.0, 330.2, n), field.uniform(-30.0, -29.8, n)
-    mas = SCATTER_MAS / 3.6e6
+    mas, flux = SCATTER_MAS / 3.6e6, 1e5 * (1 + rng.normal(0, SCATTER, n))
     return Table("source", {
-        "sourceId": np.arange(n) + 1 + 1000 * (visit % 100000), "visit": np.full(n, visit), "detector": np.zeros(n, int),
-        "band": ["r"] * n, "x": field.uniform(0, 299, n), "y": field.uniform(0, 299, n),
+        "sourceId": np.arange(n) + 1 + 1000 * (visit % 100000), "visit": np.full(n, visit),
+        "detector": np.zeros(n, int), "band": ["r"] * n, "x": field.uniform(0, 299, n), "y": field.uniform(0, 299, n),
         "ra": ra + rng.normal(0, mas, n) / np.cos(np.radians(dec)), "dec": dec + rng.normal(0, mas, n),
-        "psfFlux": 1e5 * (1 + rng.normal(0, SCATTER, n)), "psfFluxErr": np.full(n, 1e5 * SCATTER),
-        "extendedness": np.zeros(n), "isolated_star_id": np.arange(1, n + 1),
+        "psfFlux": flux, "psfFluxErr": np.full(n, 1e5 * SCATTER), "calibFlux": flux,
+        "calibFluxErr": np.full(n, 1e5 * SCATTER), "extendedness": np.zeros(n), "isolated_star_id": np.arange(1, n + 1),
     })  # fmt: skip
 
 
@@ -218,7 +217,5 @@ def put_journal(survey: Survey) -> None:
 @pytest.fixture
 def scratch(survey: Survey, tmp_path: Path) -> Repository:
     """A copy that a test may damage."""
-    import shutil
-
     shutil.copytree(survey.home.path, tmp_path / "repo")
     return Repository.open(tmp_path / "repo")

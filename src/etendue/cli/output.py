@@ -54,11 +54,14 @@ def print_lines(lines: Sequence[Any]) -> None:
         What to print, top to bottom.
     """
     from rich.console import Console
+    from rich.table import Table
 
     console = Console(highlight=False)
     if not console.is_terminal or console.width > _WIDTH:
         console = Console(width=_WIDTH, highlight=False)
     for line in lines:
+        if isinstance(line, Table) and line.columns:
+            line.columns[0].no_wrap = True  # names stay whole, numbers' headings wrap
         console.print(line, markup=False, soft_wrap=isinstance(line, str))
 
 

@@ -25,10 +25,14 @@ _STYLE: Mapping[str, Any] = {
 }
 
 
+styled = mpl.rc_context(dict(_STYLE))
+"""Decorator of every function that draws: titles and legends take the style when they are made."""
+
+
 def new_figure(
     width: float = 6.4, height: float = 4.0, rows: int = 1, columns: int = 1, **kwargs: Any
 ) -> tuple[Figure, Any]:
-    """Return a figure and its axes, without any global state.
+    """Return a figure and its axes, without any global state; the caller is `styled`.
 
     Parameters
     ----------
@@ -44,10 +48,9 @@ def new_figure(
     figure : matplotlib.figure.Figure
     axes : matplotlib.axes.Axes or ndarray of them
     """
-    with mpl.rc_context(dict(_STYLE)):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        return figure, figure.subplots(rows, columns, **kwargs)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, **kwargs)
 
 
 def png(figure: Figure, dpi: int = 100) -> bytes:
@@ -65,8 +68,7 @@ def png(figure: Figure, dpi: int = 100) -> bytes:
     bytes
     """
     buffer = io.BytesIO()
-    with mpl.rc_context(dict(_STYLE)):
-        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from etendue.qa.figure import ACCENT, INK, SECOND, band_colour, new_figure, png
+from etendue.qa.figure import ACCENT, INK, SECOND, band_colour, new_figure, png, styled
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class LightCurve:
     band: NDArray[np.str_]
 
 
+@styled
 def light_curves_plot(curves: list[LightCurve], *, columns: int = 3) -> bytes:
     """Plot light curves, one panel each, times in hours since the first measurement or in days.
 
@@ -62,12 +63,14 @@ def light_curves_plot(curves: list[LightCurve], *, columns: int = 3) -> bytes:
         axis.set_xlabel(f"time since MJD {start:.2f} [{unit}]", fontsize=7)
         axis.set_ylabel("flux [nJy]", fontsize=7)
         axis.tick_params(labelsize=7)
-        axis.legend(fontsize=6, loc="best")
+        if np.unique(curve.band).size > 1:
+            axis.legend(fontsize=6, loc="best")
     for axis in list(axes.flat)[len(curves) :]:
         axis.set_axis_off()
     return png(figure)
 
 
+@styled
 def tracks_plot(
     names: list[str], ra_deg: list[NDArray[np.float64]], dec_deg: list[NDArray[np.float64]],
     residuals_arcsec: list[NDArray[np.float64]],
@@ -100,7 +103,10 @@ def tracks_plot(
     sky.invert_xaxis()
     sky.set(xlabel="RA [deg]", ylabel="Dec [deg]", title="Tracks")
     sky.ticklabel_format(useOffset=False)
+    sky.set_aspect(1.0 / max(float(np.cos(np.radians(dec_deg[0][0]))), 0.02), adjustable="datalim")
     scatter.axhline(0.0, color=INK, lw=0.5)
     scatter.axvline(0.0, color=INK, lw=0.5)
+    reach = 1.1 * max(float(np.abs(residual).max()) for residual in residuals_arcsec) or 1.0
+    scatter.set(xlim=(reach, -reach), ylim=(-reach, reach))
     scatter.set(xlabel="east [arcsec]", ylabel="north [arcsec]", title="Residuals", aspect="equal")
     return png(figure)

@@ -69,18 +69,23 @@ def clean_rows(sources: Table) -> NDArray[np.bool_]:
     bad = np.zeros(len(sources), bool)
     for flag in flags:
         bad |= np.asarray(sources[flag], bool)
-    flux = np.asarray(sources["psfFlux"], float)
     known = np.asarray(sources["isolated_star_id"]) != 0
-    return ~bad & known & np.isfinite(flux) & (flux > 0.0) & (np.asarray(sources["psfFluxErr"]) > 0.0)
+    for name in ("psfFlux", "calibFlux"):
+        bad |= ~(np.asarray(sources[name]) > 0.0) | ~(np.asarray(sources[f"{name}Err"]) > 0.0)
+    return ~bad & known
 
 
-def star_statistics(sources: Table, *, min_count: int = 3, point_sources: bool = True) -> StarStatistics:
+def star_statistics(
+    sources: Table, *, flux: str = "calibFlux", min_count: int = 3, point_sources: bool = True
+) -> StarStatistics:
     """Group measurements by star and band and compute their scatter.
 
     Parameters
     ----------
     sources : Table
         ``source`` rows of any number of visits.
+    flux : str
+        Flux column whose scatter is measured, ``"calibFlux"`` or ``"psfFlux"``; its error is ``<flux>Err``.
     min_count : int
         Fewest measurements of a star in a band, at least 2.
     point_sources : bool
@@ -101,13 +106,13 @@ def star_statistics(sources: Table, *, min_count: int = 3, point_sources: bool =
     group = np.concatenate([[0], np.cumsum(change)])
     first = np.concatenate([[0], np.flatnonzero(change) + 1])
     n = np.bincount(group)
-    columns = {name: np.asarray(rows[name], float)[order] for name in ("ra", "dec", "psfFlux", "psfFluxErr")}
+    columns = {name: np.asarray(rows[name], float)[order] for name in ("ra", "dec", flux, f"{flux}Err")}
     extended = np.nan_to_num(np.asarray(rows["extendedness"], float)[order], nan=0.0)
     ra0, dec0 = columns["ra"][first][group], columns["dec"][first][group]
     xi, eta = (a * 3.6e6 for a in tangent_plane(columns["ra"], columns["dec"], ra0, dec0))
-    mean_flux = _mean(columns["psfFlux"], group, n)
-    relative = columns["psfFlux"] / mean_flux[group]
-    error = columns["psfFluxErr"] / mean_flux[group] * _MAG_PER_RELATIVE * 1e3
+    mean_flux = _mean(columns[flux], group, n)
+    relative = columns[flux] / mean_flux[group]
+    error = columns[f"{flux}Err"] / mean_flux[group] * _MAG_PER_RELATIVE * 1e3
     keep = n >= max(min_count, 2)
     if point_sources:
         keep &= _median(extended, group, first) < 0.5
@@ -116,7 +121,7 @@ def star_statistics(sources: Table, *, min_count: int = 3, point_sources: bool =
         columns["ra"][first] + _mean(columns["ra"] - ra0, group, n),
         columns["dec"][first] + _mean(columns["dec"] - dec0, group, n),
         31.4 - 2.5 * np.log10(mean_flux),
-        _median(columns["psfFlux"] / columns["psfFluxErr"], group, first),
+        _median(columns[flux] / columns[f"{flux}Err"], group, first),
         _std(xi, group, n), _std(eta, group, n),
         _std(relative, group, n) * _MAG_PER_RELATIVE * 1e3,
         np.sqrt(_mean(error**2, group, n)),

@@ -25,7 +25,7 @@ class StarResiduals:
     dx_mas, dy_mas : ndarray, float64, shape (n,)
         Position minus the star's mean position, east and north [mas].
     mag_mmag : ndarray, float64, shape (n,)
-        Magnitude minus the star's mean magnitude in the band [mmag].
+        Magnitude of ``calibFlux`` minus the star's mean magnitude in the band [mmag].
     """
 
     detector: NDArray[np.int64]
@@ -71,7 +71,7 @@ def star_residuals(sources: Table, *, min_snr: float = 50.0, min_count: int = 3)
     first[group[::-1]] = np.arange(group.size)[::-1]
     ra, dec = np.asarray(rows["ra"]), np.asarray(rows["dec"])
     east, north = (axis * 3.6e6 for axis in tangent_plane(ra, dec, ra[first][group], dec[first][group]))
-    flux = np.asarray(rows["psfFlux"], float)
+    flux = np.asarray(rows["calibFlux"], float)
     relative = flux / _mean(flux, group, count) - 1.0
     return StarResiduals(
         np.asarray(rows["detector"], np.int64), np.asarray(rows["x"], float), np.asarray(rows["y"], float),

@@ -3,10 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from etendue.qa.figure import ACCENT, INK, SECOND, new_figure, png
+from etendue.qa.figure import ACCENT, INK, SECOND, new_figure, png, styled
 from etendue.qa.repeatability import StarStatistics
 
 
+@styled
 def repeatability_plot(statistics: StarStatistics) -> bytes:
     """Plot positional and photometric scatter against magnitude, with the formal errors.
 
@@ -26,15 +27,22 @@ def repeatability_plot(statistics: StarStatistics) -> bytes:
     left.set(xlabel="magnitude", ylabel="scatter per visit [mas]", title="Astrometric repeatability")
     left.legend(loc="upper left", markerscale=3)
     right.semilogy(statistics.mag, statistics.mag_scatter_mmag, ".", ms=3, color=ACCENT, alpha=0.5, label="measured")
-    order = np.argsort(statistics.mag)
-    right.semilogy(
-        statistics.mag[order], statistics.mag_error_mmag[order], "-", lw=0.8, color=INK, label="formal error"
-    )
+    right.semilogy(*_running_median(statistics.mag, statistics.mag_error_mmag), "-", color=INK, label="formal error")
     right.set(xlabel="magnitude", ylabel="scatter per visit [mmag]", title="Photometric repeatability")
     right.legend(loc="upper left", markerscale=3)
     return png(figure)
 
 
+def _running_median(
+    x: NDArray[np.float64], y: NDArray[np.float64], width: float = 0.25
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the medians of ``y`` in bins of ``x``."""
+    bins = np.floor(x / width).astype(np.int64)
+    places = np.unique(bins)
+    return np.asarray((places + 0.5) * width, float), np.array([np.median(y[bins == place]) for place in places])
+
+
+@styled
 def residual_map(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
@@ -44,7 +52,10 @@ def residual_map(
     *,
     cells: int = 12,
 ) -> bytes:
-    """Plot the mean residuals of single measurements over the detector.
+    """Plot how large the residuals of single measurements are over the detector.
+
+    Colours are robust scatters. Arrows are mean position residuals; they vanish where no star changes its cell from
+    visit to visit, because residuals are about each star's own mean.
 
     Parameters
     ----------
@@ -60,29 +71,30 @@ def residual_map(
     Returns
     -------
     bytes
-        PNG: an arrow map and a colour map; cells with fewer than three measurements stay empty.
+        PNG with two panels; cells with fewer than three measurements stay empty.
     """
-    edges_x = np.linspace(x.min(), x.max() + 1e-6, cells + 1)
-    edges_y = np.linspace(y.min(), y.max() + 1e-6, cells + 1)
-    column, row = np.digitize(x, edges_x) - 1, np.digitize(y, edges_y) - 1
-    cell = row * cells + column
-    count = np.bincount(cell, minlength=cells * cells)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = [
-            np.where(count >= 3, np.bincount(cell, values, cells * cells) / count, np.nan).reshape(cells, cells)
-            for values in (dx_mas, dy_mas, mag_residual_mmag)
-        ]
-    figure, (left, right) = new_figure(9.0, 3.9, 1, 2)
-    centre_x, centre_y = 0.5 * (edges_x[1:] + edges_x[:-1]), 0.5 * (edges_y[1:] + edges_y[:-1])
-    arrows = left.quiver(centre_x, centre_y, means[0], means[1], color=ACCENT, angles="xy")
-    left.quiverkey(arrows, 0.85, 1.04, 5.0, "5 mas", labelpos="E", fontproperties={"size": 8})
-    left.set(title="Mean position residual", xlabel="x [px]", ylabel="y [px]", aspect="equal")
-    limit = np.nanmax(np.abs(means[2])) if np.isfinite(means[2]).any() else 1.0
-    shown = right.imshow(
-        means[2], origin="lower", cmap="RdBu_r", vmin=-limit, vmax=limit,
-        extent=(edges_x[0], edges_x[-1], edges_y[0], edges_y[-1]),
+    edges = [np.linspace(axis.min(), axis.max() + 1e-6, cells + 1) for axis in (x, y)]
+    column, row = np.digitize(x, edges[0]) - 1, np.digitize(y, edges[1]) - 1
+    members = [np.flatnonzero(row * cells + column == cell) for cell in range(cells * cells)]
+    position = np.hypot(dx_mas, dy_mas) / np.sqrt(2.0 * np.log(2.0))  # its median is then the scatter per axis
+    magnitude = np.abs(mag_residual_mmag) * 1.4826
+    figure, axes = new_figure(9.6, 4.0, 1, 2)
+    extent = (edges[0][0], edges[0][-1], edges[1][0], edges[1][-1])
+    for axis, values, title in zip(
+        axes, (position, magnitude), ("Position scatter per axis [mas]", "Magnitude scatter [mmag]"), strict=True
+    ):
+        grid = np.array([np.median(values[m]) if m.size >= 3 else np.nan for m in members]).reshape(cells, cells)
+        top = float(np.nanpercentile(grid, 95.0)) if np.isfinite(grid).any() else 1.0
+        shown = axis.imshow(grid, origin="lower", cmap="viridis", vmin=0.0, vmax=max(top, 1e-9), extent=extent)
+        axis.grid(visible=False)
+        axis.set(title=title, xlabel="x [px]", ylabel="y [px]")
+        figure.colorbar(shown, ax=axis, shrink=0.85)
+    means = [[values[m].mean() if m.size >= 3 else np.nan for m in members] for values in (dx_mas, dy_mas)]
+    centres = np.meshgrid(*(0.5 * (edge[1:] + edge[:-1]) for edge in edges))
+    cell_size = float(edges[0][1] - edges[0][0])
+    arrows = axes[0].quiver(
+        *centres, *(np.reshape(mean, (cells, cells)) for mean in means), color="white", width=0.004,
+        angles="xy", scale_units="xy", scale=10.0 / cell_size,
     )  # fmt: skip
-    right.grid(visible=False)
-    right.set(title="Mean magnitude residual [mmag]", xlabel="x [px]")
-    figure.colorbar(shown, ax=right, shrink=0.85)
+    axes[0].quiverkey(arrows, 0.9, 1.03, 10.0, "10 mas", labelpos="W", color=INK, fontproperties={"size": 7})
     return png(figure)

@@ -6,9 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from etendue.qa.figure import band_colour, new_figure, png
+from etendue.qa.figure import band_colour, new_figure, png, styled
 
 
+@styled
 def conditions_plot(mjd_tai: NDArray[np.float64], band: NDArray[np.str_], series: Mapping[str, NDArray]) -> bytes:
     """Plot quantities of visits in the order of time, one panel each.
 
@@ -44,6 +45,7 @@ def conditions_plot(mjd_tai: NDArray[np.float64], band: NDArray[np.str_], series
     return png(figure)
 
 
+@styled
 def number_counts_plot(mags: Mapping[str, NDArray], limits: Mapping[str, Sequence[float]], *, scale: str) -> bytes:
     """Plot how many objects there are per half magnitude.
 

@@ -35,7 +35,7 @@ def stretch(image: NDArray, *, low: float | None = None, high: float | None = No
     return np.asarray(np.rint(grey * 255.0), np.uint8)
 
 
-def thumbnail(image: NDArray, *, size: int = 360) -> bytes:
+def thumbnail(image: NDArray, *, size: int = 360, linear: tuple[float, float] | None = None) -> bytes:
     """Return a PNG of an image, averaged down to at most ``size`` pixels a side, north of the array up.
 
     Parameters
@@ -44,6 +44,8 @@ def thumbnail(image: NDArray, *, size: int = 360) -> bytes:
         Pixels.
     size : int
         Longest side of the picture [px].
+    linear : tuple of float, optional
+        Values of black and white of a linear scale, instead of an asinh curve around the noise.
 
     Returns
     -------
@@ -53,10 +55,16 @@ def thumbnail(image: NDArray, *, size: int = 360) -> bytes:
     step_y, step_x = (min(step, length) for length in image.shape)
     ny, nx = image.shape[0] // step_y, image.shape[1] // step_x
     cells = np.asarray(image[: ny * step_y, : nx * step_x], np.float32).reshape(ny, step_y, nx, step_x)
-    grey = stretch(cells.mean(axis=(1, 3)))
+    means = cells.mean(axis=(1, 3))
+    grey = stretch(means) if linear is None else _linear(means, *linear)
     buffer = io.BytesIO()
     Picture.fromarray(grey[::-1]).save(buffer, format="png", optimize=True)
     return buffer.getvalue()
+
+
+def _linear(image: NDArray, black: float, white: float) -> NDArray[np.uint8]:
+    grey = np.where(np.isfinite(image), np.clip((image - black) / (white - black), 0.0, 1.0), 0.5)
+    return np.asarray(np.rint(grey * 255.0), np.uint8)
 
 
 def difference_thumbnail(image: NDArray, *, size: int = 360, sigmas: float = 6.0) -> bytes:

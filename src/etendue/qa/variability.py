@@ -76,13 +76,18 @@ def usable_rows(forced: Table) -> NDArray[np.bool_]:
     return good
 
 
-def variability(forced: Table, *, min_count: int = 5, floor: float = 0.005) -> Variability:
+def variability(
+    forced: Table, *, covariate: NDArray[np.float64] | None = None, min_count: int = 5, floor: float = 0.005
+) -> Variability:
     """Compare the fluxes of every object with a constant per band.
 
     Parameters
     ----------
     forced : Table
         ``forced_source`` rows; flagged ones are left out.
+    covariate : ndarray, float64, shape (n,), optional
+        A property of each row's visit, such as the seeing: a linear dependence of the fluxes on it is removed first,
+        because the fluxes of blended objects follow the seeing.
     min_count : int
         Fewest measurements of an object.
     floor : float
@@ -92,7 +97,8 @@ def variability(forced: Table, *, min_count: int = 5, floor: float = 0.005) -> V
     -------
     Variability
     """
-    rows = forced.take(np.flatnonzero(usable_rows(forced)))
+    used = np.flatnonzero(usable_rows(forced))
+    rows = forced.take(used)
     object_id, group = np.unique(np.asarray(rows["objectId"]), return_inverse=True)
     n = object_id.size
     if n == 0:
@@ -102,14 +108,18 @@ def variability(forced: Table, *, min_count: int = 5, floor: float = 0.005) -> V
     curve = np.unique(group * (band.max() + 1) + band, return_inverse=True)[1]
     plain = _weighted_mean(flux, err**-2.0, curve)[curve]
     weight = 1.0 / (err**2 + (floor * plain) ** 2)
-    pull2 = weight * (flux - _weighted_mean(flux, weight, curve)[curve]) ** 2
+    residual = flux - _weighted_mean(flux, weight, curve)[curve]
+    parameters = 1
+    if covariate is not None:
+        residual, parameters = _without_trend(residual, np.asarray(covariate, float)[used], weight, curve), 2
+    pull2 = weight * residual**2
     worst = np.zeros(n)
     np.maximum.at(worst, group, pull2)
     count = np.bincount(group, minlength=n)
     chi2 = np.bincount(group, pull2, n)
     curves = np.zeros(n, np.int64)
     np.add.at(curves, group[np.unique(curve, return_index=True)[1]], 1)
-    dof = count - curves
+    dof = count - parameters * curves
     keep = (count >= min_count) & (dof >= 2)
     order = np.lexsort((flux / err, group))
     middle = np.concatenate([[0], np.cumsum(count)[:-1]]) + (count - 1) // 2
@@ -120,6 +130,19 @@ def variability(forced: Table, *, min_count: int = 5, floor: float = 0.005) -> V
     )  # fmt: skip
     ids, counts, *others = (column[keep] for column in columns)
     return Variability(ids, counts, *others)
+
+
+def _without_trend(residual: NDArray, x: NDArray, weight: NDArray, curve: NDArray) -> NDArray[np.float64]:
+    """Subtract each light curve's linear dependence on ``x``; rows of unknown ``x`` stay as they are."""
+    known = np.isfinite(x)
+    x = np.where(known, x, 0.0)
+    weight = np.where(known, weight, 1e-30)
+    x = x - _weighted_mean(x, weight, curve)[curve]
+    variance = np.bincount(curve, weight * x * x)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = np.bincount(curve, weight * x * residual) / variance
+    slope = np.where(variance > 0.0, slope, 0.0)
+    return np.where(known, residual - slope[curve] * x, residual)
 
 
 def _weighted_mean(values: NDArray, weight: NDArray, group: NDArray) -> NDArray[np.float64]:

@@ -125,11 +125,15 @@ def _grids(numbers: dict[str, Any]) -> list[Grid]:
 
 def _pictures(reader: Reader) -> list[Picture]:
     flats = [(ref, reader.get(ref, "image")) for ref in reader.refs("flat")[:6]]
-    shown = [(thumbnail(image.array, size=300), data_id_text(data_id_of(ref))) for ref, image in flats if image]
+    shown = [
+        (thumbnail(image.array, size=300, linear=(0.85, 1.05)), data_id_text(data_id_of(ref)))
+        for ref, image in flats
+        if image
+    ]
     if not shown:
         return []
     return [Picture(
         "Master flats", shown,
-        right="A smooth field that darkens towards the corners, with dust rings.",
+        right="From 0.85 (black) to 1.05 (white): a smooth field that darkens towards the corners, with dust rings.",
         wrong="stars (twilight flats without dither), stripes, a gradient across the whole field.",
     )]  # fmt: skip

@@ -19,7 +19,8 @@ def gather(reader: Reader) -> dict[str, Any]:
     """Return depth and seeing of every coadd, and counts of objects."""
     visit_limits = _visit_limits(reader)
     coadds = [row for ref in reader.refs("deep_coadd") if (row := _coadd(reader, ref, visit_limits))]
-    gains = [row["snr_gain_over_sqrt_n"] for row in coadds if row["complete"] and row["snr_gain_over_sqrt_n"]]
+    most = max((row["covered_percent"] for row in coadds), default=0.0)  # slivers at the edge do not count
+    gains = [row["snr_gain_over_sqrt_n"] for row in coadds if row["covered_percent"] > 0.5 * most]
     return {
         "coadds": coadds,
         "templates": len(reader.refs("template_coadd")),
@@ -55,7 +56,6 @@ def _coadd(reader: Reader, ref: Any, visit_limits: dict[int, float]) -> dict[str
         "band": str(ref.dataId["band"]),
         "visits": len(set(visits)),
         "covered_percent": 100.0 * float(covered.mean()),
-        "complete": bool(covered.mean() > 0.5),
         "seeing_arcsec": fwhm,
         "noise_njy": sigma,
         "mag_limit": limit,
@@ -130,7 +130,9 @@ def _thumbnails(reader: Reader) -> list[Picture]:
     refs = sorted(reader.refs("deep_coadd"), key=lambda ref: -_covered(reader, ref))[:_SHOWN]
     for ref in refs:
         if (image := reader.get(ref, "image")) is not None:
-            shown.append((thumbnail(image.array, size=420), f"patch {ref.dataId['patch']}, {ref.dataId['band']}"))
+            shown.append(
+                (thumbnail(_covered_part(image.array), size=310), f"patch {ref.dataId['patch']}, {ref.dataId['band']}")
+            )
     return [] if not shown else [Picture(
         "Coadds", shown,
         right="Round stars far fainter than on a visit image, no cosmic rays, no trails of movers.",
@@ -141,6 +143,12 @@ def _thumbnails(reader: Reader) -> list[Picture]:
 def _covered(reader: Reader, ref: Any) -> float:
     image = reader.get(ref, "image")
     return 0.0 if image is None else float(np.isfinite(image.array).mean())
+
+
+def _covered_part(pixels: np.ndarray) -> np.ndarray:
+    """Return the smallest rectangle that holds all pixels with data."""
+    rows, columns = (np.flatnonzero(np.isfinite(pixels).any(axis=axis)) for axis in (1, 0))
+    return pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if rows.size else pixels
 
 
 def _counts(numbers: dict[str, Any], reader: Reader, scale: str) -> list[Picture]:

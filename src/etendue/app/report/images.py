@@ -9,7 +9,7 @@ from etendue.app.report.reader import Reader, data_id_of, data_id_text
 from etendue.app.report.section import Picture, Section, absent
 from etendue.qa.thumbnail import difference_thumbnail, thumbnail
 
-_VISIT_IMAGES, _DIFFERENCES, _SIZE = 8, 3, 300
+_VISIT_IMAGES, _DIFFERENCES, _SIZE, _DIFFERENCE_SIZE = 8, 3, 230, 310
 
 
 def gather(reader: Reader) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def _differences(reader: Reader) -> list[Picture]:
     shown = []
     for ref in spread(reader.refs("difference_image"), _DIFFERENCES):
         if (image := reader.get(ref, "image")) is not None:
-            shown.append((difference_thumbnail(image.array, size=2 * _SIZE), _label(ref)))
+            shown.append((difference_thumbnail(image.array, size=_DIFFERENCE_SIZE), _label(ref)))
     return [] if not shown else [Picture(
         "Difference images (white: brighter than the template, black: fainter)", shown,
         right="Even noise; single white dots are what moved, appeared or brightened. Saturated stars may leave scars.",

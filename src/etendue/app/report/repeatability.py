@@ -20,9 +20,9 @@ from etendue.qa.star_plots import repeatability_plot, residual_map
 from etendue.table.table import Table
 
 _COLUMNS = (
-    "visit", "detector", "band", "x", "y", "ra", "dec", "psfFlux", "psfFluxErr", "extendedness", "isolated_star_id",
-    "psfFlux_flag", "centroid_flag", "pixelFlags_saturated", "pixelFlags_crCenter", "pixelFlags_edge",
-    "pixelFlags_interpolatedCenter", "pixelFlags_bad", "pixelFlags_nodata",
+    "visit", "detector", "band", "x", "y", "ra", "dec", "psfFlux", "psfFluxErr", "calibFlux", "calibFluxErr",
+    "extendedness", "isolated_star_id", "psfFlux_flag", "centroid_flag", "pixelFlags_saturated",
+    "pixelFlags_crCenter", "pixelFlags_edge", "pixelFlags_interpolatedCenter", "pixelFlags_bad", "pixelFlags_nodata",
 )  # fmt: skip
 _EDGES = (5.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _MAPS = 4
@@ -33,27 +33,30 @@ def gather(reader: Reader) -> dict[str, Any]:
     sources = reader.table("source", _COLUMNS)
     if sources is None:
         return {"n_stars": 0, "metrics": [], "error_calibration": []}
-    stars = star_statistics(sources)
+    stars, psf_stars = star_statistics(sources), star_statistics(sources, flux="psfFlux")
+    ratios = zip(error_calibration(stars, _EDGES), error_calibration(psf_stars, _EDGES), strict=True)
     return {
         "n_stars": int(stars.star.size),
         "n_measurements": int(clean_rows(sources).sum()),
-        "metrics": _metrics(stars, sources),
-        "error_calibration": error_calibration(stars, _EDGES),
+        "metrics": _metrics(stars, psf_stars, sources),
+        "error_calibration": [row | {"psf_n": psf["n"], "psf_ratio": psf["ratio"]} for row, psf in ratios],
         "error_ratio_30_300": error_calibration(stars, (30.0, 300.0))[0]["ratio"],
     }
 
 
-def _metrics(stars: StarStatistics, sources: Table) -> list[dict[str, Any]]:
+def _metrics(stars: StarStatistics, psf_stars: StarStatistics, sources: Table) -> list[dict[str, Any]]:
     bright = int((stars.snr > 200.0).sum())
     metrics = [
-        ("astrometry_snr50", "mas", astrometric_repeatability(stars, min_snr=50.0), None,
+        ("astrometry_snr50", "mas", astrometric_repeatability(psf_stars, min_snr=50.0), None,
          "scatter of a star about its mean per axis, median over stars of S/N > 50"),
-        ("astrometry_snr200", "mas", astrometric_repeatability(stars, min_snr=200.0), None,
+        ("astrometry_snr200", "mas", astrometric_repeatability(psf_stars, min_snr=200.0), None,
          "the same for S/N > 200"),
         ("photometry_best50", "mmag", photometric_repeatability(stars, best=50), None,
          "scatter of a star about its mean, median over the 50 stars of highest S/N"),
+        ("photometry_best50_psf", "mmag", photometric_repeatability(psf_stars, best=50),
+         None, "the same of PSF fluxes, the one above being of calibration fluxes (calibFlux)"),
         ("PA1", "mmag", photometric_repeatability(stars, min_snr=200.0), 5.0,
-         f"the same over all unresolved stars of S/N > 200 ({bright}), per visit (SRD, LPM-17)"),
+         f"calibration fluxes of all {bright} unresolved stars of S/N > 200, per visit (SRD, LPM-17)"),
         ("AM1", "mas", separation_repeatability(sources, separation_arcmin=5.0), 10.0,
          "scatter of the separation of star pairs 5′ apart, median over pairs of S/N > 50 (SRD)"),
         ("AM2", "mas", separation_repeatability(sources, separation_arcmin=20.0), 10.0,
@@ -85,7 +88,8 @@ def present(numbers: dict[str, Any], reader: Reader) -> Section:
         ), numbers["metrics"]),
         Grid("Are the photometric errors right?", (
             Column("min_snr", "S/N from", ".0f"), Column("max_snr", "to", ".0f"), Column("n", "stars"),
-            Column("ratio", "scatter / formal error", ".2f"),
+            Column("ratio", "scatter / formal error, calibFlux", ".2f"), Column("psf_n", "stars"),
+            Column("psf_ratio", "psfFlux", ".2f"),
         ), numbers["error_calibration"], note="Median over stars; 1 where the errors are right. At the highest S/N the "
         "calibration’s own errors, flat field and PSF, dominate, and the ratio may rise."),
     ]  # fmt: skip
@@ -105,9 +109,9 @@ def _pictures(reader: Reader) -> list[Picture]:
     detectors = np.unique(residuals.detector)[:_MAPS]
     maps = [(_map(residuals.on(int(k))), f"detector {k}" if detectors.size > 1 else "") for k in detectors]
     return [plot] if not maps else [plot, Picture(
-        "Residuals over the detector, mean over all visits", maps,
-        right="Short arrows without order, and pale colours without pattern.",
-        wrong="arrows that swirl or point outwards (distortion), a colour gradient or ring (flat field).",
+        "Residuals over the detector: scatter in each cell, arrows are means over all visits", maps,
+        right="Even colours, and arrows too short to see.",
+        wrong="edges or corners that are worse (PSF, distortion, flat field); arrows that swirl or point outwards.",
     )]  # fmt: skip
 
 

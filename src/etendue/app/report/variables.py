@@ -12,7 +12,9 @@ from etendue.table.table import Table
 
 _SHOWN = 9
 _FLOOR = 0.005
+_BAD_FLAGS = ("isDipole", "centroid_flag", "pixelFlags_saturated", "pixelFlags_edge", "pixelFlags_interpolatedCenter")
 _MIN_DETECTIONS = 2
+_MIN_VISITS = 8  # below, a trend with the seeing takes too much of the freedom
 
 
 def gather(reader: Reader) -> dict[str, Any]:
@@ -20,15 +22,26 @@ def gather(reader: Reader) -> dict[str, Any]:
     forced, dia_objects = reader.table("forced_source"), reader.table("dia_object")
     dia_sources = reader.table("dia_source")
     return {
-        "objects": [] if forced is None else _variables(forced),
+        "objects": [] if forced is None else _variables(forced, _seeing(reader, forced)),
         "n_dia_sources": 0 if dia_sources is None else len(dia_sources),
         "n_dia_objects": 0 if dia_objects is None else len(dia_objects),
         "dia_objects": [] if dia_objects is None or dia_sources is None else _transients(dia_objects, dia_sources),
     }
 
 
-def _variables(forced: Table) -> list[dict[str, Any]]:
-    found = variability(forced, floor=_FLOOR)
+def _seeing(reader: Reader, forced: Table) -> np.ndarray | None:
+    """Return the seeing of each row's image [arcsec]."""
+    summary = reader.table("visit_summary")
+    if summary is None or len({*summary["visit"].tolist()}) < _MIN_VISITS:
+        return None
+    keys = zip(summary["visit"].tolist(), summary["detector"].tolist(), strict=True)
+    seeing = dict(zip(keys, summary["seeing"].tolist(), strict=True))
+    rows = zip(forced["visit"].tolist(), forced["detector"].tolist(), strict=True)
+    return np.array([seeing.get(key, np.nan) for key in rows], float)
+
+
+def _variables(forced: Table, seeing: np.ndarray | None) -> list[dict[str, Any]]:
+    found = variability(forced, covariate=seeing, floor=_FLOOR)
     rows = []
     for k in found.most_variable(_SHOWN):
         first = int(np.flatnonzero(forced["objectId"] == found.object_id[k])[0])
@@ -46,7 +59,10 @@ def _variables(forced: Table) -> list[dict[str, Any]]:
 
 
 def _transients(objects: Table, sources: Table) -> list[dict[str, Any]]:
-    number = np.asarray(objects["nDiaSources"])
+    sources = sources.take(np.flatnonzero(_clean(sources)))
+    ids, place = np.unique(np.asarray(sources["diaObjectId"]), return_counts=True)
+    counts = dict(zip(ids.tolist(), place.tolist(), strict=True))
+    number = np.array([counts.get(key, 0) for key in objects["diaObjectId"].tolist()], np.int64)
     best = _best_snr(objects, sources)
     order = [k for k in np.lexsort((-best, -number)) if number[k] >= _MIN_DETECTIONS][:_SHOWN]
     return [{
@@ -58,6 +74,14 @@ def _transients(objects: Table, sources: Table) -> list[dict[str, Any]]:
         "objectId": str(objects["objectId"][k]) if objects["objectId"][k] else None,
         "host_distance_arcsec": objects["objectDistance"][k] if objects["objectId"][k] else None,
     } for k in order]  # fmt: skip
+
+
+def _clean(sources: Table) -> np.ndarray:
+    """Return which detections look like a point source on good pixels."""
+    bad = np.zeros(len(sources), bool)
+    for flag in _BAD_FLAGS:
+        bad |= np.asarray(sources[flag], bool)
+    return ~bad
 
 
 def _best_snr(objects: Table, sources: Table) -> np.ndarray:
@@ -81,14 +105,16 @@ def present(numbers: dict[str, Any], reader: Reader) -> Section:
         Column("objectId", "objectId"), *place, Column("measurements", "measurements"), Column("mag", "mag", ".2f"),
         Column("snr", "S/N", ".0f"), Column("chi2_per_dof", "χ²/dof", ".1f"),
         Column("trimmed_chi2_per_dof", "without the worst", ".1f"),
-    ), numbers["objects"], note=f"χ² about a constant flux per band, with {_FLOOR:.1%} for calibration errors; ranked "
-        "by the value without the most deviant measurement. Only objects of S/N > 10 beyond 3 are listed.",
+    ), numbers["objects"], note="χ² about a constant flux per band plus a trend with the seeing, which blends follow, "
+        f"with {_FLOOR:.1%} for calibration errors; ranked by the value without the most deviant measurement. "
+        "Only objects of S/N > 10 beyond 3 are listed.",
     )  # fmt: skip
     transients = Grid("Difference-image objects with most detections", (
         Column("diaObjectId", "diaObjectId"), *place, Column("detections", "detections"),
         Column("max_snr", "largest S/N", ".1f"), Column("objectId", "coadd object"),
         Column("host_distance_arcsec", "distance [″]", ".2f"),
-    ), numbers["dia_objects"])  # fmt: skip
+    ), numbers["dia_objects"], note="Only detections that are no dipole and touch no saturated or edge pixel count.",
+    )  # fmt: skip
     grids = [grid for grid in (variables, transients) if grid.rows]
     lead = f"{numbers['n_dia_sources']} detections on difference images form {numbers['n_dia_objects']} objects."
     return Section("variables", "Variables and transients", lead, (), grids, _pictures(numbers, reader), missing)

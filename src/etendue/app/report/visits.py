@@ -16,9 +16,9 @@ _COLUMNS = (
     Column("seeing_arcsec", "seeing [″]", ".2f"), Column("sky_electron", "sky [e⁻]", ".0f"),
     Column("zero_point_mag", "zero point", ".3f"), Column("zero_point_kind", "scale"),
     Column("mag_limit", "5σ limit", ".2f"), Column("n_source", "sources"), Column("n_recurring", "recurring"),
-    Column("n_psf_star", "PSF stars"), Column("n_cosmic_ray_pixel", "cosmic-ray px"),
-    Column("masked_percent", "masked %", ".1f"), Column("astrometric_rms_mas", "astrometry rms [mas]", ".1f"),
-    Column("photometric_rms_mmag", "photometry rms [mmag]", ".1f"),
+    Column("n_psf_star", "PSF stars"), Column("n_cosmic_ray_pixel", "CR pixels"),
+    Column("masked_percent", "masked [%]", ".1f"), Column("astrometric_rms_mas", "astrom. rms [mas]", ".1f"),
+    Column("photometric_rms_mmag", "phot. rms [mmag]", ".1f"),
 )  # fmt: skip
 
 
