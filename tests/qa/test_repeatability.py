@@ -27,6 +27,7 @@ def sources(*, scatter_mas=10.0, scatter=0.005, stars=400, visits=12, seed=1, **
         "dec": dec0[star - 1] + rng.normal(0, scatter_mas * MAS, n),
         "psfFlux": 1e5 * (1.0 + rng.normal(0, scatter, n)), "psfFluxErr": np.full(n, 1e5 * scatter),
     }  # fmt: skip
+    columns |= {"calibFlux": columns["psfFlux"], "calibFluxErr": columns["psfFluxErr"]}
     return Table("source", columns | flags)
 
 

@@ -97,6 +97,7 @@ def run_pipeline(
         graph = PredictedQuantumGraph.read_execution_quanta(str(journal.graph_path))
         outcomes, executed = _execute(repository, journal, graph, workers, resume=resume, progress=progress)
         _register(repository, journal, graph, outcomes)
+    repository.butler.registry.refresh()  # it does not see what its clones registered
     return RunReport(run, output, tuple(outcomes.values()), time.perf_counter() - begin, executed)
 
 

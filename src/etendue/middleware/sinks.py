@@ -12,7 +12,10 @@ from etendue.archive.archive import Archive
 from etendue.middleware.derive import plain_data_id
 from etendue.middleware.repository import Repository
 
-ARCHIVED = ("source", "object", "forced_source", "dia_source", "dia_object")
+ARCHIVED = (
+    "visit_summary", "isolated_star", "source", "object", "forced_source", "dia_source", "dia_object", "tracklet",
+    "tracklet_source",
+)  # fmt: skip
 
 
 class Sink(Protocol):

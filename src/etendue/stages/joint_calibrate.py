@@ -1,6 +1,6 @@
 """Calibrate the positions and fluxes of all visits of a tract together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from etendue.image.photo_calib import PhotoCalib
 from etendue.refcat.sample import ReferenceSample
 from etendue.stages.stage import DatasetHandle, Input, Output, Prerequisite, Stage, StageConfig
 from etendue.table.table import Table
+from etendue.tasks.astrometry.align import AlignExposuresConfig, AlignExposuresTask
 from etendue.tasks.astrometry.exposure_stars import ExposureStars
 from etendue.tasks.astrometry.isolated_star import IsolatedStarConfig, IsolatedStars, IsolatedStarTask
 from etendue.tasks.astrometry.joint import JointAstrometryConfig, JointAstrometryResult, JointAstrometryTask
@@ -30,6 +31,12 @@ class JointCalibrateConfig(StageConfig):
 
     photometry: JointPhotometryConfig = JointPhotometryConfig()
     """Joint photometric solution, band by band."""
+
+    flux_column: str = "calibFlux"
+    """Fluxes that are calibrated; they must be on the scale of total fluxes."""
+
+    align: AlignExposuresConfig = AlignExposuresConfig()
+    """Alignment of the headers' WCSs with each other, where no reference catalog has done it."""
 
     match: MatchSkyConfig = MatchSkyConfig()
     """Match of the isolated stars to the reference catalog."""
@@ -87,6 +94,9 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
     ) -> JointCalibrateResult:
         """Solve all exposures of a tract; of ``images`` only WCS and flux scale are read."""
         exposures = self._exposures(stars, images)
+        if not reference:
+            aligned = AlignExposuresTask(self.config.align).run(exposures=exposures.stars)
+            exposures = replace(exposures, stars=aligned.exposures)
         isolated = IsolatedStarTask(self.config.isolated_star).run(exposures=exposures.stars)
         anchors = self._anchors(isolated, reference)
         positions = self._solve_positions(isolated, exposures, anchors)
@@ -112,9 +122,10 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
                     visit=key[0],
                     detector=key[1],
                     wcs=handles[key].get(component="wcs"),
+                    flux_column=self.config.flux_column,
                     bad_flags=self.config.bad_flags,
                     max_extendedness=self.config.max_extendedness,
-                )  # fmt: skip
+                )
             )
             scales.append(handles[key].get(component="photo_calib"))
             bands.append(str(table["band"][0]))
@@ -160,7 +171,8 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
         solution = JointPhotometryTask(self.config.photometry).run(
             star=isolated.star[rows], exposure=np.searchsorted(inside, isolated.exposure[rows]),
             flux=isolated.flux[rows], flux_err=isolated.flux_err[rows], x=isolated.x[rows], y=isolated.y[rows],
-            n_exposures=inside.size, **known,
+            n_exposures=inside.size,
+            n_stars=isolated.n_stars, **known,
         )  # fmt: skip
         return inside, rows, solution
 

@@ -11,6 +11,7 @@ from etendue.geom.skymap import SkyMap
 from etendue.geom.tract import Patch
 from etendue.image.exposure import Exposure
 from etendue.image.photo_calib import njy_to_mag
+from etendue.schema.table_schema import load_schema
 from etendue.stages.stage import Input, Output, Prerequisite, Stage, StageConfig
 from etendue.table.table import Table
 from etendue.tasks.characterize.source_table import flux_columns, pixel_columns, sky_columns
@@ -144,14 +145,14 @@ def _object_table(
         "snr": snr,
         "detect_isPrimary": np.ones(n, bool),
     }
-    schema = Table.empty("object", bands=[coadd.band for coadd in coadds]).schema
     for coadd, measured in zip(coadds, forced, strict=True):
-        columns |= _band_columns(coadd.band, measured, {column.name for column in schema.columns})
+        columns |= _band_columns(coadd.band, measured)
     return Table("object", columns)
 
 
-def _band_columns(band: str, measured: SourceColumns, known: set[str]) -> dict[str, NDArray]:
+def _band_columns(band: str, measured: SourceColumns) -> dict[str, NDArray]:
     """Return what one band's forced measurement says, under the names that the schema has."""
+    known = {column.name for column in load_schema("object").expand([band])}
     values = flux_columns(measured, np.ones(len(measured)))
     values |= {name: value for name, value in pixel_columns(measured).items() if name in _KEPT}
     values |= dict(measured.pixel_flags)

@@ -14,7 +14,8 @@ from etendue.schema.table_schema import load_schema
 from etendue.table.table import Table
 from etendue.tasks.measure.source_columns import SourceColumns
 
-_CALIB_RADIUS = 12.0
+CALIB_RADIUS = 3.0  # [px]: best repeatability for FWHM of 1.5 to 3 px; wider ones add sky noise and neighbours
+_CORRECTION_SNR = 20.0
 
 
 def source_table(
@@ -114,7 +115,11 @@ def sky_columns(columns: SourceColumns, wcs: SkyWcs | None) -> dict[str, NDArray
 
 
 def flux_columns(columns: SourceColumns, scale: NDArray[np.float64]) -> dict[str, NDArray]:
-    """Return PSF and aperture fluxes [nJy]; ``calibFlux`` is the 12-pixel aperture."""
+    """Return PSF and aperture fluxes [nJy].
+
+    ``calibFlux`` is the flux inside `CALIB_RADIUS` corrected to the total flux of a star. At the sampling of small
+    telescopes it repeats better than a PSF fit, whose model errors depend on the sub-pixel position.
+    """
     found: dict[str, NDArray] = {
         "psfFlux": columns.psf_flux * scale,
         "psfFluxErr": columns.psf_flux_err * scale,
@@ -124,6 +129,16 @@ def flux_columns(columns: SourceColumns, scale: NDArray[np.float64]) -> dict[str
         flux, err = columns.ap_flux[:, index] * scale, columns.ap_flux_err[:, index] * scale
         name = f"ap{round(radius):02d}Flux"
         found |= {name: flux, f"{name}Err": err, f"{name}_flag": ~np.isfinite(flux)}
-        if radius == _CALIB_RADIUS:
-            found |= {"calibFlux": flux, "calibFluxErr": err}
+        if radius == CALIB_RADIUS:
+            correction = _aperture_correction(columns, index)
+            found |= {"calibFlux": flux * correction, "calibFluxErr": err * correction}
     return found
+
+
+def _aperture_correction(columns: SourceColumns, index: int) -> float:
+    """Return total over aperture flux of stars: of the bright ones as measured, else the median of all decent ones."""
+    value = columns.ap_correction[index][0]
+    if np.isfinite(value):
+        return float(value)
+    usable = ~columns.psf_flux_flag & (columns.snr > _CORRECTION_SNR) & (columns.ap_flux[:, index] > 0.0)
+    return float(np.median(columns.psf_flux[usable] / columns.ap_flux[usable, index])) if usable.any() else 1.0
