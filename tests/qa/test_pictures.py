@@ -9,7 +9,8 @@ from PIL import Image as Picture
 
 from etendue.qa.light_curve_plot import LightCurve, light_curves_plot, tracks_plot
 from etendue.qa.star_plots import residual_map
-from etendue.qa.thumbnail import stamp_strip, stretch, thumbnail
+from etendue.qa.survey_plots import conditions_plot, number_counts_plot
+from etendue.qa.thumbnail import difference_thumbnail, stamp_strip, stretch, thumbnail
 
 
 def opened(data):
@@ -44,3 +45,25 @@ def test_pictures_are_reproducible():
     xy = rng.uniform(0, 1000, (2, 500))
     assert opened(residual_map(*xy, *rng.normal(0, 5, (3, 500)))).size[0] > 600
     assert opened(tracks_plot(["a"], [np.arange(3.0)], [np.arange(3.0)], [rng.normal(0, 0.1, (3, 2))])).size[0] > 600
+
+
+def test_point_sources_survive_on_a_small_difference():
+    image = np.random.default_rng(0).normal(0.0, 1.0, (400, 400))
+    image[100, 200], image[300, 40], image[0, 0] = 30.0, -30.0, np.nan
+    small = np.asarray(opened(difference_thumbnail(image, size=100)))[::-1]
+    assert small[25, 50] == 255
+    assert small[75, 10] == 0
+    assert 90 < np.median(small) < 165
+
+
+def test_a_linear_scale_goes_from_black_to_white():
+    image = np.tile(np.linspace(0.0, 1.0, 11), (11, 1))
+    grey = np.asarray(opened(thumbnail(image, linear=(0.2, 0.8))))
+    assert grey[5, [0, 2, 5, 8, 10]].tolist() == [0, 0, 128, 255, 255]
+
+
+def test_survey_plots_bear_missing_values():
+    band, values = np.array(["r", "g", "r"]), np.array([1.0, np.nan, 2.0])
+    assert opened(conditions_plot(np.array([1.0, 2.0, 2.1]), band, {"seeing": values, "sky": values})).size[0] > 600
+    mags = {"r": np.array([20.0, 21.0, np.nan]), "g": np.array([np.nan])}
+    assert opened(number_counts_plot(mags, {"r": [22.0], "g": []}, scale="relative")).size[0] > 500

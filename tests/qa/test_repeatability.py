@@ -10,6 +10,7 @@ from etendue.qa.repeatability import (
     separation_repeatability,
     star_statistics,
 )
+from etendue.qa.residuals import star_residuals
 from etendue.table.table import Table
 
 MAS = 1.0 / 3.6e6
@@ -62,3 +63,17 @@ def test_flagged_and_unmatched_measurements_do_not_count():
 def test_separation_scatter_is_that_of_two_positions():
     found = separation_repeatability(sources(), separation_arcmin=5.0)
     assert found == pytest.approx(10.0 * 2**0.5, rel=0.05)
+
+
+def test_residuals_have_the_scatter_that_was_put_in():
+    found = star_residuals(sources(), min_snr=50.0)
+    shrink = (11.0 / 12.0) ** 0.5  # about the mean of twelve
+    assert found.dx_mas.std() == pytest.approx(10.0 * shrink, rel=0.03)
+    assert found.dy_mas.std() == pytest.approx(10.0 * shrink, rel=0.03)
+    assert found.mag_mmag.std() == pytest.approx(5.43 * shrink, rel=0.03)
+    assert found.on(0).x.size == 4800
+    assert found.on(1).x.size == 0
+
+
+def test_residuals_of_nothing_are_empty():
+    assert star_residuals(sources(), min_snr=1e6).x.size == 0

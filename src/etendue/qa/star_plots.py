@@ -50,7 +50,7 @@ def residual_map(
     dy_mas: NDArray[np.float64],
     mag_residual_mmag: NDArray[np.float64],
     *,
-    cells: int = 12,
+    cells: int = 8,
 ) -> bytes:
     """Plot how large the residuals of single measurements are over the detector.
 
@@ -93,8 +93,8 @@ def residual_map(
     centres = np.meshgrid(*(0.5 * (edge[1:] + edge[:-1]) for edge in edges))
     cell_size = float(edges[0][1] - edges[0][0])
     arrows = axes[0].quiver(
-        *centres, *(np.reshape(mean, (cells, cells)) for mean in means), color="white", width=0.004,
+        *centres, *(np.reshape(mean, (cells, cells)) for mean in means), color="white", width=0.006,
         angles="xy", scale_units="xy", scale=10.0 / cell_size,
     )  # fmt: skip
-    axes[0].quiverkey(arrows, 0.9, 1.03, 10.0, "10 mas", labelpos="W", color=INK, fontproperties={"size": 7})
+    axes[0].quiverkey(arrows, 0.88, -0.13, 10.0, "10 mas", labelpos="E", color=INK, fontproperties={"size": 7})
     return png(figure)

@@ -9,6 +9,7 @@ from etendue.table.table import Table
 
 _BAD_FLAGS = ("psfFlux_flag", "pixelFlags_bad", "pixelFlags_cr", "pixelFlags_edge", "pixelFlags_interpolatedCenter",
               "pixelFlags_nodata", "pixelFlags_saturated")  # fmt: skip
+_NOTHING = 1e-30  # relative weight of a measurement that is left out; zero would make empty means NaN
 
 
 @dataclass(frozen=True)
@@ -108,36 +109,42 @@ def variability(
     curve = np.unique(group * (band.max() + 1) + band, return_inverse=True)[1]
     plain = _weighted_mean(flux, err**-2.0, curve)[curve]
     weight = 1.0 / (err**2 + (floor * plain) ** 2)
-    residual = flux - _weighted_mean(flux, weight, curve)[curve]
-    parameters = 1
-    if covariate is not None:
-        residual, parameters = _without_trend(residual, np.asarray(covariate, float)[used], weight, curve), 2
-    pull2 = weight * residual**2
-    worst = np.zeros(n)
-    np.maximum.at(worst, group, pull2)
+    trend = None if covariate is None else np.asarray(covariate, float)[used]
+    pull2 = _squared_pulls(flux, weight, trend, curve)
+    order = np.lexsort((pull2, group))
     count = np.bincount(group, minlength=n)
-    chi2 = np.bincount(group, pull2, n)
-    curves = np.zeros(n, np.int64)
-    np.add.at(curves, group[np.unique(curve, return_index=True)[1]], 1)
-    dof = count - parameters * curves
+    worst = order[np.cumsum(count) - 1]
+    trimmed = weight.copy()
+    trimmed[worst] *= _NOTHING
+    curves = np.bincount(group[np.unique(curve, return_index=True)[1]], minlength=n)
+    dof = count - curves * (1 if trend is None else 2)
     keep = (count >= min_count) & (dof >= 2)
-    order = np.lexsort((flux / err, group))
-    middle = np.concatenate([[0], np.cumsum(count)[:-1]]) + (count - 1) // 2
-    safe = np.maximum(dof, 2)
+    by_snr = np.lexsort((flux / err, group))
+    snr = (flux / err)[by_snr][np.cumsum(count) - count + (count - 1) // 2]
     columns: tuple[NDArray, ...] = (
-        object_id, count, (flux / err)[order][middle], _weighted_mean(flux, weight, group),
-        chi2 / safe, (chi2 - worst) / (safe - 1),
+        object_id, count, snr, _weighted_mean(flux, weight, group),
+        np.bincount(group, pull2, n) / np.maximum(dof, 2),
+        np.bincount(group, _squared_pulls(flux, trimmed, trend, curve), n) / np.maximum(dof - 1, 1),
     )  # fmt: skip
     ids, counts, *others = (column[keep] for column in columns)
     return Variability(ids, counts, *others)
+
+
+def _squared_pulls(flux: NDArray, weight: NDArray, covariate: NDArray | None, curve: NDArray) -> NDArray[np.float64]:
+    """Return each measurement's squared deviation from its light curve's mean and trend, times its weight."""
+    residual = flux - _weighted_mean(flux, weight, curve)[curve]
+    if covariate is not None:
+        residual = _without_trend(residual, covariate, weight, curve)
+    return np.asarray(weight * residual**2)
 
 
 def _without_trend(residual: NDArray, x: NDArray, weight: NDArray, curve: NDArray) -> NDArray[np.float64]:
     """Subtract each light curve's linear dependence on ``x``; rows of unknown ``x`` stay as they are."""
     known = np.isfinite(x)
     x = np.where(known, x, 0.0)
-    weight = np.where(known, weight, 1e-30)
+    weight = np.where(known, weight, weight * _NOTHING)
     x = x - _weighted_mean(x, weight, curve)[curve]
+    residual = residual - np.where(known, _weighted_mean(residual, weight, curve)[curve], 0.0)
     variance = np.bincount(curve, weight * x * x)
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = np.bincount(curve, weight * x * residual) / variance

@@ -26,6 +26,7 @@ _COLUMNS = (
 )  # fmt: skip
 _EDGES = (5.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _MAPS = 4
+_MAP_SNR = 100.0
 
 
 def gather(reader: Reader) -> dict[str, Any]:
@@ -105,11 +106,11 @@ def _pictures(reader: Reader) -> list[Picture]:
         right="A flat floor for bright stars that bends into a rising branch; the formal error runs along it.",
         wrong="a branch above the formal error (errors too small), RA and Dec that differ (tracking), a second branch.",
     )  # fmt: skip
-    residuals = star_residuals(sources)
+    residuals = star_residuals(sources, min_snr=_MAP_SNR)
     detectors = np.unique(residuals.detector)[:_MAPS]
     maps = [(_map(residuals.on(int(k))), f"detector {k}" if detectors.size > 1 else "") for k in detectors]
     return [plot] if not maps else [plot, Picture(
-        "Residuals over the detector: scatter in each cell, arrows are means over all visits", maps,
+        f"Residuals over the detector, S/N > {_MAP_SNR:.0f}: scatter in each cell; arrows: means", maps,
         right="Even colours, and arrows too short to see.",
         wrong="edges or corners that are worse (PSF, distortion, flat field); arrows that swirl or point outwards.",
     )]  # fmt: skip

@@ -18,7 +18,7 @@ _MIN_VISITS = 8  # below, a trend with the seeing takes too much of the freedom
 
 
 def gather(reader: Reader) -> dict[str, Any]:
-    """Return the most variable objects and the most often detected transients."""
+    """Return the most variable objects and the most significant transients."""
     forced, dia_objects = reader.table("forced_source"), reader.table("dia_object")
     dia_sources = reader.table("dia_source")
     return {
@@ -59,21 +59,25 @@ def _variables(forced: Table, seeing: np.ndarray | None) -> list[dict[str, Any]]
 
 
 def _transients(objects: Table, sources: Table) -> list[dict[str, Any]]:
-    sources = sources.take(np.flatnonzero(_clean(sources)))
-    ids, place = np.unique(np.asarray(sources["diaObjectId"]), return_counts=True)
-    counts = dict(zip(ids.tolist(), place.tolist(), strict=True))
-    number = np.array([counts.get(key, 0) for key in objects["diaObjectId"].tolist()], np.int64)
-    best = _best_snr(objects, sources)
-    order = [k for k in np.lexsort((-best, -number)) if number[k] >= _MIN_DETECTIONS][:_SHOWN]
+    ids = np.asarray(objects["diaObjectId"])
+    clean = sources.take(np.flatnonzero(_clean(sources) & np.isin(sources["diaObjectId"], ids)))
+    order = np.argsort(ids, kind="stable")
+    owner = order[np.searchsorted(ids[order], clean["diaObjectId"])]
+    snr = np.abs(np.asarray(clean["snr"], float))
+    number, total = np.bincount(owner, minlength=ids.size), np.sqrt(np.bincount(owner, snr**2, ids.size))
+    best = np.zeros(ids.size)
+    np.maximum.at(best, owner, snr)
+    chosen = [k for k in np.argsort(-total, kind="stable") if number[k] >= _MIN_DETECTIONS][:_SHOWN]
     return [{
-        "diaObjectId": str(objects["diaObjectId"][k]),
+        "diaObjectId": str(ids[k]),
         "ra_deg": objects["ra"][k],
         "dec_deg": objects["dec"][k],
         "detections": number[k],
         "max_snr": best[k],
+        "total_snr": total[k],
         "objectId": str(objects["objectId"][k]) if objects["objectId"][k] else None,
         "host_distance_arcsec": objects["objectDistance"][k] if objects["objectId"][k] else None,
-    } for k in order]  # fmt: skip
+    } for k in chosen]  # fmt: skip
 
 
 def _clean(sources: Table) -> np.ndarray:
@@ -82,18 +86,6 @@ def _clean(sources: Table) -> np.ndarray:
     for flag in _BAD_FLAGS:
         bad |= np.asarray(sources[flag], bool)
     return ~bad
-
-
-def _best_snr(objects: Table, sources: Table) -> np.ndarray:
-    """Return the largest signal-to-noise ratio of every object's detections."""
-    ids = np.asarray(objects["diaObjectId"])
-    order = np.argsort(ids, kind="stable")
-    place = np.searchsorted(ids[order], sources["diaObjectId"])
-    best = np.zeros(ids.size)
-    inside = place < ids.size
-    inside[inside] = ids[order][place[inside]] == np.asarray(sources["diaObjectId"])[inside]
-    np.maximum.at(best, order[place[inside]], np.asarray(sources["snr"], float)[inside])
-    return best
 
 
 def present(numbers: dict[str, Any], reader: Reader) -> Section:
@@ -109,10 +101,10 @@ def present(numbers: dict[str, Any], reader: Reader) -> Section:
         f"with {_FLOOR:.1%} for calibration errors; ranked by the value without the most deviant measurement. "
         "Only objects of S/N > 10 beyond 3 are listed.",
     )  # fmt: skip
-    transients = Grid("Difference-image objects with most detections", (
+    transients = Grid("Most significant difference-image objects", (
         Column("diaObjectId", "diaObjectId"), *place, Column("detections", "detections"),
-        Column("max_snr", "largest S/N", ".1f"), Column("objectId", "coadd object"),
-        Column("host_distance_arcsec", "distance [″]", ".2f"),
+        Column("max_snr", "largest S/N", ".1f"), Column("total_snr", "S/N of all", ".1f"),
+        Column("objectId", "coadd object"), Column("host_distance_arcsec", "distance [″]", ".2f"),
     ), numbers["dia_objects"], note="Only detections that are no dipole and touch no saturated or edge pixel count.",
     )  # fmt: skip
     grids = [grid for grid in (variables, transients) if grid.rows]
