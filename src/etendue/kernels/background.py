@@ -12,7 +12,7 @@ _MIN_PIXELS = 16
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _gather(image, bad, y0, y1, x0, x1, values):  # type: ignore[no-untyped-def]
+def _gather(image, bad, y0, y1, x0, x1, values):
     """Copy the usable pixels of a cell into ``values`` and return their number."""
     n = 0
     for row in range(y0, y1):
@@ -24,7 +24,7 @@ def _gather(image, bad, y0, y1, x0, x1, values):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _start(values, n):  # type: ignore[no-untyped-def]
+def _start(values, n):
     """Return median and robust sigma of a regular subsample: the start of the clipping."""
     step = max(1, n // 512)
     sample = np.sort(values[:n:step])
@@ -33,7 +33,7 @@ def _start(values, n):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _clip(values, n, center, sigma, clip, iterations):  # type: ignore[no-untyped-def]
+def _clip(values, n, center, sigma, clip, iterations):
     """Iterate mean and standard deviation inside ``clip`` sigmas; return them with the last limits."""
     low, high, kept = center - clip * sigma, center + clip * sigma, -1
     for _ in range(iterations):
@@ -55,7 +55,7 @@ def _clip(values, n, center, sigma, clip, iterations):  # type: ignore[no-untype
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _histogram_median(values, n, low, high, counts):  # type: ignore[no-untyped-def]
+def _histogram_median(values, n, low, high, counts):
     """Return the median of the values inside ``[low, high]`` from a histogram, interpolated in its bin."""
     width = (high - low) / _BINS
     if not width > 0.0:
@@ -75,7 +75,7 @@ def _histogram_median(values, n, low, high, counts):  # type: ignore[no-untyped-
 
 
 @njit([(F32_2D, BOOL_2D, I64_1D, I64_1D, F64, I64)], cache=True, nogil=True, error_model="numpy")
-def cell_background(image, bad, y_edges, x_edges, clip, iterations):  # type: ignore[no-untyped-def]
+def cell_background(image, bad, y_edges, x_edges, clip, iterations):
     """Measure the sky level and its noise in each cell of a grid.
 
     Slow definition: iterate mean and standard deviation of the usable pixels within ``clip``
@@ -186,7 +186,7 @@ def _quadratic_trend(level: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @njit([(F32_2D, F32_2D, BOOL_2D, F64, I64)], cache=True, nogil=True, error_model="numpy")
-def source_pixels(image, surface, bad, threshold, margin):  # type: ignore[no-untyped-def]
+def source_pixels(image, surface, bad, threshold, margin):
     """Mark where a 3 x 3 mean departs from the sky: the pixels that would bias its level.
 
     Departures of both signs are marked, so that noise alone does not shift the level.

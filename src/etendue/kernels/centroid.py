@@ -10,7 +10,7 @@ _REAL = types.Array(types.float64, 1, "C")
 
 
 @njit([types.void(F64_2D_OUT, F64_2D, I64, I64, F64)], cache=True, nogil=True, error_model="numpy")
-def add_stamp(image, stamp, x0, y0, factor):  # type: ignore[no-untyped-def]
+def add_stamp(image, stamp, x0, y0, factor):
     """Add a scaled stamp to an image in place, cut at the image's edges.
 
     Parameters
@@ -32,7 +32,7 @@ def add_stamp(image, stamp, x0, y0, factor):  # type: ignore[no-untyped-def]
 
 
 @njit([_REAL(F64_2D, F64_1D)], cache=True, nogil=True, error_model="numpy")
-def _solved(h, b):  # type: ignore[no-untyped-def]
+def _solved(h, b):
     """Solve the symmetric 3 x 3 system by Cramer's rule; zeros where it is singular."""
     c0 = h[1, 1] * h[2, 2] - h[1, 2] * h[1, 2]
     c1 = h[0, 2] * h[1, 2] - h[0, 1] * h[2, 2]
@@ -55,9 +55,7 @@ def _solved(h, b):  # type: ignore[no-untyped-def]
     nogil=True,
     error_model="numpy",
 )
-def _normal_equations(  # type: ignore[no-untyped-def]
-    residual, variance, p, px, py, x0, y0, radius, flux, softening, h, b
-):
+def _normal_equations(residual, variance, p, px, py, x0, y0, radius, flux, softening, h, b):
     """Fill the normal equations of (flux, flux dx, flux dy); tell whether a tenth of the PSF's power is usable."""
     ny, nx = residual.shape
     size = p.shape[0]
@@ -99,7 +97,7 @@ def _normal_equations(  # type: ignore[no-untyped-def]
     nogil=True,
     error_model="numpy",
 )  # fmt: skip
-def fit_sources(  # type: ignore[no-untyped-def]
+def fit_sources(
     residual, variance, wide, narrow, terms, step, x, y, flux, x_start, y_start,
     free, n_wide, wide_size, narrow_size, radius, softening, max_shift, sweeps,
 ):  # fmt: skip

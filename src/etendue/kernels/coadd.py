@@ -11,7 +11,7 @@ _COUNT = types.Array(I32, 2, "C")
 
 
 @njit(inline="always")
-def _insert_sorted(values, count, value):  # type: ignore[no-untyped-def]
+def _insert_sorted(values, count, value):
     """Insert one value into the first ``count`` ascending entries."""
     k = count
     while k > 0 and values[k - 1] > value:
@@ -21,7 +21,7 @@ def _insert_sorted(values, count, value):  # type: ignore[no-untyped-def]
 
 
 @njit([_PLANE(F32_3D, BOOL_3D)], cache=True, nogil=True, error_model="numpy")
-def median_of_good(stack, bad):  # type: ignore[no-untyped-def]
+def median_of_good(stack, bad):
     """Take the median over exposures of the good pixels.
 
     Slow definition: ``np.median(stack[~bad[:, y, x], y, x])``.
@@ -54,7 +54,7 @@ def median_of_good(stack, bad):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _has_seed(seeds, y, x, radius):  # type: ignore[no-untyped-def]
+def _has_seed(seeds, y, x, radius):
     """Tell whether a seed lies within a square around a pixel."""
     ny, nx = seeds.shape
     for j in range(max(0, y - radius), min(ny, y + radius + 1)):
@@ -65,7 +65,7 @@ def _has_seed(seeds, y, x, radius):  # type: ignore[no-untyped-def]
 
 
 @njit([_FLAGS(F32_3D, F32_3D, BOOL_3D, F32_2D, F32_2D, F64, F64, I64)], cache=True, nogil=True, error_model="numpy")
-def reject_outliers(stack, variance, bad, centre, tolerance, threshold, grow_threshold, radius):  # type: ignore[no-untyped-def]
+def reject_outliers(stack, variance, bad, centre, tolerance, threshold, grow_threshold, radius):
     """Find the pixels of each exposure that disagree with the robust centre.
 
     Slow definition: with ``s^2 = variance + tolerance^2`` a good pixel is a seed where
@@ -122,7 +122,7 @@ def reject_outliers(stack, variance, bad, centre, tolerance, threshold, grow_thr
     nogil=True,
     error_model="numpy",
 )
-def weighted_mean(stack, variance, bad, weights):  # type: ignore[no-untyped-def]
+def weighted_mean(stack, variance, bad, weights):
     """Average exposures with one weight each and propagate the variance.
 
     Slow definition: over the good exposures ``m = sum w I / sum w``, ``v = sum w^2 V / (sum w)^2``.

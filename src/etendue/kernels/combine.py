@@ -7,7 +7,7 @@ from etendue.kernels.types import F32_3D, F64
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _insertion_sort(values, n):  # type: ignore[no-untyped-def]
+def _insertion_sort(values, n):
     """Sort the first ``n`` values in place: the stacks are short."""
     for i in range(1, n):
         value = values[i]
@@ -19,13 +19,13 @@ def _insertion_sort(values, n):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _middle(values, n):  # type: ignore[no-untyped-def]
+def _middle(values, n):
     """Return the median of ``n`` sorted values."""
     return 0.5 * (values[(n - 1) // 2] + values[n // 2])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _clipped(values, n, low, high):  # type: ignore[no-untyped-def]
+def _clipped(values, n, low, high):
     """Return mean, variance of the mean and number of the values inside ``[low, high]``."""
     total = square = 0.0
     count = 0
@@ -40,7 +40,7 @@ def _clipped(values, n, low, high):  # type: ignore[no-untyped-def]
 
 
 @njit([(F32_3D, F64, F64)], cache=True, nogil=True, error_model="numpy")
-def clipped_mean_stack(stack, clip, sigma_floor):  # type: ignore[no-untyped-def]
+def clipped_mean_stack(stack, clip, sigma_floor):
     """Average a stack along its first axis without its outliers.
 
     Slow definition, per pixel: with the median ``m`` of the finite values and

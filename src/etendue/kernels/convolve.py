@@ -9,7 +9,7 @@ _IMAGE = types.Array(types.float32, 2, "C")
 
 
 @njit([_IMAGE(F32_2D, F32_2D)], cache=True, nogil=True, error_model="numpy")
-def correlate(image, kernel):  # type: ignore[no-untyped-def]
+def correlate(image, kernel):
     """Correlate an image with a kernel; pixels outside the image count as zero.
 
     ``out[y, x] = sum_ji kernel[j, i] image[y + j - half, x + i - half]``; the inner loop runs along rows so that it

@@ -58,7 +58,7 @@ N_SHAPES = len(_SHAPES)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _ratios(stamp, row, col, table, sums):  # type: ignore[no-untyped-def]
+def _ratios(stamp, row, col, table, sums):
     """Fill ``sums[:, 0]`` and ``sums[:, 1]`` with the mean of neighbours and core of each shape at a pixel."""
     sums[:, :] = 0.0
     for i in range(table.shape[0]):
@@ -71,7 +71,7 @@ def _ratios(stamp, row, col, table, sums):  # type: ignore[no-untyped-def]
 
 
 @njit([F64_2D(F64_3D, I64_2D, I64, F64)], cache=True, nogil=True, error_model="numpy")
-def sharpness_bounds(stamps, table, n_shapes, core_fraction):  # type: ignore[no-untyped-def]
+def sharpness_bounds(stamps, table, n_shapes, core_fraction):
     """Return the smallest ratio of neighbours to core that a star can show, per shape.
 
     Parameters
@@ -108,7 +108,7 @@ def sharpness_bounds(stamps, table, n_shapes, core_fraction):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _is_too_sharp(image, variance, excluded, row, col, table, first, last, bound, core_snr, clip, model_error):  # type: ignore[no-untyped-def]
+def _is_too_sharp(image, variance, excluded, row, col, table, first, last, bound, core_snr, clip, model_error):
     """Tell whether one shape at a pixel exceeds its bound by ``clip`` sigmas, every core pixel being bright."""
     core = core_variance = near = near_variance = 0.0
     n_core = n_near = 0
@@ -138,7 +138,7 @@ def _is_too_sharp(image, variance, excluded, row, col, table, first, last, bound
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _flag_pixel(image, variance, excluded, row, col, table, bounds, core_snr, clip, model_error, flagged):  # type: ignore[no-untyped-def]
+def _flag_pixel(image, variance, excluded, row, col, table, bounds, core_snr, clip, model_error, flagged):
     """Flag the core pixels of every shape at a pixel that is too sharp; return whether there is one."""
     found = False
     first = 0
@@ -157,7 +157,7 @@ def _flag_pixel(image, variance, excluded, row, col, table, bounds, core_snr, cl
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _brightest_neighbour(image, flagged, row, col):  # type: ignore[no-untyped-def]
+def _brightest_neighbour(image, flagged, row, col):
     """Return the brightest unflagged pixel around one, or 0 (the sky) if there is none."""
     brightest = -np.inf
     for y in range(max(0, row - 1), min(image.shape[0], row + 2)):
@@ -168,7 +168,7 @@ def _brightest_neighbour(image, flagged, row, col):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _neighbourhood(flagged):  # type: ignore[no-untyped-def]
+def _neighbourhood(flagged):
     """Return the unflagged pixels that touch a flagged one."""
     ny, nx = flagged.shape
     near = np.zeros((ny, nx), dtype=np.bool_)
@@ -183,7 +183,7 @@ def _neighbourhood(flagged):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _grow(image, variance, excluded, flagged, table, bounds, blocks, core_snr, clip, model_error):  # type: ignore[no-untyped-def]
+def _grow(image, variance, excluded, flagged, table, bounds, blocks, core_snr, clip, model_error):
     """Test the pixels around flagged ones with the flagged ones filled in; flag and return whether any was."""
     ny, nx = image.shape
     by, bx = blocks
@@ -211,7 +211,7 @@ def _grow(image, variance, excluded, flagged, table, bounds, blocks, core_snr, c
     nogil=True,
     error_model="numpy",
 )
-def find_cosmic_rays(  # type: ignore[no-untyped-def]
+def find_cosmic_rays(
     image, variance, excluded, table, bounds, by, bx, min_snr, clip, grow_snr, grow_clip, model_error, iterations
 ):
     """Find the pixels that are sharper than any sum of PSFs.

@@ -13,7 +13,7 @@ _BOOL = types.Array(types.boolean, 1, "C")
 
 
 @njit([_IMAGE(F32_2D, F32_2D, BOOL_2D, F32_2D)], cache=True, nogil=True, error_model="numpy")
-def matched_filter(image, variance, bad, psf):  # type: ignore[no-untyped-def]
+def matched_filter(image, variance, bad, psf):
     """Compute the significance of a point source centred on every pixel.
 
     ``sum(p I / V) / sqrt(sum(p^2 / V))`` over the good pixels under the PSF: the S/N of the best-fitting flux.
@@ -52,7 +52,7 @@ def matched_filter(image, variance, bad, psf):  # type: ignore[no-untyped-def]
 
 
 @njit([types.Tuple((_REAL, _REAL, _REAL))(F32_2D, F32)], cache=True, nogil=True, error_model="numpy")
-def find_peaks(significance, threshold):  # type: ignore[no-untyped-def]
+def find_peaks(significance, threshold):
     """Find local maxima of a significance map above a threshold.
 
     A maximum is not below any of its eight neighbours and above the four that precede it in memory (so that a plateau
@@ -96,7 +96,7 @@ def find_peaks(significance, threshold):  # type: ignore[no-untyped-def]
 
 
 @njit([I64(types.Array(types.int64, 1, "C"), I64)], cache=True, nogil=True, error_model="numpy")
-def _root(parent, i):  # type: ignore[no-untyped-def]
+def _root(parent, i):
     """Return the representative of a run, halving the path on the way."""
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -105,7 +105,7 @@ def _root(parent, i):  # type: ignore[no-untyped-def]
 
 
 @njit([types.Tuple((_INT, _INT, _INT, I64))(BOOL_2D)], cache=True, nogil=True, error_model="numpy")
-def _runs(above):  # type: ignore[no-untyped-def]
+def _runs(above):
     """Return row, first and one-past-last column of every horizontal run of True, and their number."""
     ny, nx = above.shape
     capacity = ny * (nx // 2 + 1)
@@ -125,7 +125,7 @@ def _runs(above):  # type: ignore[no-untyped-def]
 
 
 @njit([types.Tuple((_INT, _INT, _INT, _INT))(BOOL_2D)], cache=True, nogil=True, error_model="numpy")
-def connected_spans(above):  # type: ignore[no-untyped-def]
+def connected_spans(above):
     """Label the 8-connected regions of a boolean image, as horizontal spans.
 
     Parameters
@@ -166,7 +166,7 @@ def connected_spans(above):  # type: ignore[no-untyped-def]
 
 
 @njit([_BOOL(F64_1D, F64_1D, F64_1D, F64_1D, F64, F64)], cache=True, nogil=True, error_model="numpy")
-def stands_out(x, y, value, profile, threshold, tolerance):  # type: ignore[no-untyped-def]
+def stands_out(x, y, value, profile, threshold, tolerance):
     """Tell which peaks exceed what the wings of brighter peaks put there.
 
     Parameters
@@ -206,7 +206,7 @@ def stands_out(x, y, value, profile, threshold, tolerance):  # type: ignore[no-u
 
 
 @njit([_INT(I64_1D, I64_1D, I64_1D, I64_1D, I64_1D, I64_1D)], cache=True, nogil=True, error_model="numpy")
-def owner_at(span_y, span_x0, span_x1, owner, x, y):  # type: ignore[no-untyped-def]
+def owner_at(span_y, span_x0, span_x1, owner, x, y):
     """Find the region that contains each point.
 
     Parameters

@@ -66,7 +66,7 @@ def chebyshev_terms(x: NDArray[np.float64], y: NDArray[np.float64], order: int) 
 
 
 @njit([_PLANE(F32_2D, F32_2D)], cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def convolve(image, kernel):  # type: ignore[no-untyped-def]
+def convolve(image, kernel):
     """Convolve an image with a small kernel; beyond the border the image counts as zero.
 
     Slow definition: ``out[y, x] = sum_ji kernel[j, i] image[y + h - j, x + h - i]``.
@@ -100,7 +100,7 @@ def convolve(image, kernel):  # type: ignore[no-untyped-def]
 
 
 @njit([types.UniTuple(_POSITIONS, 2)(F32_2D, BOOL_2D, F64, F64, I64)], cache=True, nogil=True, error_model="numpy")
-def find_isolated_peaks(snr, bad, minimum, maximum, half):  # type: ignore[no-untyped-def]
+def find_isolated_peaks(snr, bad, minimum, maximum, half):
     """Find local maxima of a significance map whose surroundings are usable and hold no brighter pixel.
 
     Parameters

@@ -13,7 +13,7 @@ _COVARIANCES = types.Array(types.float64, 3, "C")
 
 
 @njit([_INDEX(F64_1D, F64_1D, _INDEX, I64, F64)], cache=True, nogil=True, error_model="numpy")
-def _group(x, y, order, position, radius):  # type: ignore[no-untyped-def]
+def _group(x, y, order, position, radius):
     """Return a source, given by its place in the order by y, and its four nearest neighbours within a radius."""
     me = order[position]
     members, distances = np.empty(5, np.int64), np.full(5, np.inf)
@@ -35,7 +35,7 @@ def _group(x, y, order, position, radius):  # type: ignore[no-untyped-def]
 
 
 @njit([_MATRIX(F64_2D)], cache=True, nogil=True, error_model="numpy")
-def _inverse(h):  # type: ignore[no-untyped-def]
+def _inverse(h):
     """Invert a positive matrix of unit diagonal, with a ridge of 1e-9, by Gauss-Jordan; not finite if it is not."""
     n = h.shape[0]
     work = np.zeros((n, 2 * n))
@@ -52,7 +52,7 @@ def _inverse(h):  # type: ignore[no-untyped-def]
 
 
 @njit([_MATRIX(F64_2D, F64_1D, F64_1D)], cache=True, nogil=True, error_model="numpy")
-def _sandwich(design, weight, noise):  # type: ignore[no-untyped-def]
+def _sandwich(design, weight, noise):
     """Return ``H^-1 (J^T W V W J) H^-1``, equilibrated."""
     weighted = design * weight
     h = weighted @ design.T
@@ -67,9 +67,7 @@ def _sandwich(design, weight, noise):  # type: ignore[no-untyped-def]
     nogil=True,
     error_model="numpy",
 )
-def _used_pixels(  # type: ignore[no-untyped-def]
-    weight_variance, variance, design, rows, x0, y0, size, radius, soft_flux
-):
+def _used_pixels(weight_variance, variance, design, rows, x0, y0, size, radius, soft_flux):
     """Move the design columns of the usable pixels to the front; return their number, weights and noise variances."""
     ny, nx = variance.shape
     half, used = size // 2, 0
@@ -92,7 +90,7 @@ def _used_pixels(  # type: ignore[no-untyped-def]
     nogil=True,
     error_model="numpy",
 )
-def fit_covariances(  # type: ignore[no-untyped-def]
+def fit_covariances(
     weight_variance, variance, components, terms, step, x, y, flux, free, size, radius, softening, blend_radius
 ):
     """Propagate pixel noise into the errors of `fit_sources`, neighbours included.
@@ -162,7 +160,7 @@ def fit_covariances(  # type: ignore[no-untyped-def]
 
 
 @njit([_INDEX(F64_1D, F64_1D, F64)], cache=True, nogil=True, error_model="numpy")
-def count_neighbours(x, y, radius):  # type: ignore[no-untyped-def]
+def count_neighbours(x, y, radius):
     """Count the other sources within a radius of each source.
 
     Parameters

@@ -7,7 +7,7 @@ from etendue.kernels.types import BOOL_2D, F32_2D_OUT, I64
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _gap(bad, row, col, step_y, step_x, reach):  # type: ignore[no-untyped-def]
+def _gap(bad, row, col, step_y, step_x, reach):
     """Return the distance to the next good pixel in one direction, or 0 if there is none within reach."""
     ny, nx = bad.shape
     for i in range(1, reach + 1):
@@ -20,7 +20,7 @@ def _gap(bad, row, col, step_y, step_x, reach):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _bridge(bad, row, col, step_y, step_x, reach):  # type: ignore[no-untyped-def]
+def _bridge(bad, row, col, step_y, step_x, reach):
     """Return distances backward and forward to good pixels and the weight ``1 / gap**2`` (0 unless both exist)."""
     back = _gap(bad, row, col, -step_y, -step_x, reach)
     ahead = _gap(bad, row, col, step_y, step_x, reach)
@@ -29,7 +29,7 @@ def _bridge(bad, row, col, step_y, step_x, reach):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _linear(plane, row, col, step_y, step_x, back, ahead):  # type: ignore[no-untyped-def]
+def _linear(plane, row, col, step_y, step_x, back, ahead):
     """Interpolate linearly between the good pixels ``back`` behind and ``ahead`` in front."""
     before = plane[row - back * step_y, col - back * step_x]
     after = plane[row + ahead * step_y, col + ahead * step_x]
@@ -42,7 +42,7 @@ def _linear(plane, row, col, step_y, step_x, back, ahead):  # type: ignore[no-un
     nogil=True,
     error_model="numpy",
 )
-def interpolate_bad(image, variance, bad, reach):  # type: ignore[no-untyped-def]
+def interpolate_bad(image, variance, bad, reach):
     """Replace bad pixels, in place, by their good neighbours along the row and along the column.
 
     Each pixel becomes the mean of the linear interpolations across its gap in the row and across

@@ -9,7 +9,7 @@ from etendue.kernels.types import BOOL_2D, F32_2D, F32_2D_OUT, F64, F64_1D, I64
 
 
 @njit([F64_1D(F32_2D, F64, I64)], cache=True, nogil=True, error_model="numpy")
-def row_levels(pixels, clip, iterations):  # type: ignore[no-untyped-def]
+def row_levels(pixels, clip, iterations):
     """Measure the level of each row of an overscan region by a mean clipped around the median.
 
     A plain median of integer counts is quantised to 0.5 ADU; the clipped mean is not.
@@ -78,7 +78,7 @@ def smooth_levels(level: NDArray[np.float64], *, width: int, error: float, clip:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _calibrate_pixel(value, bias, response, gain, read_variance):  # type: ignore[no-untyped-def]
+def _calibrate_pixel(value, bias, response, gain, read_variance):
     """Return one pixel in electrons and its variance, divided by the response; NaN where that is not positive."""
     if not response > 0.0:
         return np.nan, np.nan
@@ -93,7 +93,7 @@ def _calibrate_pixel(value, bias, response, gain, read_variance):  # type: ignor
     nogil=True,
     error_model="numpy",
 )
-def calibrate_section(pixels, bias, flat, gain, read_noise, image, variance):  # type: ignore[no-untyped-def]
+def calibrate_section(pixels, bias, flat, gain, read_noise, image, variance):
     """Calibrate the pixels of one amplifier in one pass: bias, gain, flat, variance.
 
     Slow definition: ``e = (pixels - bias) * gain``, ``image = e / flat`` and
@@ -121,7 +121,7 @@ def calibrate_section(pixels, bias, flat, gain, read_noise, image, variance):  #
 
 
 @njit([(BOOL_2D, F32_2D, F64)], cache=True, nogil=True, error_model="numpy")
-def follow_bleeds(saturated, image, level):  # type: ignore[no-untyped-def]
+def follow_bleeds(saturated, image, level):
     """Extend saturated pixels along their columns while the pixels stay bright.
 
     Parameters
@@ -150,7 +150,7 @@ def follow_bleeds(saturated, image, level):  # type: ignore[no-untyped-def]
 
 
 @njit([(BOOL_2D, I64, I64)], cache=True, nogil=True, error_model="numpy")
-def grow_mask(mask, rows, cols):  # type: ignore[no-untyped-def]
+def grow_mask(mask, rows, cols):
     """Grow a mask by a rectangle of ``2 rows + 1`` by ``2 cols + 1`` pixels.
 
     Slow definition: ``scipy.ndimage.binary_dilation(mask, np.ones((2 * rows + 1, 2 * cols + 1)))``.

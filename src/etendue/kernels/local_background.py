@@ -10,7 +10,7 @@ _CELLS = types.Array(types.float64, 2, "C")
 
 
 @njit([_CELLS(F64_2D, BOOL_2D, I64)], cache=True, nogil=True, error_model="numpy")
-def cell_medians(image, bad, cell):  # type: ignore[no-untyped-def]
+def cell_medians(image, bad, cell):
     """Take the median of an image in square cells.
 
     Parameters

@@ -11,7 +11,7 @@ Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 
 @njit([types.boolean[::1](I64_1D, I64_1D, I64, I64)], cache=True, nogil=True, error_model="numpy")
-def claim_pairs(first, second, n_first, n_second):  # type: ignore[no-untyped-def]
+def claim_pairs(first, second, n_first, n_second):
     """Give away candidate pairs in order, each point at most once.
 
     Parameters
@@ -99,7 +99,7 @@ def match_nearest(first: NDArray[np.float64], second: NDArray[np.float64], radiu
     nogil=True,
     error_model="numpy",
 )
-def pair_hypotheses(  # type: ignore[no-untyped-def]
+def pair_hypotheses(
     source, target, target_length, target_a, target_b, min_length, max_scale_error, slack, max_rotation
 ):
     """Propose similarity transforms from pairs of stars of nearly equal length and direction.

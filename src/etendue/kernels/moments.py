@@ -10,7 +10,7 @@ _COLUMN = types.Array(types.float64, 1, "C")
 
 
 @njit([_SUMS(F64_2D, BOOL_2D, F64, F64, F64, F64, F64)], cache=True, nogil=True, error_model="numpy")
-def _weighted_sums(stamp, bad, x, y, mxx, myy, mxy):  # type: ignore[no-untyped-def]
+def _weighted_sums(stamp, bad, x, y, mxx, myy, mxy):
     """Return the sums of w I, w I dx, w I dy, w I dx^2, w I dy^2, w I dx dy over good pixels within 4 sigma."""
     det = mxx * myy - mxy * mxy
     qxx, qyy, qxy = myy / det, mxx / det, -mxy / det
@@ -32,7 +32,7 @@ def _weighted_sums(stamp, bad, x, y, mxx, myy, mxy):  # type: ignore[no-untyped-
 
 
 @njit([types.void(F64_2D, BOOL_2D, F64_1D, F64_2D_OUT, BOOL_2D_OUT)], cache=True, nogil=True, error_model="numpy")
-def _smooth(stamp, bad, kernel, out, bad_out):  # type: ignore[no-untyped-def]
+def _smooth(stamp, bad, kernel, out, bad_out):
     """Convolve a stamp with a separable kernel; bad pixels count as zero and stay bad, the rim becomes bad."""
     size, half = stamp.shape[0], kernel.size // 2
     rows = np.zeros((size, size))
@@ -54,7 +54,7 @@ def _smooth(stamp, bad, kernel, out, bad_out):  # type: ignore[no-untyped-def]
 @njit(
     [types.UniTuple(_COLUMN, 4)(F64_3D, BOOL_3D, F64_1D, F64_1D, F64, I64)], cache=True, nogil=True, error_model="numpy"
 )
-def adaptive_moments(stamps, bad, x, y, sigma, iterations):  # type: ignore[no-untyped-def]
+def adaptive_moments(stamps, bad, x, y, sigma, iterations):
     """Measure adaptive second moments at fixed centres.
 
     The moments M solve ``M = 2 M_w(M)``, where M_w are the moments of the image times a Gaussian of covariance M

@@ -13,7 +13,7 @@ _BITS = types.Array(types.int32, 1, "C")
 
 
 @njit([F64(F64, F64, F64)], cache=True, nogil=True, error_model="numpy")
-def circle_overlap(dx, dy, radius):  # type: ignore[no-untyped-def]
+def circle_overlap(dx, dy, radius):
     """Return the area that a unit pixel shares with a circle.
 
     The chord is integrated over 32 strips of the pixel (midpoint rule, exact in the other direction), which is good to
@@ -51,7 +51,7 @@ def circle_overlap(dx, dy, radius):  # type: ignore[no-untyped-def]
     nogil=True,
     error_model="numpy",
 )
-def aperture_sums(residual, variance, bad, stamps, x0, y0, flux, x, y, radii):  # type: ignore[no-untyped-def]
+def aperture_sums(residual, variance, bad, stamps, x0, y0, flux, x, y, radii):
     """Sum the light of each source in circles, with all other sources subtracted.
 
     Parameters
@@ -106,9 +106,7 @@ def aperture_sums(residual, variance, bad, stamps, x0, y0, flux, x, y, radii):  
     nogil=True,
     error_model="numpy",
 )
-def broad_fraction(  # type: ignore[no-untyped-def]
-    residual, weight_variance, variance, narrow, broad, x0, y0, flux, radius, softening
-):
+def broad_fraction(residual, weight_variance, variance, narrow, broad, x0, y0, flux, radius, softening):
     """Measure which part of each source's light follows a broader profile than the PSF.
 
     Two-template least squares ``I = f ((1 - e) P + e B)`` on image minus other sources; e is 0 for point sources.
@@ -168,7 +166,7 @@ def broad_fraction(  # type: ignore[no-untyped-def]
     nogil=True,
     error_model="numpy",
 )
-def isolated_stamps(residual, bad, stamps, x0, y0, flux):  # type: ignore[no-untyped-def]
+def isolated_stamps(residual, bad, stamps, x0, y0, flux):
     """Cut a stamp of each source with all other sources subtracted.
 
     Parameters
@@ -203,7 +201,7 @@ def isolated_stamps(residual, bad, stamps, x0, y0, flux):  # type: ignore[no-unt
 
 
 @njit([_BITS(I32_2D, I64_1D, I64_1D, I64)], cache=True, nogil=True, error_model="numpy")
-def mask_bits(mask, x, y, half):  # type: ignore[no-untyped-def]
+def mask_bits(mask, x, y, half):
     """Collect the mask bits set anywhere in a square around each source.
 
     Parameters
@@ -230,7 +228,7 @@ def mask_bits(mask, x, y, half):  # type: ignore[no-untyped-def]
 
 
 @njit([_REAL(F64_2D, F64_2D, I64_1D, I64_1D, I64, F64, F64)], cache=True, nogil=True, error_model="numpy")
-def stamp_chi2(residual, variance, x0, y0, size, radius, parameters):  # type: ignore[no-untyped-def]
+def stamp_chi2(residual, variance, x0, y0, size, radius, parameters):
     """Compute the reduced chi-square of each source's fit.
 
     Parameters

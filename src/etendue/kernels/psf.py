@@ -41,7 +41,7 @@ def polynomial_terms(u: NDArray[np.float64], v: NDArray[np.float64], order: int)
     nogil=True,
     error_model="numpy",
 )
-def spline_taps(offset, step, size, m, first, value, slope):  # type: ignore[no-untyped-def]
+def spline_taps(offset, step, size, m, first, value, slope):
     """Fill the four B-spline taps of every pixel of a stamp along one axis.
 
     Parameters
@@ -78,7 +78,7 @@ def spline_taps(offset, step, size, m, first, value, slope):  # type: ignore[no-
 
 
 @njit([types.void(F64_3D, F64_1D, F64_2D_OUT)], cache=True, nogil=True, error_model="numpy")
-def combine(components, terms, grid):  # type: ignore[no-untyped-def]
+def combine(components, terms, grid):
     """Sum the spatial terms of a PSF into the grid of one position.
 
     Parameters
@@ -103,7 +103,7 @@ def combine(components, terms, grid):  # type: ignore[no-untyped-def]
     nogil=True,
     error_model="numpy",
 )
-def draw_one(grid, step, dx, dy, value, slope_x, slope_y):  # type: ignore[no-untyped-def]
+def draw_one(grid, step, dx, dy, value, slope_x, slope_y):
     """Draw one PSF and its derivatives by the source position.
 
     Parameters
@@ -141,7 +141,7 @@ def draw_one(grid, step, dx, dy, value, slope_x, slope_y):  # type: ignore[no-un
 
 
 @njit([_STAMPS(F64_3D, F64_2D, F64, F64_1D, F64_1D, I64)], cache=True, nogil=True, error_model="numpy")
-def draw_pixel_basis(components, terms, step, dx, dy, size):  # type: ignore[no-untyped-def]
+def draw_pixel_basis(components, terms, step, dx, dy, size):
     """Draw the PSFs of many sources.
 
     Parameters
@@ -173,7 +173,7 @@ def draw_pixel_basis(components, terms, step, dx, dy, size):  # type: ignore[no-
 
 
 @njit([_STAMPS(F64_3D, F64, F64_1D, F64_1D, I64)], cache=True, nogil=True, error_model="numpy")
-def draw_grids(grids, step, dx, dy, size):  # type: ignore[no-untyped-def]
+def draw_grids(grids, step, dx, dy, size):
     """Draw one grid per source: the forward operator of the PSF fit.
 
     Parameters
@@ -200,7 +200,7 @@ def draw_grids(grids, step, dx, dy, size):  # type: ignore[no-untyped-def]
 
 
 @njit([_STAMPS(F64_3D, F64, F64_1D, F64_1D, I64)], cache=True, nogil=True, error_model="numpy")
-def backproject(stamps, step, dx, dy, m):  # type: ignore[no-untyped-def]
+def backproject(stamps, step, dx, dy, m):
     """Apply the transpose of `draw_grids`: spread stamps back on the grid of each source.
 
     Parameters

@@ -48,7 +48,7 @@ def lanczos3_table(steps: int = TABLE_STEPS) -> NDArray[np.float32]:
 
 
 @njit(inline="always")
-def _row_sum(array, r, c, weights):  # type: ignore[no-untyped-def]
+def _row_sum(array, r, c, weights):
     """Return the sum of six neighbours in a row times their weights."""
     w0, w1, w2, w3, w4, w5 = weights
     left = w0 * array[r, c] + w1 * array[r, c + 1] + w2 * array[r, c + 2]
@@ -56,7 +56,7 @@ def _row_sum(array, r, c, weights):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _weighted_sum(array, r, c, wy, wx):  # type: ignore[no-untyped-def]
+def _weighted_sum(array, r, c, wy, wx):
     """Return the sum of a 6x6 neighbourhood times separable weights."""
     upper = wy[0] * _row_sum(array, r, c, wx) + wy[1] * _row_sum(array, r + 1, c, wx)
     middle = wy[2] * _row_sum(array, r + 2, c, wx) + wy[3] * _row_sum(array, r + 3, c, wx)
@@ -64,21 +64,21 @@ def _weighted_sum(array, r, c, wy, wx):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _row_or(mask, r, c):  # type: ignore[no-untyped-def]
+def _row_or(mask, r, c):
     """Return the union of six neighbours' mask bits in a row."""
     left = mask[r, c] | mask[r, c + 1] | mask[r, c + 2]
     return left | mask[r, c + 3] | mask[r, c + 4] | mask[r, c + 5]
 
 
 @njit(inline="always")
-def _window_or(mask, r, c):  # type: ignore[no-untyped-def]
+def _window_or(mask, r, c):
     """Return the union of a 6x6 neighbourhood's mask bits."""
     upper = _row_or(mask, r, c) | _row_or(mask, r + 1, c) | _row_or(mask, r + 2, c)
     return upper | _row_or(mask, r + 3, c) | _row_or(mask, r + 4, c) | _row_or(mask, r + 5, c)
 
 
 @njit(inline="always")
-def _phase_weights(table, phase):  # type: ignore[no-untyped-def]
+def _phase_weights(table, phase):
     """Interpolate the kernel table at one sub-pixel phase in [0, 1)."""
     scaled = phase * (table.shape[0] - 1)
     k = int(scaled) & 0xFFFF  # the mask proves to the compiler that the index is not negative
@@ -95,7 +95,7 @@ def _phase_weights(table, phase):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _squares(w):  # type: ignore[no-untyped-def]
+def _squares(w):
     """Square six weights."""
     return (w[0] * w[0], w[1] * w[1], w[2] * w[2], w[3] * w[3], w[4] * w[4], w[5] * w[5])
 
@@ -108,7 +108,7 @@ def _squares(w):  # type: ignore[no-untyped-def]
     nogil=True,
     error_model="numpy",
 )
-def _guarded_pixel(image, variance, mask, r, c, wy, wx, exclude, no_data, significant):  # type: ignore[no-untyped-def]
+def _guarded_pixel(image, variance, mask, r, c, wy, wx, exclude, no_data, significant):
     """Resample one pixel near masked pixels or the border: leave out what must not be used."""
     ny, nx = image.shape
     value = np.float32(0.0)
@@ -140,7 +140,7 @@ def _guarded_pixel(image, variance, mask, r, c, wy, wx, exclude, no_data, signif
     error_model="numpy",
     fastmath={"contract"},
 )
-def warp_lanczos3(image, variance, mask, grid_x, grid_y, area, step, ny, nx, table, exclude, no_data, significant):  # type: ignore[no-untyped-def]
+def warp_lanczos3(image, variance, mask, grid_x, grid_y, area, step, ny, nx, table, exclude, no_data, significant):
     """Resample image, variance and mask with a 6x6 separable kernel.
 
     Slow definition: output pixel ``(y, x)`` lies at source pixel ``(xs, ys)``, bilinear in the grid;
@@ -223,7 +223,7 @@ def warp_lanczos3(image, variance, mask, grid_x, grid_y, area, step, ny, nx, tab
 
 
 @njit(inline="always")
-def _overlap(table, first, second, lag):  # type: ignore[no-untyped-def]
+def _overlap(table, first, second, lag):
     """Return ``sum_k w_first(k) w_second(k + lag)`` for the kernels at two positions on one axis."""
     i = int(np.floor(first))
     k = int(np.floor(second))
@@ -244,7 +244,7 @@ def _overlap(table, first, second, lag):  # type: ignore[no-untyped-def]
     nogil=True,
     error_model="numpy",
 )
-def warp_noise_covariance(corners_x, corners_y, source, table, half):  # type: ignore[no-untyped-def]
+def warp_noise_covariance(corners_x, corners_y, source, table, half):
     """Average the covariance of resampled noise over sampled output pixels.
 
     Slow definition: for output pixels ``p`` and ``p + d`` the covariance is

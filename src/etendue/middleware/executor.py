@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import networkx  # type: ignore[import-untyped]
+import networkx
 from lsst.daf.butler import Butler, CollectionType, DatasetRef
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder

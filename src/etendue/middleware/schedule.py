@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Iterable, Mapping
 
-import networkx  # type: ignore[import-untyped]
+import networkx
 
 
 class Schedule:

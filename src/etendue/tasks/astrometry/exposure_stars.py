@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from etendue.errors import InputError
 from etendue.geom.sky_wcs import SkyWcs
+from etendue.table.table import Table
 
 _COLUMNS = ("x", "y", "x_err", "y_err", "flux", "flux_err")
 
@@ -62,7 +63,7 @@ class ExposureStars:
     @classmethod
     def from_columns(
         cls,
-        columns: Mapping[str, ArrayLike],
+        columns: Mapping[str, ArrayLike] | Table,
         *,
         visit: int,
         detector: int,
@@ -75,8 +76,8 @@ class ExposureStars:
 
         Parameters
         ----------
-        columns : mapping of str to array_like
-            With x, y, xErr, yErr, and a flux with its error; a `Table` serves too.
+        columns : mapping of str to array_like, or Table
+            With x, y, xErr, yErr, and a flux with its error.
         visit, detector : int
             Which exposure.
         wcs : SkyWcs

@@ -180,7 +180,7 @@ def fit_track(
     precision[_PARALLAX] = prior.inverse_distance_err**-2
     expected = np.zeros(7)
     expected[_PARALLAX] = prior.inverse_distance
-    covariance: NDArray[np.float64] = np.linalg.inv(rows.T @ rows + np.diag(precision))
+    covariance = np.asarray(np.linalg.inv(rows.T @ rows + np.diag(precision)), np.float64)
     parameters = covariance @ (rows.T @ values + precision * expected)
     chi2 = float(np.sum((values - rows @ parameters) ** 2))
     return Track(ra0, dec0, reference, parameters, covariance, chi2, max(values.size - 4, 1))
