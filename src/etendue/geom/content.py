@@ -27,14 +27,25 @@ def content_digest(parts: Iterable[Any]) -> str:
     for part in parts:
         if isinstance(part, np.ndarray):
             digest.update(f"{part.dtype.newbyteorder('<').str}{part.shape}".encode())
-            digest.update(_canonical_bytes(part))
+            digest.update(canonical_bytes(part))
         else:
             digest.update(json.dumps(part, sort_keys=True, separators=(",", ":")).encode())
         digest.update(b"\0")
     return digest.hexdigest()
 
 
-def _canonical_bytes(array: NDArray[Any]) -> bytes | memoryview:
+def canonical_bytes(array: NDArray[Any]) -> bytes | memoryview:
+    """Return the bytes that stand for an array of numbers: little-endian, every NaN the same.
+
+    Parameters
+    ----------
+    array : ndarray
+        Of any shape.
+
+    Returns
+    -------
+    bytes or memoryview
+    """
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     if array.dtype.kind == "f" and np.isnan(array).any():
         # The sign and payload of a NaN carry no information and do not survive a file.

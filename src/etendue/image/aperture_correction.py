@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from etendue.geom.polynomial import Polynomial2D
+from etendue.image.smooth_factor import smooth_factor, smooth_factor_from_dict, smooth_factor_to_dict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,11 +48,7 @@ class ApertureCorrection:
         ndarray, float64
             In the broadcast shape of ``x`` and ``y``.
         """
-        x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
-        if self.spatial is None:
-            return np.full(x.shape, self.value)
-        factor = self.spatial((x - self.center[0]) / self.half_size, (y - self.center[1]) / self.half_size)
-        return self.value * factor
+        return self.value * smooth_factor(self.spatial, center=self.center, half_size=self.half_size, x=x, y=y)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict.
@@ -63,9 +60,7 @@ class ApertureCorrection:
         return {
             "value": float(self.value),
             "err": float(self.err),
-            "spatial": None if self.spatial is None else self.spatial.coefficients.tolist(),
-            "center": list(self.center),
-            "half_size": self.half_size,
+            **smooth_factor_to_dict(self.spatial, center=self.center, half_size=self.half_size),
         }
 
     @classmethod
@@ -81,11 +76,8 @@ class ApertureCorrection:
         -------
         ApertureCorrection
         """
-        spatial = state.get("spatial")
         return cls(
             value=state["value"],
             err=state["err"],
-            spatial=None if spatial is None else Polynomial2D(np.array(spatial)),
-            center=tuple(state.get("center", (0.0, 0.0))),
-            half_size=state.get("half_size", 1.0),
+            **smooth_factor_from_dict(state),
         )

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from etendue.errors import InputError
 from etendue.geom.polynomial import Polynomial2D
+from etendue.image.smooth_factor import smooth_factor, smooth_factor_from_dict, smooth_factor_to_dict
 
 NJY_ZERO_POINT_MAG = 31.4
 
@@ -99,11 +100,7 @@ class PhotoCalib:
         ndarray, float64
             nJy per image unit, in the broadcast shape of ``x`` and ``y``.
         """
-        x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
-        if self.spatial is None:
-            return np.full(x.shape, self.scale)
-        factor = self.spatial((x - self.center[0]) / self.half_size, (y - self.center[1]) / self.half_size)
-        return self.scale * factor
+        return self.scale * smooth_factor(self.spatial, center=self.center, half_size=self.half_size, x=x, y=y)
 
     def to_njy(
         self,
@@ -160,9 +157,11 @@ class PhotoCalib:
         varying = self if self.spatial is not None else correction
         relative_err = math.hypot(self.scale_err / self.scale, correction.scale_err / correction.scale)
         scale = self.scale * correction.scale
+        if correction.kind == "absolute":  # it replaces the scale that this one had
+            relative_err = correction.scale_err / correction.scale
         return PhotoCalib(
             scale=scale,
-            scale_err=scale * relative_err if correction.kind == "relative" else scale * correction.scale_err / correction.scale,
+            scale_err=scale * relative_err,
             kind="absolute" if "absolute" in (self.kind, correction.kind) else "relative",
             spatial=varying.spatial,
             center=varying.center,
@@ -180,9 +179,7 @@ class PhotoCalib:
             "scale": self.scale,
             "scale_err": self.scale_err,
             "kind": self.kind,
-            "spatial": None if self.spatial is None else self.spatial.coefficients.tolist(),
-            "center": list(self.center),
-            "half_size": self.half_size,
+            **smooth_factor_to_dict(self.spatial, center=self.center, half_size=self.half_size),
         }
 
     @classmethod
@@ -198,14 +195,11 @@ class PhotoCalib:
         -------
         PhotoCalib
         """
-        spatial = state.get("spatial")
         return cls(
             scale=state["scale"],
             scale_err=state["scale_err"],
             kind=state["kind"],
-            spatial=None if spatial is None else Polynomial2D(np.array(spatial)),
-            center=tuple(state.get("center", (0.0, 0.0))),
-            half_size=state.get("half_size", 1.0),
+            **smooth_factor_from_dict(state),
         )
 
     def __eq__(self, other: object) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from etendue.errors import InputError
+from etendue.geom.content import canonical_bytes
 from etendue.schema.table_schema import TableSchema, load_schema
 from etendue.table.conform import conform
 
@@ -275,7 +276,7 @@ class Table:
         digest = hashlib.sha256(f"{self._schema.name} {len(self)}".encode())
         for name, array in self._columns.items():
             digest.update(f"|{name} {self._schema.column(name).type}|".encode())
-            digest.update(_canonical_bytes(array))
+            digest.update("\0".join(array.tolist()).encode() if array.dtype.kind == "U" else canonical_bytes(array))
         return digest.hexdigest()
 
     @property
@@ -307,11 +308,3 @@ def _complete(
 
 def _or_null(table: Table, column: "Column") -> NDArray[Any]:
     return table[column.name] if column.name in table else np.full(len(table), column.null, column.dtype)
-
-
-def _canonical_bytes(array: NDArray[Any]) -> bytes:
-    if array.dtype.kind == "U":
-        return "\0".join(array.tolist()).encode()
-    if array.dtype.kind == "f":
-        array = np.where(np.isnan(array), array.dtype.type(np.nan), array)  # NaNs differ in their payload
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -114,10 +114,15 @@ class DetectTask(Task[DetectConfig]):
         # The photon noise of a source must not weight down its own core: that would flatten and shift bright peaks.
         variance = model_variance(variance, image, variance_slope(image, variance, unusable), bad)
         significance = matched_filter(image.astype(np.float32), variance.astype(np.float32), bad, kernel)
-        sample = significance[::3, ::3]
-        sample = sample[sample != 0.0]
+        return self._rescaled(significance, significance != 0.0)
+
+    def _rescaled(
+        self, significance: NDArray[np.float32], usable: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], float]:
+        """Divide by the width of the noise, from every third pixel that is usable; return that width too."""
+        sample = significance[::3, ::3][usable[::3, ::3]]
         if not sample.size:
-            raise AlgorithmError("No usable pixel to detect sources on", bad_fraction=float(bad.mean()))
+            raise AlgorithmError("No usable pixel to detect sources on", bad_fraction=float(1.0 - usable.mean()))
         low, high = np.percentile(sample, [25.0, 75.0])
         scale = float(high - low) / 1.349
         return (significance / np.float32(scale) if self.config.rescale_variance else significance), scale

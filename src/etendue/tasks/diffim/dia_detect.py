@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from etendue.errors import AlgorithmError, InputError
+from etendue.errors import InputError
 from etendue.image.exposure import Exposure
 from etendue.image.footprint import FootprintSet
 from etendue.image.psf import Psf
@@ -47,12 +47,7 @@ class DifferenceDetectTask(DetectTask):
         significance = matched_filter(
             np.where(bad, np.float32(0.0), image), np.where(bad, np.float32(1.0), variance), bad, kernel
         )
-        sample = significance[::3, ::3][~bad[::3, ::3]]
-        if not sample.size:
-            raise AlgorithmError("No usable pixel to detect sources on", bad_fraction=float(bad.mean()))
-        low, high = np.percentile(sample, [25.0, 75.0])
-        scale = float(high - low) / 1.349
-        return (significance / np.float32(scale) if self.config.rescale_variance else significance), scale
+        return self._rescaled(significance, ~bad)
 
 
 class DiaDetectConfig(TaskConfig):
