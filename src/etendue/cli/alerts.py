@@ -11,7 +11,7 @@ from etendue.cli.repository import AS_JSON
 _PLACE = click.argument("place", metavar="REPO", type=click.Path(path_type=Path))
 
 
-@click.group()
+@click.group(short_help="Look at the alerts of a repository.")
 def alerts() -> None:
     """Look at the alerts of a repository (or an alert log)."""
 

@@ -13,7 +13,7 @@ _LIMIT = click.option("-n", "--limit", type=click.IntRange(1), default=20, show_
 _OUTPUT = click.option("-o", "--output", type=click.Path(path_type=Path), help="Write all rows there: .parquet or .csv")
 
 
-@click.group()
+@click.group(short_help="Ask the archive of a repository.")
 def archive() -> None:
     """Ask the archive of a repository (or an archive directory)."""
 

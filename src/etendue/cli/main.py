@@ -29,11 +29,18 @@ class _Etendue(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except (EtendueError, OSError) as error:
-            if isinstance(error, BrokenPipeError):  # the reader of a pipe went away: click's own business
+        except Exception as error:
+            if not _is_outside(error):
                 raise
             click.echo(f"etendue: error: {_one_line(error)}", err=True)
             ctx.exit(1)
+
+
+def _is_outside(error: Exception) -> bool:
+    """Whether the cause is the input, the disk or the database; anything else is a bug and keeps its traceback."""
+    if isinstance(error, BrokenPipeError):  # the reader of a pipe went away: click's own business
+        return False
+    return isinstance(error, EtendueError | OSError) or type(error).__module__.startswith(("sqlalchemy", "sqlite3"))
 
 
 def _one_line(error: Exception) -> str:

@@ -53,6 +53,7 @@ def print_lines(lines: Sequence[Any]) -> None:
     lines : sequence
         What to print, top to bottom.
     """
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
@@ -61,7 +62,8 @@ def print_lines(lines: Sequence[Any]) -> None:
         console = Console(width=_WIDTH, highlight=False)
     for line in lines:
         if isinstance(line, Table) and line.columns:
-            line.columns[0].no_wrap = True  # names stay whole, numbers' headings wrap
+            line.box, line.padding = SIMPLE_HEAD, (0, 1, 0, 0)  # narrow: headings stay whole
+            line.columns[0].no_wrap = True
         console.print(line, markup=False, soft_wrap=isinstance(line, str))
 
 

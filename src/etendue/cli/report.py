@@ -8,7 +8,7 @@ from etendue.cli.output import print_json
 from etendue.cli.repository import AS_JSON, REPO
 
 
-@click.command()
+@click.command(short_help="Write one HTML page about everything in REPO.")
 @REPO
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default REPO/report.html.")
 @click.option("-i", "--input", "collections", multiple=True, help="Collection to report on; default all runs.")

@@ -23,7 +23,7 @@ def init(repo: Path, database: str | None) -> None:
     click.echo(f"created {made.path}; next: etendue camera register {repo} CAMERA")
 
 
-@click.command()
+@click.command(short_help="Bring raw frames into REPO and define visits.")
 @REPO
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--camera", help="Registered camera; needed only if there are several.")
@@ -57,7 +57,7 @@ def ingest(repo: Path, paths: tuple[Path, ...], camera: str | None, transfer: An
         raise InputError("no file could be ingested", source=repo)
 
 
-@click.command()
+@click.command(short_help="Make the calibrations of a run valid for later runs.")
 @REPO
 @click.argument("collection")
 @click.option("-t", "--type", "types", multiple=True, help="Dataset type, repeatable; default bias flat ptc defects.")
@@ -85,7 +85,7 @@ def certify(
     click.echo(f"certified {count} datasets")
 
 
-@click.command()
+@click.command(short_help="Lay a skymap around all science frames.")
 @REPO
 @click.option("--camera", help="Registered camera; needed only if there are several.")
 @AS_JSON
@@ -105,7 +105,7 @@ def skymap(repo: Path, camera: str | None, as_json: bool) -> None:
         print_table([facts])
 
 
-@click.command("hash")
+@click.command("hash", short_help="Print the content hash of every product.")
 @REPO
 @click.argument("collection")
 @click.option("-t", "--type", "types", multiple=True, help="Dataset type, repeatable; default all products.")

@@ -15,7 +15,7 @@ _NEEDS = {"ap": "drp"}  # shipped pipelines that read the products of another on
 _OUTPUTS = {"calib": "calibrations"}  # as quickstart names them
 
 
-@click.command()
+@click.command(short_help="Run PIPELINE: calib, drp, ap, or a YAML file.")
 @click.argument("pipeline")
 @click.option("-b", "--repo", required=True, type=click.Path(path_type=Path), help="The repository.")
 @click.option("-i", "--input", "inputs", multiple=True, help="Collection to read, repeatable; default CAMERA/defaults, "

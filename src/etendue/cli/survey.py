@@ -10,7 +10,7 @@ from etendue.cli.repository import AS_JSON
 _WORKERS = click.option("-j", "--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 
 
-@click.command()
+@click.command(short_help="Process folders of FITS files, from raw frames to the report.")
 @click.argument("directories", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--repo", required=True, type=click.Path(path_type=Path), help="The repository, made if needed.")
 @click.option("--refcat", type=click.Path(path_type=Path), help="Sharded reference catalog (etendue refcat build).")
@@ -27,7 +27,7 @@ def quickstart(directories: tuple[Path, ...], repo: Path, refcat: Path | None, w
         print_lines(result.lines())
 
 
-@click.command()
+@click.command(short_help="Write the raw frames and the truth of a simulated survey.")
 @click.argument("preset")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds give equal files.")
@@ -44,7 +44,7 @@ def simulate(preset: str, directory: Path, seed: int) -> None:
     click.echo(f"simulated {preset} in {directory}; next: etendue quickstart {directory} --repo REPO")
 
 
-@click.command()
+@click.command(short_help="Simulate a small survey, process it, compare with the truth.")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds give equal surveys.")
 @click.option("--overwrite", is_flag=True, help="Replace the output of an earlier demo.")

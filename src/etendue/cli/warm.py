@@ -3,7 +3,7 @@
 import click
 
 
-@click.command()
+@click.command(short_help="Compile all kernels into the cache.")
 @click.option("-j", "--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 def warm(workers: int) -> None:
     """Compile all kernels into the cache, so that nothing compiles in the middle of a run."""
