@@ -18,6 +18,7 @@ from etendue.middleware.refcats import REFCAT_RUN, register_refcat
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.middleware.sinks import AlertLogSink, ArchiveSink, publish
+from etendue.refcat.build import build_reference_catalog
 from etendue.refcat.catalog import ReferenceCatalog
 
 CALIBRATIONS = ("bias", "flat", "ptc", "defects")
@@ -96,7 +97,8 @@ def quickstart(
     repository : Path
         Made if it does not exist; a repository of an earlier call is added to.
     refcat : Path, optional
-        Directory of a reference catalog; positions and fluxes are on the headers' frame without one.
+        Reference catalog: a directory made before, or any table of stars; without one positions keep the headers'
+        frame and fluxes a relative scale.
     workers : int
         Processes.
     progress : bool
@@ -125,7 +127,7 @@ def quickstart(
     if any(outcome.observation_type == "science" for outcome in ingested):
         clock.step("laying out the sky", lambda: lay_out_sky(home, found.camera))
         if refcat is not None:
-            clock.step("registering the reference catalog", lambda: register_refcat(home, ReferenceCatalog(refcat)))
+            clock.step("registering the reference catalog", lambda: register_refcat(home, reference_catalog(refcat, home)))
         runs.append(clock.step("data release processing", chain.release))
         runs.append(clock.step("difference imaging", chain.alerts))
         clock.step("publishing", lambda: publish_products(home, found.camera.name))
@@ -189,6 +191,25 @@ def _open(path: Path, camera: Camera) -> Repository:
     home = Repository.open(path) if exists else Repository.create(path)
     home.register_camera(camera)
     return home
+
+
+def reference_catalog(path: Path, home: Repository) -> ReferenceCatalog:
+    """Open a reference catalog, or make one of a table of stars inside the repository.
+
+    Parameters
+    ----------
+    path : Path
+        Directory of a reference catalog, or a CSV, FITS, Parquet or VOTable file.
+    home : Repository
+        Keeps what is made, under ``etendue/refcats``.
+
+    Returns
+    -------
+    ReferenceCatalog
+    """
+    if path.is_dir():
+        return ReferenceCatalog(path)
+    return build_reference_catalog(path, home.path / "etendue" / "refcats" / path.stem, overwrite=True)
 
 
 def lay_out_sky(home: Repository, camera: Camera) -> None:

@@ -1,21 +1,26 @@
-"""Reference catalogs as datasets of a repository, one per HEALPix pixel, with margins."""
+"""Reference catalogs as datasets of a repository, one per HTM trixel, with margins."""
+
+from collections.abc import Iterator
 
 import numpy as np
+from lsst.sphgeom import Angle, Circle, HtmPixelization, UnitVector3d
 
 from etendue.geom.healpix import center_of, pixel_of
+from etendue.geom.sphere import sky_position, unit_vector
 from etendue.middleware.repository import Repository
 from etendue.refcat.catalog import ReferenceCatalog
 
 REFCAT_RUN = "refcats"
-_ORDER = 5
-_PIXEL_RADIUS_DEG = 1.6  # no corner of an order-5 pixel is farther from its centre
+_LEVEL = 7  # Rubin's common pixelization: the only one that graphs can join with visits and tracts
+_CELL_ORDER = 8
+_CELL_RADIUS_DEG = 0.2  # no corner of an order-8 HEALPix pixel is farther from its centre
 
 
 def register_refcat(repository: Repository, catalog: ReferenceCatalog, *, margin_arcsec: float = 300.0) -> int:
     """Put a reference catalog into a repository.
 
-    Every dataset also holds the stars up to ``margin_arcsec`` outside its pixel, so that an image whose pointing is
-    wrong by less still finds its stars. Pixels that are there already are left as they are.
+    Every dataset also holds the stars up to ``margin_arcsec`` outside its trixel, so that an image whose pointing is
+    wrong by less still finds its stars. Trixels that are there already are left as they are.
 
     Parameters
     ----------
@@ -31,20 +36,36 @@ def register_refcat(repository: Repository, catalog: ReferenceCatalog, *, margin
     int
         Number of datasets added.
     """
-    repository.register_dataset_type("refcat", ("healpix5",), "EtendueTable")
-    stars = catalog.load_cone(ra_deg=0.0, dec_deg=0.0, radius_deg=180.0)
-    pixels = np.unique(pixel_of(_ORDER, stars["ra"], stars["dec"]))
-    known = {int(ref.dataId["healpix5"]) for ref in _present(repository)}
-    missing = [int(pixel) for pixel in pixels if int(pixel) not in known]
+    repository.register_dataset_type("refcat", ("htm7",), "EtendueTable")
+    known = {int(ref.dataId["htm7"]) for ref in _present(repository)}
+    added = 0
     with repository.writing(run=REFCAT_RUN, collections=[REFCAT_RUN]) as butler:
-        for pixel in missing:
-            ra, dec = center_of(_ORDER, np.array([pixel]))
-            shard = catalog.load_cone(
-                ra_deg=float(ra[0]), dec_deg=float(dec[0]), radius_deg=_PIXEL_RADIUS_DEG + margin_arcsec / 3600.0
-            )
-            butler.put(shard, "refcat", healpix5=pixel)
-    return len(missing)
+        for trixel, ra, dec, radius in _trixels(catalog):
+            if trixel in known:
+                continue
+            shard = catalog.load_cone(ra_deg=ra, dec_deg=dec, radius_deg=radius + margin_arcsec / 3600.0)
+            if len(shard):
+                butler.put(shard, "refcat", htm7=trixel)
+                added += 1
+    repository.butler.registry.refresh()
+    return added
 
 
 def _present(repository: Repository) -> tuple:
     return repository.query("refcat", collections=REFCAT_RUN) if repository.has_collection(REFCAT_RUN) else ()
+
+
+def _trixels(catalog: ReferenceCatalog) -> Iterator[tuple[int, float, float, float]]:
+    """Give the trixels that may hold stars, with centre and radius of their bounding circles [deg]."""
+    stars = catalog.load_cone(ra_deg=0.0, dec_deg=0.0, radius_deg=180.0)
+    cells = np.unique(pixel_of(_CELL_ORDER, stars["ra"], stars["dec"]))
+    pixels = HtmPixelization(_LEVEL)
+    found: set[int] = set()
+    for vector in unit_vector(*center_of(_CELL_ORDER, cells)):
+        circle = Circle(UnitVector3d(*map(float, vector)), Angle.fromDegrees(_CELL_RADIUS_DEG))
+        found.update(index for first, last in pixels.envelope(circle) for index in range(first, last))
+    for trixel in sorted(found):
+        bound = pixels.triangle(trixel).getBoundingCircle()
+        center = bound.getCenter()
+        ra, dec = sky_position(np.array([center.x(), center.y(), center.z()]))
+        yield trixel, float(ra), float(dec), float(bound.getOpeningAngle().asDegrees())

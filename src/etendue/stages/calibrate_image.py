@@ -76,7 +76,7 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
     )
     defects = Prerequisite("defects", ("instrument", "detector"), "EtendueDefects", minimum=0, calibration=True)
     ptc = Prerequisite("ptc", ("instrument", "detector"), "EtenduePtc", minimum=0, calibration=True)
-    reference = Prerequisite("refcat", ("healpix5",), "EtendueTable", multiple=True, minimum=0)
+    reference = Prerequisite("refcat", ("htm7",), "EtendueTable", multiple=True, minimum=0)
     exposure = Output("preliminary_visit_image", ("instrument", "visit", "detector"), "EtendueExposure")
     stars = Output("single_visit_star", ("instrument", "visit", "detector"), "EtendueTable")
 

@@ -80,7 +80,7 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
     images = Input(
         "preliminary_visit_image", ("instrument", "visit", "detector"), "EtendueExposure", multiple=True, deferred=True
     )
-    reference = Prerequisite("refcat", ("healpix5",), "EtendueTable", multiple=True, minimum=0)
+    reference = Prerequisite("refcat", ("htm7",), "EtendueTable", multiple=True, minimum=0)
     calibration = Output("joint_calibration", ("instrument", "skymap", "tract"), "EtendueCalibration")
     isolated_stars = Output("isolated_star", ("instrument", "skymap", "tract"), "EtendueTable")
 

@@ -5,11 +5,14 @@ from numpy.typing import NDArray
 
 Real = NDArray[np.float64]
 
+_NARROWEST = 0.2  # [px**2], FWHM of 1.05 px: bad columns, hot pixels and cosmic rays are narrower along an axis
+
 
 def select_stars(ixx: Real, iyy: Real, ixy: Real, snr: Real) -> tuple[NDArray[np.bool_], Real]:
     """Select the sources on the stellar locus of moments.
 
-    The smallest common size is the stars': the locus starts at the mode of log size, found as the half-sample mode, and
+    Sources that are sharper than any image of a star along some axis are left out first. The smallest common size is
+    the stars': the locus starts at the mode of log size, found as the half-sample mode, and
     is clipped at 3 robust sigmas in log size and in both ellipticity components.
 
     Parameters
@@ -26,7 +29,8 @@ def select_stars(ixx: Real, iyy: Real, ixy: Real, snr: Real) -> tuple[NDArray[np
     median : ndarray, float64, shape (3,)
         Their median ixx, iyy, ixy; a round Gaussian of 1 px**2 if there are none.
     """
-    chosen = np.isfinite(ixx) & np.isfinite(iyy) & np.isfinite(ixy) & (snr > 0) & (ixx + iyy > 0.1)
+    minor_axis = 0.5 * (ixx + iyy - np.hypot(ixx - iyy, 2.0 * ixy))
+    chosen = np.isfinite(minor_axis) & (snr > 0) & (minor_axis > _NARROWEST)
     if not chosen.any():
         return chosen, np.array([1.0, 1.0, 0.0])
     trace = np.where(chosen, ixx + iyy, 1.0)
