@@ -13,7 +13,7 @@ from etendue.geom.wcs_header import write_wcs
 from etendue.kernels.render import add_tracks
 from etendue.simulate.optics import header_wcs
 from etendue.simulate.scene import Scene, render_scene
-from etendue.simulate.sensor import dark_electrons, read_out, response
+from etendue.simulate.sensor import leaked_electrons, read_out, response
 from etendue.simulate.sky import Columns
 from etendue.simulate.survey import Survey, Visit, describe_frame, describe_visit
 
@@ -49,7 +49,7 @@ def render_visit(survey: Survey, visit: Visit | int, detector: int) -> tuple[Raw
     ccd = survey.camera.detector(detector)
     rng = np.random.default_rng([survey.seed, 10, chosen.visit, detector])
     scene = render_scene(survey, chosen, ccd)
-    expected = scene.electrons * response(ccd, chosen.band, survey.seed) + dark_electrons(ccd, survey.seed)
+    expected = scene.electrons * response(ccd, chosen.band, survey.seed) + leaked_electrons(ccd, survey.seed)
     charge = rng.poisson(expected).astype(np.float64)
     cosmic_rays = _draw_cosmic_rays(rng, chosen, ccd)
     places = (cosmic_rays[name] for name in ("x", "y", "length", "angle", "electrons"))
@@ -79,7 +79,9 @@ def render_bias(survey: Survey, index: int, detector: int) -> RawFrame:
     rng = np.random.default_rng([survey.seed, 11, index, detector])
     begin = survey.preset.start_mjd_tai - _CALIBRATION_LEAD_DAY + index * 20.0 / 86400.0
     info = describe_frame(survey, "bias", "", detector, 1 + index, begin, 0.0)
-    return _frame(survey, info, read_out(np.zeros(ccd.bbox.shape), ccd, survey.seed, rng), {})
+    leaked = np.broadcast_to(leaked_electrons(ccd, survey.seed), ccd.bbox.shape)
+    charge = rng.poisson(leaked).astype(np.float64)
+    return _frame(survey, info, read_out(charge, ccd, survey.seed, rng), {})
 
 
 def render_flat(survey: Survey, band: str, index: int, detector: int) -> RawFrame:
@@ -104,7 +106,8 @@ def render_flat(survey: Survey, band: str, index: int, detector: int) -> RawFram
     order = survey.preset.filters.index(band) * survey.preset.n_flat + index
     rng = np.random.default_rng([survey.seed, 12, order, detector])
     level = FLAT_ELECTRONS * (1.0 + 0.03 * index)
-    charge = rng.poisson(level * response(ccd, band, survey.seed)).astype(np.float64)
+    expected = level * response(ccd, band, survey.seed) + leaked_electrons(ccd, survey.seed)
+    charge = rng.poisson(expected).astype(np.float64)
     begin = survey.preset.start_mjd_tai - 0.5 * _CALIBRATION_LEAD_DAY + order * 40.0 / 86400.0
     seq = 1 + survey.preset.n_bias + order
     info = describe_frame(survey, "flat", band, detector, seq, begin, _FLAT_TIME_S)

@@ -70,7 +70,7 @@ _PRESETS = {
         detectors=(0,),
         nights=(Night(day=0, filters="rr"), Night(day=2, filters="r")),
         n_bias=3,
-        n_flat=2,
+        n_flat=3,
     ),
     "demo": SurveyPreset(
         name="demo",

@@ -66,8 +66,8 @@ def response(detector: Detector, band: str, seed: int) -> NDArray[np.float64]:
     return flat / flat.mean()
 
 
-def dark_electrons(detector: Detector, seed: int) -> NDArray[np.float64]:
-    """Return the electrons that come without light: those of the hot column.
+def leaked_electrons(detector: Detector, seed: int) -> NDArray[np.float64]:
+    """Return the electrons that leak into the hot column while it is read out, in frames of any exposure time.
 
     Parameters
     ----------
