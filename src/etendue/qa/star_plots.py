@@ -87,7 +87,8 @@ def residual_map(
         top = float(np.nanpercentile(grid, 95.0)) if np.isfinite(grid).any() else 1.0
         shown = axis.imshow(grid, origin="lower", cmap="viridis", vmin=0.0, vmax=max(top, 1e-9), extent=extent)
         axis.grid(visible=False)
-        axis.set(title=title, xlabel="x [px]", ylabel="y [px]")
+        axis.set_title(title, loc="left")
+        axis.set(xlabel="x [px]", ylabel="y [px]")
         figure.colorbar(shown, ax=axis, shrink=0.85)
     means = [[values[m].mean() if m.size >= 3 else np.nan for m in members] for values in (dx_mas, dy_mas)]
     centres = np.meshgrid(*(0.5 * (edge[1:] + edge[:-1]) for edge in edges))
@@ -96,5 +97,5 @@ def residual_map(
         *centres, *(np.reshape(mean, (cells, cells)) for mean in means), color="white", width=0.006,
         angles="xy", scale_units="xy", scale=10.0 / cell_size,
     )  # fmt: skip
-    axes[0].quiverkey(arrows, 0.88, -0.13, 10.0, "10 mas", labelpos="E", color=INK, fontproperties={"size": 7})
+    axes[0].quiverkey(arrows, 0.93, 1.04, 10.0, "10 mas", labelpos="W", color=INK, fontproperties={"size": 7})
     return png(figure)

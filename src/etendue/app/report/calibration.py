@@ -35,6 +35,7 @@ def _bias(reader: Reader, ref: Any) -> dict[str, Any] | None:
     return {
         "detector": ref.dataId["detector"],
         "frames": facts.get("n_frames"),
+        "exposures": _exposures(reader, ref, "bias"),
         "level_adu": float(np.nanmedian(image.array)),
         "structure_adu": float(np.nanstd(image.array)),
         "read_noise_adu": noise,
@@ -69,12 +70,22 @@ def _flat(reader: Reader, ref: Any) -> dict[str, Any] | None:
     return {
         **{key: value for key, value in data_id_of(ref).items() if key != "instrument"},
         "frames": facts.get("n_frames"),
+        "exposures": _exposures(reader, ref, "flat", str(ref.dataId["physical_filter"])),
         "darkest_adu": min(levels, default=None),
         "brightest_adu": max(levels, default=None),
         "percentile_1": low,
         "percentile_99": high,
         "files": facts.get("files", []),
     }
+
+
+def _exposures(reader: Reader, ref: Any, kind: str, physical_filter: str | None = None) -> int:
+    """Return how many exposures of a type and filter there are, used or not."""
+    records = reader.home.butler.query_dimension_records(
+        "exposure", instrument=ref.dataId["instrument"], explain=False, limit=None
+    )
+    same = [record for record in records if record.observation_type == kind]
+    return sum(physical_filter in (None, record.physical_filter) for record in same)
 
 
 def _defects(reader: Reader, ref: Any) -> dict[str, Any] | None:
@@ -105,13 +116,14 @@ def _grids(numbers: dict[str, Any]) -> list[Grid]:
             Column("read_noise_electron", "read noise [e⁻]", ".2f"), Column("read_noise_adu", "[ADU]", ".3f"),
         ), numbers["amplifiers"]),
         Grid("Bias", (
-            Column("detector", "detector"), Column("frames", "frames"),
+            Column("detector", "detector"), Column("frames", "frames used"), Column("exposures", "of"),
             Column("level_adu", "level above overscan [ADU]", ".2f"),
             Column("structure_adu", "structure, rms [ADU]", ".2f"),
             Column("noise", "read noise by amplifier [ADU]", ".3f"),
         ), bias),
         Grid("Flats", (
-            Column("detector", "detector"), Column("physical_filter", "filter"), Column("frames", "frames"),
+            Column("detector", "detector"), Column("physical_filter", "filter"), Column("frames", "frames used"),
+            Column("exposures", "of"),
             Column("darkest_adu", "darkest frame [ADU]", ".0f"),
             Column("brightest_adu", "brightest frame [ADU]", ".0f"),
             Column("percentile_1", "1% of pixels below", ".3f"), Column("percentile_99", "1% above", ".3f"),

@@ -153,7 +153,7 @@ def _covered_part(pixels: np.ndarray) -> np.ndarray:
 
 def _counts(numbers: dict[str, Any], reader: Reader, scale: str) -> list[Picture]:
     objects = reader.table("object")
-    if objects is None or not len(objects):
+    if objects is None or not len(objects) or not objects.bands:
         return []
     limits = {row["band"]: [c["mag_limit"] for c in numbers["coadds"] if c["band"] == row["band"] and c["mag_limit"]]
               for row in numbers["objects"]}  # fmt: skip
