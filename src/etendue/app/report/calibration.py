@@ -137,15 +137,18 @@ def _grids(numbers: dict[str, Any]) -> list[Grid]:
 
 def _pictures(reader: Reader) -> list[Picture]:
     flats = [(ref, reader.get(ref, "image")) for ref in reader.refs("flat")[:6]]
-    shown = [
-        (thumbnail(image.array, size=300, linear=(0.85, 1.05)), data_id_text(data_id_of(ref)))
-        for ref, image in flats
-        if image
-    ]
+    shown = [_flat_picture(image.array, data_id_text(data_id_of(ref))) for ref, image in flats if image]
     if not shown:
         return []
     return [Picture(
         "Master flats", shown,
-        right="From 0.85 (black) to 1.05 (white): a smooth field that darkens towards the corners, with dust rings.",
+        right="A smooth field that darkens towards the corners, with dust rings; amplifiers may differ.",
         wrong="stars (twilight flats without dither), stripes, a gradient across the whole field.",
     )]  # fmt: skip
+
+
+def _flat_picture(pixels: np.ndarray, label: str) -> tuple[bytes, str]:
+    """Return a flat on a linear scale around its middle; vignetted corners are black."""
+    low, middle, high = np.nanpercentile(pixels, (1.0, 50.0, 99.0))
+    black, white = max(low, 0.85 * middle) - 0.02, min(high, 1.2 * middle) + 0.02
+    return thumbnail(pixels, size=300, linear=(black, white)), f"{label}, {black:.2f} (black) to {white:.2f}"

@@ -95,5 +95,6 @@ def data_id_of(ref: Any) -> dict[str, int | str]:
 
 def data_id_text(data_id: dict[str, int | str]) -> str:
     """Return a data ID for people; the instrument and skymap go without saying."""
-    parts = [f"{key} {value}" for key, value in data_id.items() if key not in ("instrument", "skymap")]
+    names = {"physical_filter": "filter"}
+    parts = [f"{names.get(key, key)} {value}" for key, value in data_id.items() if key not in ("instrument", "skymap")]
     return ", ".join(parts)
