@@ -19,6 +19,8 @@ from etendue.tasks.task import Task, TaskConfig
 
 Real = NDArray[np.float64]
 
+_FEWEST = 3  # stars without which the fit has nothing to average
+
 
 class FitPsfConfig(TaskConfig):
     """Choices of the PSF model."""
@@ -130,7 +132,7 @@ class FitPsfTask(Task[FitPsfConfig]):
         Raises
         ------
         AlgorithmError
-            If fewer than ``min_stars`` stars are usable.
+            If fewer than ``min_stars`` stars are usable, or they do not agree.
         """
         frame = self._frame(exposure, x, y)
         snr = np.asarray(snr, np.float64)
@@ -223,6 +225,8 @@ class FitPsfTask(Task[FitPsfConfig]):
         data, weight, terms, dx, dy, chi2 = self._star_stamps(frame, psf, exposure, fit, stars, mismatch)
         good = _without_outliers(chi2, fit.flux[stars], self.config.max_chi2_sigma)
         train = good & ~reserved
+        if np.count_nonzero(train) < min(self.config.min_stars, _FEWEST):
+            raise AlgorithmError("The stars do not agree on a PSF", stars=int(stars.size), agreeing=int(train.sum()))
         components = solve_components(
             data[train],
             weight[train],
@@ -236,6 +240,8 @@ class FitPsfTask(Task[FitPsfConfig]):
         )
         fwhm = float(psf.fwhm(x=psf.x_center, y=psf.y_center)[0])
         components = normalised(centred(components, fwhm / psf.step), psf.step)
+        if not np.isfinite(components).all():
+            raise AlgorithmError("The PSF fit diverged", stars=int(train.sum()))
         model = draw_pixel_basis(components, terms[good], psf.step, dx[good], dy[good], psf.size)
         radius = self.config.aperture_radius * fwhm
         scale = aperture_scale(data[good], weight[good], model, terms[good], radius)
@@ -327,6 +333,8 @@ class FitPsfTask(Task[FitPsfConfig]):
 def _without_outliers(chi2: Real, flux: Real, n_sigma: float) -> NDArray[np.bool_]:
     """Tell which stars fit about as well as the others."""
     usable = np.isfinite(chi2) & (flux > 0.0)
+    if not usable.any():
+        return usable
     logs = np.log(np.maximum(chi2, 1e-3))
     low, middle, high = np.percentile(logs[usable], [25.0, 50.0, 75.0])
     return usable & (logs < middle + n_sigma * max((high - low) / 1.349, 0.1))

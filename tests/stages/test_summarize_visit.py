@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from etendue.image.photo_calib import PhotoCalib
+from etendue.stages.summarize_visit import SummarizeVisit
+
+FACTS = {
+    "sky_level_electron": 900.0, "sky_noise_electron": 30.0, "sky_noise_njy": 60.0, "n_source": 5, "n_psf_star": 4,
+    "n_cosmic_ray_pixel": 3, "n_astrometry_star": 2, "n_photometry_star": 2, "astrometric_rms_arcsec": 0.01,
+    "photometric_rms_mag": 0.003, "masked_fraction": 0.02,
+}  # fmt: skip
+
+
+@pytest.fixture
+def image(visit_image, handle):
+    calib = PhotoCalib.from_zero_point(25.0, kind="relative")
+    return handle(visit_image(metadata=FACTS, photo_calib=calib), detector=0, band="r", physical_filter="VR")
+
+
+def test_no_pixel_is_read(image):
+    SummarizeVisit().run(images=(image,))
+    assert set(image.read) == {"wcs", "psf", "photo_calib", "visit_info", "metadata", "bbox"}
+
+
+def test_rows_hold_seeing_depth_place_and_counts(image):
+    row = SummarizeVisit().run(images=(image, image)).summary
+    assert len(row) == 2
+    sigma = float(row["psfSigma"][0])
+    assert row["seeing"][0] == pytest.approx(0.6 * 2.3548 * sigma, rel=0.05)
+    five_sigma = 5.0 * 60.0 * np.sqrt(row["psfArea"][0])
+    assert row["magLim"][0] == pytest.approx(31.4 - 2.5 * np.log10(five_sigma), abs=1e-4)
+    assert (row["ra"][0], row["dec"][0]) == pytest.approx((124.6, 25.3), abs=1e-3)
+    assert (row["nSource"][0], row["nPsfStar"][0], row["nCosmicRay"][0]) == (5, 4, 3)
+    assert row["zeroPoint"][0] == pytest.approx(25.0)
+
+
+def test_corners_are_named_by_pixels(image, wcs):
+    row = SummarizeVisit().run(images=(image,)).summary
+    ra, dec = wcs.pixel_to_sky(x=np.array([-0.5]), y=np.array([-0.5]))
+    assert (row["llcra"][0], row["llcdec"][0]) == pytest.approx((float(ra[0]), float(dec[0])), abs=1e-6)
+    assert row["lrcra"][0] < row["llcra"][0]  # east is left
+    assert row["ulcdec"][0] > row["llcdec"][0]

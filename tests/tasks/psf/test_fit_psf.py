@@ -1,0 +1,68 @@
+"""The PSF fit on data that tempt it to diverge: bad columns, few stars, noise."""
+
+import numpy as np
+import pytest
+
+from etendue.errors import AlgorithmError
+from etendue.geom.box import Box
+from etendue.image.exposure import Exposure
+from etendue.image.image import Image
+from etendue.image.mask import Mask
+from etendue.image.psf_gaussian import GaussianMixturePsf
+from etendue.tasks.detect.detect import DetectConfig, DetectTask
+from etendue.tasks.psf.psf import FitPsfConfig, FitPsfTask
+
+SHAPE, NOISE = (300, 300), 5.0
+PSF = GaussianMixturePsf.circular(1.15, 31)
+
+
+def exposure(n_stars, *, seed=1, hot_column=None):
+    rng = np.random.default_rng(seed)
+    pixels = rng.normal(0.0, NOISE, (SHAPE[0] + 80, SHAPE[1] + 80))
+    x, y = rng.uniform(20, 280, (2, n_stars))
+    stamps = PSF.draw(x=x, y=y)
+    for stamp, x0, y0, flux in zip(stamps.value, stamps.x0, stamps.y0, rng.uniform(3e3, 3e4, n_stars), strict=True):
+        pixels[y0 + 40 : y0 + 71, x0 + 40 : x0 + 71] += flux * stamp
+    pixels = pixels[40:-40, 40:-40]
+    if hot_column is not None:
+        pixels[:, hot_column] += rng.poisson(4000.0, SHAPE[0]) + 40.0 * np.sin(np.arange(SHAPE[0]) * 2.1)
+    box = Box.from_shape(SHAPE)
+    return Exposure(
+        image=Image(pixels.astype(np.float32), box), mask=Mask.empty(box), variance=Image.full(box, NOISE**2)
+    )
+
+
+def fitted(image, **config):
+    found = DetectTask(DetectConfig(threshold_snr=10.0)).run(exposure=image)
+    return found, FitPsfTask(FitPsfConfig(**config)).run(exposure=image, x=found.x, y=found.y, snr=found.peak_snr)
+
+
+def test_an_unmasked_hot_column_does_not_pass_for_stars():
+    found, result = fitted(exposure(40, hot_column=150))
+    on_column = np.abs(found.x - 150.0) < 2.0
+    assert on_column.sum() > 40  # more pieces of the column than stars
+    assert not result.candidate[on_column].any()
+    assert result.statistics["fwhm"] == pytest.approx(2.3548 * 1.15, rel=0.05)
+
+
+def test_few_stars_give_one_psf_for_the_whole_detector():
+    _, result = fitted(exposure(8))
+    assert result.psf.order == 0
+    assert np.isfinite(result.psf.components).all()
+    assert result.statistics["fwhm"] == pytest.approx(2.3548 * 1.15, rel=0.05)
+
+
+def test_too_few_stars_are_the_data_s_failure():
+    with pytest.raises(AlgorithmError, match="Too few stars"):
+        fitted(exposure(3))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_places_in_pure_noise_give_an_error_and_no_nan(seed):
+    image, rng = exposure(0, seed=seed), np.random.default_rng(seed)
+    x, y = rng.uniform(20, 280, (2, 30))
+    try:
+        result = FitPsfTask().run(exposure=image, x=x, y=y, snr=np.full(30, 50.0))
+    except AlgorithmError:
+        return
+    assert np.isfinite(result.psf.components).all()
