@@ -67,3 +67,10 @@ def test_survey_plots_bear_missing_values():
     assert opened(conditions_plot(np.array([1.0, 2.0, 2.1]), band, {"seeing": values, "sky": values})).size[0] > 600
     mags = {"r": np.array([20.0, 21.0, np.nan]), "g": np.array([np.nan])}
     assert opened(number_counts_plot(mags, {"r": [22.0], "g": []}, scale="relative")).size[0] > 500
+
+
+def test_light_curves_of_any_number_of_nights_can_be_drawn():
+    for nights in (1, 3, 40):
+        mjd = 60000.0 + np.repeat(np.arange(nights), 3) + np.tile([0.1, 0.15, 0.2], nights)
+        curve = LightCurve("star", mjd, np.ones(mjd.size), np.ones(mjd.size), np.full(mjd.size, "r"))
+        assert opened(light_curves_plot([curve])).size[0] > 600

@@ -58,3 +58,11 @@ def test_a_dependence_on_the_seeing_is_removed():
 def test_flagged_measurements_do_not_count():
     assert variability(forced(psfFlux_flag=np.ones(300 * VISITS, bool))).object_id.size == 0
     assert variability(forced(objects=3), min_count=VISITS + 1).object_id.size == 0
+
+
+def test_what_is_left_of_a_flagged_object_makes_no_variable():
+    table = forced(change=lambda star, visit: 0.1 * (star == 7) * np.sin(visit))
+    flag = (np.asarray(table["objectId"]) == 7) & (np.asarray(table["visit"]) < 8)
+    found = variability(table.with_columns(pixelFlags_saturated=flag))
+    assert found.flagged_fraction[6] == pytest.approx(0.4)
+    assert found.most_variable(9).size == 0

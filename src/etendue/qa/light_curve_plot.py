@@ -7,6 +7,10 @@ from numpy.typing import NDArray
 
 from etendue.qa.figure import ACCENT, INK, SECOND, band_colour, new_figure, png, styled
 
+_NIGHT_GAP = 0.4  # days without data that separate nights
+_NIGHT_SPACE = 0.5  # hours between nights on the axis
+_MANY_NIGHTS = 6
+
 
 @dataclass(frozen=True)
 class LightCurve:
@@ -31,9 +35,34 @@ class LightCurve:
     band: NDArray[np.str_]
 
 
+class _Clock:
+    """Time axis: hours of one night, hours of a few nights side by side, or days."""
+
+    def __init__(self, mjd_tai: NDArray[np.float64]):
+        times = np.unique(mjd_tai)
+        breaks = np.flatnonzero(np.diff(times) > _NIGHT_GAP) + 1
+        self._first = times[np.concatenate([[0], breaks])]
+        last = times[np.concatenate([breaks - 1, [times.size - 1]]).astype(int)]
+        length = (last - self._first) * 24.0
+        self._offset = np.concatenate([[0.0], np.cumsum(length + _NIGHT_SPACE)[:-1]])
+        self._in_days = self._first.size > _MANY_NIGHTS
+        self.borders = [] if self._in_days else list(self._offset[1:] - _NIGHT_SPACE / 2.0)
+        night = f"time since MJD {times[0]:.2f}"
+        self.label = f"{night} [d]" if self._in_days else f"{night} [h]"
+        if self.borders:
+            self.label = f"{night} [h], {self._first.size} nights side by side"
+
+    def place(self, mjd_tai: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where times are on the axis."""
+        if self._in_days:
+            return mjd_tai - self._first[0]
+        night = np.searchsorted(self._first, mjd_tai, side="right") - 1
+        return np.asarray((mjd_tai - self._first[night]) * 24.0 + self._offset[night])
+
+
 @styled
 def light_curves_plot(curves: list[LightCurve], *, columns: int = 3) -> bytes:
-    """Plot light curves, one panel each, times in hours since the first measurement or in days.
+    """Plot light curves, one panel each, in hours with the nights side by side, or in days.
 
     Parameters
     ----------
@@ -49,18 +78,18 @@ def light_curves_plot(curves: list[LightCurve], *, columns: int = 3) -> bytes:
     """
     rows = -(-len(curves) // columns)
     figure, axes = new_figure(3.2 * columns, 2.2 * rows, rows, columns, squeeze=False)
-    start = min(float(curve.mjd_tai.min()) for curve in curves)
-    span = max(float(curve.mjd_tai.max()) for curve in curves) - start
-    scale, unit = (24.0, "h") if span < 1.0 else (1.0, "d")
+    clock = _Clock(np.concatenate([curve.mjd_tai for curve in curves]))
     for axis, curve in zip(axes.flat, curves, strict=False):
         for band in np.unique(curve.band):
             rows_of_band = curve.band == band
             axis.errorbar(
-                (curve.mjd_tai[rows_of_band] - start) * scale, curve.flux[rows_of_band], curve.flux_err[rows_of_band],
+                clock.place(curve.mjd_tai[rows_of_band]), curve.flux[rows_of_band], curve.flux_err[rows_of_band],
                 fmt="o", ms=3, lw=0.8, color=band_colour(str(band)), label=str(band),
             )  # fmt: skip
         axis.set_title(curve.label, fontsize=8)
-        axis.set_xlabel(f"time since MJD {start:.2f} [{unit}]", fontsize=7)
+        for border in clock.borders:
+            axis.axvline(border, color="0.6", lw=0.8, ls=":")
+        axis.set_xlabel(clock.label, fontsize=7)
         axis.set_ylabel("flux [nJy]", fontsize=7)
         axis.tick_params(labelsize=7)
         if np.unique(curve.band).size > 1:

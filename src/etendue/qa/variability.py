@@ -22,6 +22,8 @@ class Variability:
         ``objectId``.
     count : ndarray, int64, shape (n,)
         Measurements used, all bands.
+    flagged_fraction : ndarray, float64, shape (n,)
+        Fraction of its measurements that were flagged and left out.
     snr : ndarray, float64, shape (n,)
         Median signal-to-noise ratio of a measurement.
     flux : ndarray, float64, shape (n,)
@@ -34,12 +36,15 @@ class Variability:
 
     object_id: NDArray[np.int64]
     count: NDArray[np.int64]
+    flagged_fraction: NDArray[np.float64]
     snr: NDArray[np.float64]
     flux: NDArray[np.float64]
     chi2_per_dof: NDArray[np.float64]
     trimmed_chi2_per_dof: NDArray[np.float64]
 
-    def most_variable(self, number: int, *, min_snr: float = 10.0, threshold: float = 3.0) -> NDArray[np.intp]:
+    def most_variable(
+        self, number: int, *, min_snr: float = 10.0, threshold: float = 3.0, max_flagged: float = 0.25
+    ) -> NDArray[np.intp]:
         """Return the entries of the largest trimmed chi-square, the largest first.
 
         Parameters
@@ -50,12 +55,15 @@ class Variability:
             Fainter objects are left out.
         threshold : float
             Less variable objects are left out.
+        max_flagged : float
+            Objects with a larger fraction of flagged measurements are left out: what remains of them is no better.
 
         Returns
         -------
         ndarray, intp
         """
-        chosen = np.flatnonzero((self.snr > min_snr) & (self.trimmed_chi2_per_dof > threshold))
+        good = (self.snr > min_snr) & (self.flagged_fraction <= max_flagged)
+        chosen = np.flatnonzero(good & (self.trimmed_chi2_per_dof > threshold))
         return chosen[np.argsort(-self.trimmed_chi2_per_dof[chosen], kind="stable")][:number]
 
 
@@ -103,7 +111,7 @@ def variability(
     object_id, group = np.unique(np.asarray(rows["objectId"]), return_inverse=True)
     n = object_id.size
     if n == 0:
-        return Variability(object_id, np.zeros(0, np.int64), *(np.zeros(0) for _ in range(4)))
+        return Variability(object_id, np.zeros(0, np.int64), *(np.zeros(0) for _ in range(5)))
     flux, err = np.asarray(rows["psfFlux"], float), np.asarray(rows["psfFluxErr"], float)
     _, band = np.unique(np.asarray(rows["band"], str), return_inverse=True)
     curve = np.unique(group * (band.max() + 1) + band, return_inverse=True)[1]
@@ -122,12 +130,18 @@ def variability(
     by_snr = np.lexsort((flux / err, group))
     snr = (flux / err)[by_snr][np.cumsum(count) - count + (count - 1) // 2]
     columns: tuple[NDArray, ...] = (
-        object_id, count, snr, _weighted_mean(flux, weight, group),
+        object_id, count, 1.0 - count / _count_all(forced, object_id), snr, _weighted_mean(flux, weight, group),
         np.bincount(group, pull2, n) / np.maximum(dof, 2),
         np.bincount(group, _squared_pulls(flux, trimmed, trend, curve), n) / np.maximum(dof - 1, 1),
     )  # fmt: skip
     ids, counts, *others = (column[keep] for column in columns)
     return Variability(ids, counts, *others)
+
+
+def _count_all(forced: Table, object_id: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many rows each object has, flagged ones included."""
+    known, count = np.unique(np.asarray(forced["objectId"]), return_counts=True)
+    return np.asarray(count[np.searchsorted(known, object_id)])
 
 
 def _squared_pulls(flux: NDArray, weight: NDArray, covariate: NDArray | None, curve: NDArray) -> NDArray[np.float64]:

@@ -99,7 +99,7 @@ def present(numbers: dict[str, Any], reader: Reader) -> Section:
         Column("trimmed_chi2_per_dof", "without the worst", ".1f"),
     ), numbers["objects"], note="χ² about a constant flux per band plus a trend with the seeing, which blends follow, "
         f"with {_FLOOR:.1%} for calibration errors; ranked by the value without the most deviant measurement. "
-        "Only objects of S/N > 10 beyond 3 are listed.",
+        "Only objects of S/N > 10 with at most a quarter of flagged measurements are listed, from 3 on.",
     )  # fmt: skip
     transients = Grid("Most significant difference-image objects", (
         Column("diaObjectId", "diaObjectId"), *place, Column("detections", "detections"),
