@@ -1,8 +1,9 @@
 """From folders of FITS files to the report of a night, without a question."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from etendue.refcat.catalog import ReferenceCatalog
 
 CALIBRATIONS = ("bias", "flat", "ptc", "defects")
 SKYMAP = "field"
-_PATCH_SIZE = 1000
+_LARGEST_PATCH = 2000
 
 
 @dataclass(frozen=True)
@@ -237,9 +238,10 @@ def lay_out_sky(home: Repository, camera: Camera) -> None:
     ]
     if not images:
         raise InputError("no science frame has a WCS or a pointing", source=home.path)
-    scale = camera.plate_scale
-    skymap = SingleTractSkyMap.covering(images, pixel_scale=scale, patch_size=_PATCH_SIZE)
-    home.register_skymap(skymap, SKYMAP)
+    skymap = SingleTractSkyMap.covering(images, pixel_scale=camera.plate_scale)
+    side = max(skymap.tract().bbox.shape)
+    per_side = max(2, math.ceil(side / _LARGEST_PATCH))  # at least four, so that several processes share the work
+    home.register_skymap(replace(skymap, patch_size=math.ceil(side / per_side)), SKYMAP)
 
 
 def publish_products(home: Repository, camera: str) -> None:

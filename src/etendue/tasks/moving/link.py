@@ -31,7 +31,7 @@ class LinkConfig(TaskConfig):
     tolerance: float = Field(0.7, gt=0.0)
     """Half-width of the corridor around the line through two detections [arcsec]."""
 
-    min_detections: int = Field(5, ge=3)
+    min_detections: int = Field(4, ge=3)
     """Fewest detections of a track, each in its own visit."""
 
     max_chi2_per_dof: float = Field(3.0, gt=0.0)
@@ -43,7 +43,7 @@ class LinkConfig(TaskConfig):
     max_sigma: float = Field(4.0, gt=0.0)
     """Detections farther from their track are dropped [sigma]."""
 
-    max_false_log10: float = -2.0
+    max_false_log10: float = -3.0
     """log10 of the number of chance tracks that is still accepted."""
 
     static_radius: float = Field(0.8, gt=0.0)
