@@ -54,7 +54,7 @@ def demo(directory: Path, seed: int, overwrite: bool, workers: int, as_json: boo
     """Simulate a small survey in DIRECTORY, process it, and compare with the truth."""
     from etendue.app.demo import run_demo
 
-    result = run_demo(directory, seed=seed, workers=workers, overwrite=overwrite)
+    result = run_demo(directory, seed=seed, workers=workers, overwrite=overwrite, progress=not as_json)
     if as_json:
         print_json(result.to_dict())
     else:
