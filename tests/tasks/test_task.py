@@ -24,6 +24,16 @@ def test_the_config_class_comes_from_the_brackets():
     assert ThresholdTask().config.snr == 5.0
 
 
+def test_a_subclass_may_name_a_config_of_its_own():
+    class LooserConfig(ThresholdConfig):
+        snr: float = 3.0
+
+    class LooserTask(ThresholdTask):
+        config_class = LooserConfig
+
+    assert LooserTask().config.snr == 3.0
+
+
 def test_a_config_of_another_task_is_refused():
     with pytest.raises(TypeError, match="needs a ThresholdConfig"):
         ThresholdTask(TaskConfig())

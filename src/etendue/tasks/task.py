@@ -29,7 +29,7 @@ def config_class_of(cls: type, generic: type) -> type[TaskConfig] | None:
     type[TaskConfig] or None
         None where no base carries a concrete config class.
     """
-    for base in getattr(cls, "__orig_bases__", ()):
+    for base in vars(cls).get("__orig_bases__", ()):  # its own bases: an inherited argument must not win
         origin = get_origin(base)
         if isinstance(origin, type) and issubclass(origin, generic):
             for argument in get_args(base):
