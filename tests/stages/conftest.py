@@ -7,6 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from etendue.camera.camera import Camera
+from etendue.camera.detector import Detector
+from etendue.camera.observation_info import ObservationInfo
+from etendue.camera.raw import RawFrame
+from etendue.camera.shipped import load_camera
 from etendue.geom.box import Box
 from etendue.geom.sky_wcs import SkyWcs
 from etendue.geom.skymap import SingleTractSkyMap
@@ -115,5 +120,35 @@ def dia_sources() -> Callable[..., Table]:
             "psfFluxErr": np.full(n, 10.0),
         }  # fmt: skip
         return Table("dia_source", base | columns)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ccd() -> Camera:
+    """One detector of 200 x 200 pixels with one amplifier of gain 2 and 20 columns of overscan."""
+    amplifier = {"name": "A", "raw_data": "[1:200,1:200]", "bbox": "[1:200,1:200]", "gain": 2.0, "read_noise": 6.0,
+                 "raw_serial_overscan": "[201:220,1:200]", "saturation": 60000.0}  # fmt: skip
+    detector = Detector.model_validate({"id": 0, "name": "toy", "raw_shape": (SIZE, 220), "amplifiers": [amplifier]})
+    return load_camera("lowell42").model_copy(update={"detectors": (detector,)})
+
+
+@pytest.fixture(scope="session")
+def raw_frame(wcs: SkyWcs) -> Callable[..., RawFrame]:
+    """Return a function that reads electrons out: gain 2, read noise 6 e, bias 1000 ADU."""
+
+    def make(electrons: Any, *, seed: int = 0, kind: str = "science", name: str = "raw.fits", **info: Any) -> RawFrame:
+        rng = np.random.default_rng(seed)
+        charge = rng.poisson(np.broadcast_to(electrons, (SIZE, SIZE)))
+        raw = 1000.0 + rng.normal(0.0, 3.0, (SIZE, 220))
+        raw[:, :SIZE] += charge / 2.0
+        facts = {
+            "instrument": "toy", "detector_id": 0, "exposure_id": VISIT, "day_obs": 20190326, "seq": 101,
+            "observation_type": kind, "physical_filter": "VR", "band": "r", "exposure_time_s": 60.0,
+            "mjd_tai_begin": 58568.0, "mjd_tai_end": 58568.0 + 60.0 / 86400.0, "header_gain": 2.0,
+            "header_read_noise": 6.0, "wcs": wcs, "file_name": name,
+        }  # fmt: skip
+        pixels = np.clip(np.rint(raw), 0, 65535).astype(np.uint16)
+        return RawFrame(array=pixels, header={}, detector_id=0, path=name, info=ObservationInfo(**(facts | info)))
 
     return make

@@ -1,0 +1,83 @@
+"""The stages that make bias, flat, gain and defects."""
+
+import numpy as np
+import pytest
+
+from etendue.errors import AlgorithmError
+from etendue.stages.build_bias import BuildBias
+from etendue.stages.build_defects import BuildDefects
+from etendue.stages.build_flat import BuildFlat
+from etendue.stages.measure_gain import MeasureGain, MeasureGainStageConfig
+from etendue.tasks.calib.gain import MeasureGainConfig
+
+GAIN = MeasureGainStageConfig(gain=MeasureGainConfig(box_size=160))
+
+
+@pytest.fixture(scope="module")
+def bias(raw_frame, ccd):
+    raws = tuple(raw_frame(0.0, seed=k, kind="bias", name=f"b{k}.fits") for k in range(5))
+    return BuildBias().run(raws=raws, camera=ccd).bias
+
+
+def flats(raw_frame, n, level=30000.0, column=None, **info):
+    light = np.full((200, 200), level)
+    if column is not None:
+        light[:, column] *= 0.2
+    return tuple(
+        raw_frame(light * (1 + 0.02 * k), seed=10 + k, kind="flat", name=f"f{k}.fits", seq=k, exposure_id=k, **info)
+        for k in range(n)
+    )
+
+
+def test_the_bias_is_the_mean_of_the_frames_and_knows_the_read_noise(bias):
+    assert abs(np.median(bias.image.array)) < 0.5
+    assert bias.metadata["read_noise_adu"]["A"] == pytest.approx(3.0, rel=0.03)
+    assert bias.unit == "adu"
+
+
+def test_the_flat_has_mean_one_and_its_filter(raw_frame, ccd, bias):
+    flat = BuildFlat().run(raws=flats(raw_frame, 4), camera=ccd, bias=bias).flat
+    assert flat.image.array.mean() == pytest.approx(1.0, abs=1e-3)
+    assert flat.physical_filter == "VR"
+
+
+def test_too_few_flats_of_a_filter_are_named(raw_frame, ccd, bias):
+    with pytest.raises(AlgorithmError, match=r"f0\.fits refused: 1 flat in filter V, 3 make one"):
+        BuildFlat().run(raws=flats(raw_frame, 1, physical_filter="V"), camera=ccd, bias=bias)
+
+
+def test_the_gain_is_measured_and_a_wrong_header_told(raw_frame, ccd, bias):
+    ptc = MeasureGain(GAIN).run(raws=flats(raw_frame, 6), camera=ccd, bias=bias).ptc
+    (amplifier,) = ptc.amplifiers
+    assert amplifier.gain == pytest.approx(2.0, rel=0.02)
+    assert amplifier.consistent
+    wrong = MeasureGain(GAIN).run(raws=flats(raw_frame, 6, header_gain=2.7), camera=ccd, bias=bias).ptc.amplifiers[0]
+    assert not wrong.consistent
+    assert wrong.header_gain == 2.7
+
+
+def test_a_night_without_a_pair_of_flats_is_the_data_s_failure(raw_frame, ccd, bias):
+    with pytest.raises(AlgorithmError, match="flat"):
+        MeasureGain(GAIN).run(raws=flats(raw_frame, 1), camera=ccd, bias=bias)
+
+
+def test_defects_of_all_filters_are_united(raw_frame, ccd, bias):
+    task = BuildFlat()
+    red = task.run(raws=flats(raw_frame, 3, column=40), camera=ccd, bias=bias).flat
+    green = task.run(raws=flats(raw_frame, 3, column=90, physical_filter="V"), camera=ccd, bias=bias).flat
+    bad = BuildDefects().run(bias=bias, flats=(red, green)).defects.mask(bias.bbox)
+    assert bad[:, 40].all()
+    assert bad[:, 90].all()
+    assert bad.sum() < 2.2 * 200
+    assert BuildDefects().run(bias=bias, flats=()).defects.mask(bias.bbox).sum() < 10
+
+
+@pytest.mark.parametrize("stage", [BuildBias, BuildFlat, MeasureGain])
+def test_raw_frames_enter_by_their_type(stage):
+    wanted = "bias" if stage is BuildBias else "flat"
+    assert stage.inputs()["raws"].observation_types == (wanted,)
+
+
+@pytest.mark.parametrize("stage", [BuildBias, BuildFlat, MeasureGain, BuildDefects])
+def test_products_can_be_certified(stage):
+    assert all(output.calibration for output in stage.outputs().values())
