@@ -13,7 +13,7 @@ from etendue.refcat.catalog import ReferenceCatalog
 REFCAT_RUN = "refcats"
 _LEVEL = 7  # Rubin's common pixelization: the only one that graphs can join with visits and tracts
 _CELL_ORDER = 8
-_CELL_RADIUS_DEG = 0.2  # no corner of an order-8 HEALPix pixel is farther from its centre
+_CELL_RADIUS_DEG = 0.24  # no corner of an order-8 HEALPix pixel is farther from its centre
 
 
 def register_refcat(repository: Repository, catalog: ReferenceCatalog, *, margin_arcsec: float = 300.0) -> int:
