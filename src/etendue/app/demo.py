@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from etendue.app.quickstart import QuickstartResult, quickstart
 from etendue.app.truth_check import Catalogs, TruthRow, all_ok, compare, to_json
@@ -41,7 +42,8 @@ class DemoResult:
         """Return what the terminal shows: the truth table and the report's path."""
         table = RichTable("", "recovered", "true", title="Recovered against true", width=100)
         for row in self.truth:
-            table.add_row(f"[green]ok[/] {row.what}" if row.ok else f"[red]no[/] {row.what}", row.recovered, row.true)
+            verdict = Text.assemble(("ok ", "green") if row.ok else ("no ", "red"), row.what)
+            table.add_row(verdict, row.recovered, row.true)
         return [*self.run.lines()[:-1], table, self.run.lines()[-1]]
 
     def to_dict(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from etendue.app.frame_finder import FoundFrames, find_frames
+from etendue.app.frame_finder import find_frames
 from etendue.camera.camera import Camera
 from etendue.errors import InputError
 from etendue.geom.skymap import SingleTractSkyMap
@@ -59,7 +59,9 @@ class QuickstartResult:
         """Return what the terminal shows: refusals, a table per run, the report's path."""
         bad = [f"refused {path}: {reason}" for path, reason in self.refused]
         bad += [f"refused {Path(o.path).name}: {o.reason}" for o in self.ingested if o.status == "refused"]
-        bad += [f"refused {o.message}" for run in self.runs for o in run.outcomes if o.status == "defeated"]
+        bad += [
+            f"{o.label}: {o.message}" for run in self.runs for o in run.outcomes if o.status in ("defeated", "failed")
+        ]
         return [*bad, *(run.table() for run in self.runs), f"report: {self.report}"]
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,14 +130,15 @@ def quickstart(
     if any(outcome.observation_type == "science" for outcome in ingested):
         clock.step("laying out the sky", lambda: lay_out_sky(home, found.camera))
         if refcat is not None:
-            clock.step("registering the reference catalog", lambda: register_refcat(home, reference_catalog(refcat, home)))
+            clock.step(
+                "registering the reference catalog", lambda: register_refcat(home, reference_catalog(refcat, home))
+            )
         runs.append(clock.step("data release processing", chain.release))
-        runs.append(clock.step("difference imaging", chain.alerts))
-        clock.step("publishing", lambda: publish_products(home, found.camera.name))
+        if home.query("visit_image", collections=f"{found.camera.name}/drp"):
+            runs.append(clock.step("difference imaging", chain.alerts))
+            clock.step("publishing", lambda: publish_products(home, found.camera.name))
     page = clock.step("writing the report", lambda: _report(home))
-    return QuickstartResult(
-        home.path, page, found.camera.name, ingested, found.refused, tuple(runs), clock.seconds
-    )
+    return QuickstartResult(home.path, page, found.camera.name, ingested, found.refused, tuple(runs), clock.seconds)
 
 
 @dataclass(frozen=True)

@@ -30,23 +30,27 @@ def matched_filter(image, variance, bad, psf):
     Returns
     -------
     ndarray, float32, shape (ny, nx)
-        Significance; zero where no good pixel lies under the PSF, or less than a tenth of the PSF's weight.
+        Significance; zero where the good pixels hold less than a tenth of the PSF's summed square.
     """
     ny, nx = image.shape
     weight = np.zeros((ny, nx), np.float32)
     weighted = np.zeros((ny, nx), np.float32)
+    good = np.zeros((ny, nx), np.float32)
     for y in range(ny):
         for x in range(nx):
             v = variance[y, x]
             if not bad[y, x] and v > 0.0 and np.isfinite(v) and np.isfinite(image[y, x]):
                 weight[y, x] = np.float32(1.0) / v
                 weighted[y, x] = image[y, x] / v
+                good[y, x] = np.float32(1.0)
+    square = psf * psf
     numerator = correlate(weighted, psf)
-    denominator = correlate(weight, psf * psf)
-    typical = np.median(denominator)
+    denominator = correlate(weight, square)
+    covered = correlate(good, square)
+    least = np.float32(0.1) * square.sum()
     for y in range(ny):
         for x in range(nx):
-            usable = denominator[y, x] > np.float32(0.1) * typical
+            usable = covered[y, x] > least
             numerator[y, x] = numerator[y, x] / np.sqrt(denominator[y, x]) if usable else np.float32(0.0)
     return numerator
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.spatial import cKDTree
 
 from etendue.errors import InputError
 from etendue.image.exposure import Exposure
@@ -153,7 +154,10 @@ class DiaDetectTask(Task[DiaDetectConfig]):
             **self._dipole_columns(difference, bad, found.is_negative, x, y, fwhm),
             **self._flag_columns(difference, x, y),
         }
-        return DiaDetectResult(columns, found.footprints, found.exposure)
+        single = _without_twins(x, y, found.is_negative, np.abs(fit.flux / fit.flux_err), 0.5 * fwhm)
+        return DiaDetectResult(
+            {name: column[single] for name, column in columns.items()}, found.footprints, found.exposure
+        )
 
     def _aperture_columns(
         self, difference: Exposure, bad: NDArray[np.bool_], x: NDArray[np.float64], y: NDArray[np.float64]
@@ -291,3 +295,20 @@ def _sky_columns(
         "decErr": np.sqrt(sky[:, 1, 1]),
         "ra_dec_Cov": sky[:, 0, 1],
     }
+
+
+def _without_twins(
+    x: NDArray[np.float64], y: NDArray[np.float64], negative: NDArray[np.bool_], snr: NDArray[np.float64], radius: float
+) -> NDArray[np.bool_]:
+    """Keep one of several peaks of one polarity whose fits fell on the same place.
+
+    The noise of a residual is largest at its centre, so its significance can peak on both sides of it.
+    """
+    keep = np.ones(x.size, np.bool_)
+    pairs = (
+        cKDTree(np.stack([x, y], axis=-1)).query_pairs(radius, output_type="ndarray") if x.size else np.zeros((0, 2))
+    )
+    for first, second in pairs.astype(np.int64):
+        if negative[first] == negative[second] and keep[first] and keep[second]:
+            keep[second if np.nan_to_num(snr[first]) >= np.nan_to_num(snr[second]) else first] = False
+    return keep

@@ -35,7 +35,9 @@ class PixelMapping:
     error: float
 
 
-def map_pixels(*, source: SkyWcs, target: SkyWcs, bbox: Box, step: int, max_error: float) -> PixelMapping:
+def map_pixels(
+    *, source: SkyWcs, target: SkyWcs, bbox: Box, step: int, max_error: float, source_bbox: Box | None = None
+) -> PixelMapping:
     """Sample the mapping, halving the step until interpolation is good enough.
 
     Parameters
@@ -48,6 +50,8 @@ def map_pixels(*, source: SkyWcs, target: SkyWcs, bbox: Box, step: int, max_erro
         First spacing tried [target px].
     max_error : float
         Largest interpolation error allowed [source px]; a spacing of 4 px is taken at the worst.
+    source_bbox : Box, optional
+        Source pixels that matter: far outside, a distortion polynomial is no guide to the spacing.
 
     Returns
     -------
@@ -57,7 +61,7 @@ def map_pixels(*, source: SkyWcs, target: SkyWcs, bbox: Box, step: int, max_erro
     while True:
         nodes_x, nodes_y = _nodes(bbox, step)
         x, y = _transform(source, target, nodes_x, nodes_y)
-        error = _interpolation_error(source, target, nodes_x, nodes_y, x, y, step)
+        error = _interpolation_error(source, target, nodes_x, nodes_y, x, y, step, source_bbox)
         if error <= max_error or step <= _MIN_STEP:
             area = _pixel_area(target, nodes_x, nodes_y) / _pixel_area(source, x, y)
             return PixelMapping(x, y, np.ascontiguousarray(area), step, error)
@@ -87,12 +91,15 @@ def _interpolation_error(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     step: int,
+    source_bbox: Box | None,
 ) -> float:
     """Return the error at cell centres, where that of a smooth mapping is largest."""
     exact_x, exact_y = _transform(source, target, nodes_x[:-1, :-1] + 0.5 * step, nodes_y[:-1, :-1] + 0.5 * step)
     deviation = np.hypot(_cell_mean(x) - exact_x, _cell_mean(y) - exact_y)
-    finite = deviation[np.isfinite(deviation)]
-    return float(finite.max()) if finite.size else 0.0
+    counted = np.isfinite(deviation)
+    if source_bbox is not None:
+        counted &= source_bbox.dilated(step).contains(x=exact_x, y=exact_y)
+    return float(deviation[counted].max()) if counted.any() else 0.0
 
 
 def _cell_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -76,6 +76,7 @@ class WarpTask(Task[WarpConfig]):
             bbox=bbox,
             step=self.config.grid_step,
             max_error=self.config.max_position_error,
+            source_bbox=exposure.bbox,
         )
         table = lanczos3_table()
         image, variance, mask = self._resample(exposure, mapping, table, bbox)
