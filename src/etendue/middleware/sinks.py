@@ -21,9 +21,8 @@ ARCHIVED = (
 class Sink(Protocol):
     """A place that products are published to; publishing the same again changes nothing."""
 
-    @property
-    def dataset_types(self) -> Sequence[str]:
-        """Products that it takes."""
+    dataset_types: Sequence[str]
+    """Products that it takes."""
 
     def publish(self, products: Mapping[str, Sequence["Product"]]) -> int:
         """Publish products.
@@ -71,7 +70,7 @@ class Product:
         return self.repository.get(self.ref)
 
 
-class ArchiveSink:
+class ArchiveSink(Sink):
     """Tables go to the archive, one publication per dataset type.
 
     Parameters
@@ -95,7 +94,7 @@ class ArchiveSink:
         return changed
 
 
-class AlertLogSink:
+class AlertLogSink(Sink):
     """Batches of alerts go to the local alert log, one frame each.
 
     Parameters
