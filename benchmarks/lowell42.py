@@ -136,9 +136,15 @@ def depth_gain(home: Repository) -> dict[str, float]:
     one = single[np.searchsorted(ids, np.asarray(objects["objectId"])[rows])]
     faint = (flux / one > 3.0) & (flux / one < 20.0)
     gain = (one / err)[faint] / np.sqrt(18.0)
-    mean = np.array([np.mean(np.asarray(forced["psfFlux"])[order][a : a + n]) for a, n in zip(first, count, strict=True)])
+    mean = np.array(
+        [np.mean(np.asarray(forced["psfFlux"])[order][a : a + n]) for a, n in zip(first, count, strict=True)]
+    )
     ratio = (flux / mean[np.searchsorted(ids, np.asarray(objects["objectId"])[rows])])[faint]
-    return {"n": int(faint.sum()), "gain_over_sqrt18": float(np.median(gain)), "flux_coadd_over_mean": float(np.median(ratio))}
+    return {
+        "n": int(faint.sum()),
+        "gain_over_sqrt18": float(np.median(gain)),
+        "flux_coadd_over_mean": float(np.median(ratio)),
+    }
 
 
 def movers(home: Repository) -> list[dict[str, float]]:

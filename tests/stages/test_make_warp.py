@@ -22,12 +22,8 @@ def test_a_warp_covers_the_outer_box_of_the_patch_and_keeps_fluxes(visit_image, 
 
 
 def test_a_visit_elsewhere_makes_no_warp(visit_image, handle, skymap):
-    away = SkyWcs.tan(
-        crpix_x=100.0, crpix_y=100.0, crval_ra_deg=124.6, crval_dec_deg=26.3, cd=np.eye(2) * 0.6 / 3600.0
-    )
-    result = MakeWarp().run(
-        images=(handle(visit_image(wcs=away)),), skymap=skymap, data_id={"tract": 0, "patch": 0}
-    )
+    away = SkyWcs.tan(crpix_x=100.0, crpix_y=100.0, crval_ra_deg=124.6, crval_dec_deg=26.3, cd=np.eye(2) * 0.6 / 3600.0)
+    result = MakeWarp().run(images=(handle(visit_image(wcs=away)),), skymap=skymap, data_id={"tract": 0, "patch": 0})
     assert result.warp is None
 
 

@@ -15,9 +15,7 @@ def result(visit_image, handle, stars):
     image = visit_image(x=x, y=y, flux=flux)
     template = visit_image(**stars, seed=2, noise=3.0)
     other = visit_image(seed=3)
-    return image, SubtractImages().run(
-        image=image, templates=(handle(template, band="r"), handle(other, band="g"))
-    )
+    return image, SubtractImages().run(image=image, templates=(handle(template, band="r"), handle(other, band="g")))
 
 
 def test_what_is_new_is_detected_at_its_place(result):

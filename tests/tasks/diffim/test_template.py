@@ -22,7 +22,9 @@ def flat(box, wcs, level=1.0, variance=4.0):
 
 def test_the_template_is_on_the_pixels_of_the_image_and_keeps_surface_brightness():
     science = flat(Box.from_shape((60, 60), x0=20, y0=20), WCS)
-    template = WarpTemplateTask().run(science=science, patches=[flat(Box.from_shape((200, 200), x0=-50, y0=-50), TURNED)])
+    template = WarpTemplateTask().run(
+        science=science, patches=[flat(Box.from_shape((200, 200), x0=-50, y0=-50), TURNED)]
+    )
     assert template.bbox == science.bbox
     inside = ~template.mask.any_of(("NO_DATA",))
     assert inside.all()
