@@ -72,7 +72,7 @@ def spline_taps(offset, step, size, m, first, value, slope):
         slope[i, 2] = (3.0 * t * t - 2.0 * t - 1.0) / (2.0 * step)
         slope[i, 3] = -t * t / (2.0 * step)
         if k - 1 < 0 or k + 2 >= m:
-            first[i] = 0
+            first[i] = min(max(k - 1, 0), m - 4)  # not 0: `draw_one` relies on the order of the pixels
             value[i, :] = 0.0
             slope[i, :] = 0.0
 
