@@ -1,6 +1,7 @@
 """Collect the quality of all detectors of a visit in one table."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class SummarizeVisit(Stage[SummarizeVisitConfig]):
         rows = [self._row(image) for image in images]
         return SummarizeVisitResult(summary=Table("visit_summary", {k: [row[k] for row in rows] for k in rows[0]}))
 
-    def _row(self, image: DatasetHandle) -> dict[str, object]:
+    def _row(self, image: DatasetHandle) -> dict[str, Any]:
         wcs, psf, calib, info, facts, box = (
             image.get(component=name) for name in ("wcs", "psf", "photo_calib", "visit_info", "metadata", "bbox")
         )
