@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from etendue.app.frame_finder import find_frames
+from etendue.camera.shipped import load_camera
+from etendue.errors import InputError
+from etendue.simulate.preset import Night, SurveyPreset
+from etendue.simulate.simulate import simulate_survey
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("found")
+    preset = SurveyPreset(name="tiny", detectors=(0,), nights=(Night(day=0, filters="r"),), n_bias=2, n_flat=1,
+                          n_stars=3, n_galaxies=0)  # fmt: skip
+    simulate_survey(preset, folder)
+    return folder
+
+
+def foreign(path: Path) -> Path:
+    header = fits.Header({"INSTRUME": "homemade", "OBJECT": "M 31", "EXPTIME": 30.0, "DATE-OBS": "2024-01-02T03:04:05"})
+    fits.PrimaryHDU(np.full((40, 50), 1000, np.uint16), header).writeto(path)
+    return path
+
+
+def test_all_frames_below_the_folders_are_found_sorted_and_their_camera_known(frames):
+    found = find_frames([frames])
+    assert found.camera.name == "simcam"
+    assert not found.guessed
+    assert [path.parent.name for path in found.paths] == ["bias", "bias", "flat", "raw"]
+    assert list(found.paths) == sorted(found.paths)
+
+
+def test_a_file_named_twice_is_taken_once(frames):
+    one = next((frames / "raw").iterdir())
+    assert find_frames([one, frames / "raw"]).paths == (one,)
+
+
+def test_the_camera_of_most_frames_counts_and_others_are_refused(frames, tmp_path):
+    other = foreign(tmp_path / "other.fits")
+    found = find_frames([frames, tmp_path])
+    assert found.camera.name == "simcam"
+    assert found.refused == ((other, "is a frame of camera unknown"),)
+
+
+def test_an_unknown_camera_is_guessed(tmp_path):
+    foreign(tmp_path / "a.fits")
+    found = find_frames([tmp_path])
+    assert found.guessed
+    assert len(found.paths) == 1
+
+
+def test_files_that_are_no_fits_are_refused_with_the_reason(frames, tmp_path):
+    (tmp_path / "broken.fits").write_text("not FITS")
+    (tmp_path / "notes.txt").write_text("ignored")
+    refused = find_frames([frames, tmp_path]).refused
+    assert [path.name for path, _ in refused] == ["broken.fits"]
+    with pytest.raises(InputError, match=r"broken\.fits"):
+        find_frames([tmp_path])
+
+
+def test_a_given_camera_is_believed(frames):
+    camera = load_camera("lowell42")
+    assert find_frames([frames], camera=camera).camera is camera
+
+
+def test_missing_and_empty_folders_are_named(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        find_frames([tmp_path / "nowhere"])
+    with pytest.raises(InputError, match="no FITS files"):
+        find_frames([tmp_path])

@@ -1,0 +1,83 @@
+"""Folders in, a night's products out."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from etendue.app.quickstart import lay_out_sky, quickstart
+from etendue.camera.shipped import load_camera
+from etendue.errors import InputError
+from etendue.middleware.repository import Repository
+from etendue.simulate.preset import Night, SurveyPreset
+from etendue.simulate.simulate import simulate_survey
+
+SCIENCE = ("0132", "0138", "0152", "0166")
+
+
+@pytest.fixture(scope="module")
+def calibrations(tmp_path_factory: pytest.TempPathFactory):
+    """Return what quickstart makes of three bias frames and a flat too few."""
+    folder = tmp_path_factory.mktemp("quick")
+    preset = SurveyPreset(name="calibrations", detectors=(0,), nights=(Night(day=0, filters="r"),), n_bias=3, n_flat=2,
+                          n_stars=3, n_galaxies=0)  # fmt: skip
+    simulate_survey(preset, folder / "frames")
+    folders = [folder / "frames" / "bias", folder / "frames" / "flat"]
+    return quickstart(folders, repository=folder / "repo", workers=1, progress=False)
+
+
+def test_calibrations_alone_are_built_and_certified(calibrations):
+    home = Repository.open(calibrations.repository)
+    assert calibrations.camera == "simcam"
+    assert len(calibrations.runs) == 1
+    refs = home.query("bias", collections="simcam/calibrations")
+    assert len(refs) == 1
+    assert calibrations.report.is_file()
+
+
+def test_flats_that_make_no_flat_are_refused_by_name(calibrations):
+    lines = [line for line in calibrations.lines() if isinstance(line, str)]
+    flats = [Path(outcome.path).name for outcome in calibrations.ingested if "flat" in str(outcome.path)]
+    refusal = next(line for line in lines if "make one" in line)
+    assert all(name in refusal for name in flats)
+
+
+def test_the_result_is_plain_numbers(calibrations):
+    told = json.loads(json.dumps(calibrations.to_dict()))
+    assert told["camera"] == "simcam"
+    assert len(told["ingested"]) == 5
+    assert "building calibrations" in told["wall_s"]
+
+
+def test_a_sky_without_pointing_cannot_be_laid_out(tmp_path):
+    home = Repository.create(tmp_path / "repo")
+    camera = load_camera("simcam")
+    home.register_camera(camera)
+    with pytest.raises(InputError, match="no science frame"):
+        lay_out_sky(home, camera)
+
+
+def test_folders_without_frames_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no FITS files"):
+        quickstart([tmp_path], repository=tmp_path / "repo", progress=False)
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+def test_four_frames_of_a_real_night(shared_data, tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for number in SCIENCE:
+        shutil.copy(next((shared_data / "lowell42" / "raw").glob(f"*.{number}.fits*")), raw)
+    folders = [shared_data / "lowell42" / "bias", shared_data / "lowell42" / "flat", raw]
+    result = quickstart(folders, repository=tmp_path / "repo", workers=2, progress=False)
+    home = Repository.open(result.repository)
+    refused = [o.message for run in result.runs for o in run.outcomes if o.status == "defeated"]
+    assert any("refused" in message and "filter V," in message and ".fits" in message for message in refused)
+    gain = home.get("ptc", {"instrument": "lowell42", "detector": 0}, collections="lowell42/calibrations").amplifiers[0]
+    assert gain.gain == pytest.approx(3.66, rel=0.02)
+    assert gain.header_gain == pytest.approx(4.95)
+    assert not gain.consistent
+    assert len(home.query("visit_image", collections="lowell42/drp")) == len(SCIENCE)
+    assert len(home.query("difference_image", collections="lowell42/ap")) == len(SCIENCE)

@@ -1,0 +1,68 @@
+"""The stock command runs the shipped data release pipeline to the same products as our executor."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import etendue.stages
+from etendue.app.quickstart import CALIBRATIONS, lay_out_sky
+from etendue.camera.shipped import load_camera
+from etendue.middleware.content_hash import content_hashes
+from etendue.middleware.executor import run_pipeline
+from etendue.middleware.refcats import REFCAT_RUN, register_refcat
+from etendue.middleware.repository import Repository
+from etendue.refcat.build import build_reference_catalog
+from etendue.simulate.preset import Night, SurveyPreset
+from etendue.simulate.simulate import simulate_survey
+
+pytestmark = pytest.mark.slow
+INPUTS, WHERE = ["simcam/defaults", REFCAT_RUN], "instrument='simcam' AND skymap='field'"
+PRODUCTS = {
+    "preliminary_visit_image", "single_visit_star", "joint_calibration", "isolated_star", "visit_image", "source",
+    "visit_summary", "direct_warp", "deep_coadd", "object", "forced_source",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """Return two simulated visits, calibrated, in a repository."""
+    folder, camera = tmp_path_factory.mktemp("pipetask"), load_camera("simcam")
+    preset = SurveyPreset(
+        name="pair", detectors=(0,), nights=(Night(day=0, filters="rr"),), n_bias=3, n_flat=3, n_galaxies=0
+    )
+    simulate_survey(preset, folder / "frames")
+    repository = Repository.create(folder / "repo")
+    repository.register_camera(camera)
+    repository.ingest(sorted((folder / "frames").rglob("*.fits.fz")), camera="simcam", transfer="direct")
+    repository.define_visits("simcam")
+    calib = run_pipeline(
+        repository, "calib", inputs=["simcam/defaults"], output="simcam/calibrations", where="instrument='simcam'",
+        workers=1, progress=False,
+    )  # fmt: skip
+    repository.certify(CALIBRATIONS, run=calib.run, camera="simcam")
+    lay_out_sky(repository, camera)
+    register_refcat(repository, build_reference_catalog(folder / "frames" / "refcat.csv", folder / "refcat"))
+    return repository
+
+
+@pytest.fixture(scope="module")
+def stock(home: Repository) -> dict[str, str]:
+    """Return the content hashes of what ``pipetask run`` makes."""
+    command = [
+        str(Path(sys.executable).with_name("pipetask")), "run", "-b", home.root, "-i", ",".join(INPUTS), "-o",
+        "stock/drp", "-p", str(Path(etendue.stages.__file__).with_name("pipelines") / "drp.yaml"), "-d", WHERE,
+        "--register-dataset-types", "--no-raise-on-partial-outputs",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return content_hashes(Repository.open(home.path), "stock/drp", sorted(PRODUCTS))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_product_of_pipetask_is_ours(home, stock, workers):
+    run_pipeline(home, "drp", inputs=INPUTS, output=f"ours/{workers}", where=WHERE, workers=workers, progress=False)
+    ours = content_hashes(home, f"ours/{workers}", sorted(PRODUCTS))
+    assert {key.split(" ")[0] for key in stock} == PRODUCTS
+    assert ours == stock
