@@ -1,0 +1,99 @@
+"""Empty quanta through our worker pool and through the stock executor, each in a repository of its own."""
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from side import Work, cpu_seconds
+
+INPUTS = ("empty/numbers",)
+FEW = 20  # quanta of the short run, which is subtracted: start, imports and graph set-up
+WORKERS = 2
+
+
+def _fill(folder: Path, n: int) -> Any:
+    """Return a new repository with ``n`` exposures of one detector."""
+    from astropy.time import Time
+    from lsst.daf.butler import Timespan
+
+    from etendue.middleware.repository import Repository
+
+    repository = Repository.create(folder)
+    insert = repository.butler.registry.insertDimensionData
+    insert("instrument", {"name": "none", "class_name": "etendue.middleware.cameras.none", "detector_max": 1})
+    insert("physical_filter", {"instrument": "none", "name": "none", "band": "none"})
+    insert("day_obs", {"instrument": "none", "id": 20230225})
+    insert("detector", {"instrument": "none", "id": 0, "full_name": "d0"})
+    begin, end = (Time(60000.0 + hours / 24.0, format="mjd", scale="tai") for hours in (0.0, 1.0))
+    common = {"instrument": "none", "physical_filter": "none", "day_obs": 20230225, "observation_type": "science"}
+    for i in range(1, n + 1):
+        name = str(i)
+        insert("group", {"instrument": "none", "name": name})
+        insert("exposure", common | {"id": i, "obs_id": name, "group": name, "timespan": Timespan(begin, end)})
+    repository.register_dataset_type("number", ("instrument", "exposure", "detector"), "EtendueJson")
+    with repository.writing(run=INPUTS[0]) as butler:
+        for i in range(1, n + 1):
+            butler.put(i, "number", instrument="none", exposure=i, detector=0)
+    return repository
+
+
+def _pipeline() -> Any:
+    from lsst.pipe.base import Pipeline
+
+    pipeline = Pipeline("Nothing but machinery")
+    pipeline.addTask("empty_step.Empty", "empty")
+    return pipeline
+
+
+def our_executor(folder: Path, *, quanta: int, **_: Any) -> Work:
+    from etendue.middleware.executor import run_pipeline
+
+    repository = _fill(folder / "pool", FEW + quanta)
+    pipeline, number = _pipeline(), count()
+
+    def run(n: int) -> dict[str, float]:
+        report = run_pipeline(
+            repository,
+            pipeline,
+            inputs=INPUTS,
+            output=f"empty/{next(number)}",
+            where=f"instrument = 'none' AND exposure <= {n}",
+            workers=WORKERS,
+            progress=False,
+        )
+        assert report.counts["succeeded"] == n
+        return {"worker": sum(outcome.cpu_s for outcome in report.outcomes)}
+
+    return lambda: _marginal(run, quanta)
+
+
+def stock_executor(folder: Path, *, quanta: int, **_: Any) -> Work:
+    from lsst.daf.butler import Butler
+    from lsst.pipe.base.separable_pipeline_executor import SeparablePipelineExecutor
+
+    repository = _fill(folder / "stock", FEW + quanta)
+    pipeline, number = _pipeline(), count()
+
+    def run(n: int) -> dict[str, float]:
+        name = f"empty/{next(number)}"
+        with Butler.from_config(repository.root, collections=INPUTS, run=name, writeable=True) as butler:
+            executor = SeparablePipelineExecutor(butler)
+            graph = executor.build_quantum_graph(pipeline, f"instrument = 'none' AND exposure <= {n}")
+            executor.pre_execute_qgraph(graph, register_dataset_types=True)
+            executor.run_pipeline(graph)
+            assert butler.get("echo", instrument="none", exposure=n, detector=0, collections=name) == n
+        return {}
+
+    return lambda: _marginal(run, quanta)
+
+
+def _marginal(run: Callable[[int], dict[str, float]], quanta: int) -> dict[str, float]:
+    """Return the CPU time that each further quantum costs [ms], from a short and a long run."""
+    start = cpu_seconds()
+    few = run(FEW)
+    middle = cpu_seconds()
+    many = run(FEW + quanta)
+    end = cpu_seconds()
+    facts = {"ms_per_quantum": 1e3 * ((end - middle) - (middle - start)) / quanta}
+    return facts | {f"{name}_ms_per_quantum": 1e3 * (many[name] - few[name]) / quanta for name in many}

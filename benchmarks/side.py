@@ -1,0 +1,98 @@
+"""One side of a comparison in a process of its own: prepared once, then run and timed on request."""
+
+import resource
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+Work = Callable[[], dict[str, Any]]
+_KIB_PER_MIB = 1024.0
+
+
+class Side:
+    """A process that does one kind of work.
+
+    Parameters
+    ----------
+    prepare : callable
+        Importable; takes the folder with the inputs and the options, returns the work to be timed.
+    folder : Path
+        Inputs, and scratch.
+    options : dict
+        Sizes.
+    """
+
+    def __init__(self, prepare: Callable[..., Work], folder: Path, options: dict[str, Any]):
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(prepare, folder, options, theirs))
+        self._process.start()
+        theirs.close()
+
+    def ready(self) -> str:
+        """Wait until the side has prepared and warmed up; return why it cannot run, or nothing."""
+        return str(self._pipe.recv())
+
+    def measure(self) -> dict[str, Any]:
+        """Do the work once and return its costs and facts.
+
+        Raises
+        ------
+        RuntimeError
+            The work failed.
+        """
+        self._pipe.send("go")
+        answer = self._pipe.recv()
+        if isinstance(answer, str):
+            raise RuntimeError(answer)
+        return dict(answer)
+
+    def close(self) -> None:
+        self._pipe.close()
+        self._process.join()
+
+
+def _serve(prepare: Callable[..., Work], folder: Path, options: dict[str, Any], pipe: Connection) -> None:
+    try:
+        work = prepare(folder, **options)
+        work()  # compiled kernels are loaded, files are cached
+    except Exception as error:  # the driver shows it: a package that is missing, mostly
+        pipe.send(f"{type(error).__name__}: {error}")
+        return
+    pipe.send("")
+    while True:
+        try:
+            pipe.recv()
+        except EOFError:
+            return
+        try:
+            pipe.send(_timed(work))
+        except Exception as error:  # see above
+            pipe.send(f"{type(error).__name__}: {error}")
+
+
+def _timed(work: Work) -> dict[str, Any]:
+    cpu, wall = cpu_seconds(), time.perf_counter()
+    facts = work()
+    return {"cpu_s": cpu_seconds() - cpu, "wall_s": time.perf_counter() - wall, "peak_mib": _peak_mib()} | facts
+
+
+def cpu_seconds() -> float:
+    """Return user and system time of this process and of its children that ended [s]."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _peak_mib() -> float:
+    """Return the peak resident memory of this process, or of its largest child if that is more [MiB].
+
+    The kernel's ``ru_maxrss`` of a spawned process begins with its parent's; ``VmHWM`` is its own.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    own = [float(line.split()[1]) for line in lines if line.startswith("VmHWM")]
+    own = own or [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]
+    return max(own[0], resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / _KIB_PER_MIB
