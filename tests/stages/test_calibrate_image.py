@@ -105,3 +105,10 @@ def test_stars_of_another_field_are_the_data_s_failure(frame, ccd, shards):
     elsewhere = tuple(shard.with_columns(dec=np.asarray(shard["dec"]) + 1.0) for shard in shards)
     with pytest.raises(AlgorithmError):
         run([frame], ccd, elsewhere)
+
+
+def test_missing_calibrations_are_said_by_name(frame, ccd, caplog):
+    with caplog.at_level("WARNING", "etendue"):
+        run([frame], ccd)
+    said = " ".join(record.getMessage() for record in caplog.records)
+    assert all(f"no certified {name}" in said for name in ("bias", "flat", "ptc"))

@@ -102,6 +102,7 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
         """
         if len(raws) != 1:
             raise InputError("a visit is one exposure", value=[raw.info.file_name for raw in raws])
+        _warn_of_missing(raws[0], bias=bias, flat=flat, ptc=ptc)
         exposure = IsrTask(self.config.isr).run(
             raw=raws[0], camera=camera, bias=bias, flat=flat, defects=defects, ptc=ptc
         )
@@ -154,6 +155,12 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
         used["calib_photometry_used"] = np.zeros(len(columns), bool)
         used["calib_photometry_used"][source[zero.used]] = True
         return exposure.replace(photo_calib=zero.photo_calib), used
+
+
+def _warn_of_missing(raw: RawFrame, **calibrations: object) -> None:
+    for name, value in calibrations.items():
+        if value is None:
+            _log.warning("%s: no certified %s, going on without it", raw.info.file_name, name)
 
 
 def _facts(exposure: Exposure, result: CharacterizeResult) -> dict[str, float]:
