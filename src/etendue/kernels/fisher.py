@@ -51,14 +51,28 @@ def _inverse(h):
     return work[:, n:].copy()
 
 
+@njit([_MATRIX(F64_2D, F64_2D)], cache=True, nogil=True, error_model="numpy")
+def _times_transposed(a, b):
+    """Return ``a @ b.T``; not by BLAS, whose sums depend on where the arrays lie in memory."""
+    product = np.zeros((a.shape[0], b.shape[0]))
+    for i in range(a.shape[0]):
+        for j in range(b.shape[0]):
+            total = 0.0
+            for k in range(a.shape[1]):
+                total += a[i, k] * b[j, k]
+            product[i, j] = total
+    return product
+
+
 @njit([_MATRIX(F64_2D, F64_1D, F64_1D)], cache=True, nogil=True, error_model="numpy")
 def _sandwich(design, weight, noise):
     """Return ``H^-1 (J^T W V W J) H^-1``, equilibrated."""
     weighted = design * weight
-    h = weighted @ design.T
+    h = _times_transposed(weighted, design)
     scale = 1.0 / np.sqrt(np.diag(h) + 1e-300)
     inverse = _inverse(h * scale * scale.reshape(-1, 1)) * scale * scale.reshape(-1, 1)
-    return inverse @ ((weighted * noise) @ weighted.T) @ inverse
+    middle = _times_transposed(weighted * noise, weighted)
+    return _times_transposed(_times_transposed(inverse, middle), inverse)  # both are symmetric
 
 
 @njit(
