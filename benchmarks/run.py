@@ -57,7 +57,7 @@ class Comparison:
 
 
 _OUR_SKY = "sky in 128 px cells (two passes, sources left out), PSF-matched filter at S/N 5 with local sky"
-_SEP_SKY = "sky in 128 px cells (one pass), PSF-matched filter at S/N 5, isophotal pixels >= 1, deblending, moments"
+_SEP_SKY = "sky in 128 px cells (one pass), PSF-matched filter at S/N 5, isophotal pixels >= 1, deblending, moments, no cleaning"
 COMPARISONS = (
     Comparison(
         "detection",
@@ -104,7 +104,7 @@ COMPARISONS = (
         Contender(
             "etendue worker pool",
             our_executor,
-            f"graph, empty quanta in {WORKERS} workers, journal, checks, registration; all processes counted",
+            f"graph, empty quanta in {WORKERS} workers, journal, checks, registration; driver and workers counted",
         ),
         (
             Contender(
@@ -157,7 +157,7 @@ def _summary(
         "unit": comparison.unit,
         "values": values,
         "wall_s_best": min(run["wall_s"] for run in own),
-        "peak_mib": max(run["peak_mib"] for run in own),
+        "peak_mib": max(max(run["peak_mib"], run.get("worker_peak_mib", 0.0)) for run in own),
         "facts": {k: statistics.median([run[k] for run in own]) for k in own[0] if k not in _COSTS | {comparison.key}},
     }
     if ours and contender is not comparison.ours:
@@ -192,8 +192,13 @@ def show(results: dict[str, dict[str, Any]], console: Console) -> None:
     for name, result in results.items():
         console.print(f"[bold]{name}[/]: equal work: {result['equal_work']}", highlight=False)
         for side in result["sides"]:
-            reason = f" (skipped: {side['skipped']})" if "skipped" in side else ""
-            console.print(f"  {side['name']}: {side['computes']}{reason}", highlight=False)
+            console.print(f"  {side['name']}: {side['computes']}{_remark(side)}", highlight=False)
+
+
+def _remark(side: dict[str, Any]) -> str:
+    if "skipped" in side:
+        return f" (skipped: {side['skipped']})"
+    return f" ({', '.join(f'{name} {value:.4g}' for name, value in side['facts'].items())})"
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -81,18 +81,17 @@ def _timed(work: Work) -> dict[str, Any]:
 
 
 def cpu_seconds() -> float:
-    """Return user and system time of this process and of its children that ended [s]."""
-    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    """Return user and system time of this process [s]."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _peak_mib() -> float:
-    """Return the peak resident memory of this process, or of its largest child if that is more [MiB].
+    """Return the peak resident memory of this process [MiB].
 
     The kernel's ``ru_maxrss`` of a spawned process begins with its parent's; ``VmHWM`` is its own.
     """
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     own = [float(line.split()[1]) for line in lines if line.startswith("VmHWM")]
-    own = own or [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]
-    return max(own[0], resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / _KIB_PER_MIB
+    return (own[0] if own else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / _KIB_PER_MIB

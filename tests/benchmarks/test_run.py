@@ -25,7 +25,7 @@ def test_the_field_is_the_same_whoever_renders_it():
 def test_ours_and_the_peer_detect_the_same_field(folder):
     ours, peer = our_measurement(folder)()["n"], sep_measurement(folder)()["n"]
     assert ours > 15
-    assert ours == pytest.approx(peer, rel=0.25)
+    assert ours == pytest.approx(peer, rel=0.1)
 
 
 def test_a_turned_field_covers_most_of_the_target(folder):
