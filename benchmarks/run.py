@@ -57,7 +57,10 @@ class Comparison:
 
 
 _OUR_SKY = "sky in 128 px cells (two passes, sources left out), PSF-matched filter at S/N 5 with local sky"
-_SEP_SKY = "sky in 128 px cells (one pass), PSF-matched filter at S/N 5, isophotal pixels >= 1, deblending, moments, no cleaning"
+_SEP_SKY = (
+    "sky in 128 px cells (one pass), PSF-matched filter at S/N 5, isophotal pixels >= 1, deblending, moments, "
+    "no cleaning"
+)
 COMPARISONS = (
     Comparison(
         "detection",
