@@ -154,7 +154,7 @@ class DiaDetectTask(Task[DiaDetectConfig]):
             **self._dipole_columns(difference, bad, found.is_negative, x, y, fwhm),
             **self._flag_columns(difference, x, y),
         }
-        single = _without_twins(x, y, found.is_negative, np.abs(fit.flux / fit.flux_err), 0.5 * fwhm)
+        single = _without_twins(x, y, found.is_negative, np.abs(fit.flux / fit.flux_err), 0.75 * fwhm)
         return DiaDetectResult(
             {name: column[single] for name, column in columns.items()}, found.footprints, found.exposure
         )
