@@ -31,8 +31,11 @@ def runnable():
 def test_every_python_block_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "documentation"}
+    ran = 0
     for line, code in blocks(page):
         exec(compile("\n" * line + code, str(page), "exec"), namespace)  # blank lines keep the page's line numbers
+        ran += 1
+    assert ran > 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
