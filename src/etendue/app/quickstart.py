@@ -70,14 +70,14 @@ class QuickstartResult:
             "repository": str(self.repository),
             "report": str(self.report),
             "camera": self.camera,
-            "ingested": [vars_of(outcome) for outcome in self.ingested],
+            "ingested": [_as_text(outcome) for outcome in self.ingested],
             "refused": [{"path": str(path), "reason": reason} for path, reason in self.refused],
             "runs": [run.to_dict() for run in self.runs],
             "wall_s": self.wall_s,
         }
 
 
-def vars_of(outcome: IngestOutcome) -> dict[str, str]:
+def _as_text(outcome: IngestOutcome) -> dict[str, str]:
     """Return an ingest outcome as text."""
     return {"path": outcome.path, "status": outcome.status, "reason": outcome.reason}
 
