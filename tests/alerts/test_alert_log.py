@@ -1,9 +1,12 @@
 import errno
+import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -30,12 +33,52 @@ def test_publishing_twice_adds_nothing(tmp_path, batch):
     assert len(log) == 3
 
 
-def test_other_alerts_under_the_same_key_are_refused(tmp_path):
+def test_other_alerts_under_the_same_key_supersede_and_both_stay(tmp_path):
+    log = AlertLog(tmp_path)
+    first, second = raw_batch(1), raw_batch(1, b"different")
+    assert log.publish(first)
+    assert log.publish(raw_batch(2))
+    assert log.publish(second)
+    assert not log.publish(second)
+    log = AlertLog(tmp_path)
+    assert log.keys == ("1/0", "2/0")
+    assert list(log.batches()) == [second, raw_batch(2)]
+    assert log.batch("1/0") == log.batch("1/0", version=2) == second
+    assert log.batch("1/0", version=1) == first
+    assert [(b.key, b.version, b.superseded) for b in log.history()] == [
+        ("1/0", 1, True), ("1/0", 2, False), ("2/0", 1, False),
+    ]  # fmt: skip
+    assert len(log) == 2
+    with pytest.raises(InputError, match=r"no such version of batch 1/0 \(got 3\); use 1 to 2"):
+        log.batch("1/0", version=3)
+
+
+def test_going_back_to_an_earlier_result_is_a_version_of_its_own(tmp_path):
+    log = AlertLog(tmp_path)
+    for content in (b"a", b"b", b"a"):
+        assert log.publish(raw_batch(1, content))
+    assert [batch.version for batch in log.history()] == [1, 2, 3]
+    assert log.batch("1/0") == raw_batch(1, b"a")
+
+
+def test_an_empty_batch_withdraws_the_alerts_before_it(tmp_path):
     log = AlertLog(tmp_path)
     log.publish(raw_batch(1))
-    with pytest.raises(InputError, match="other alerts were published for 1/0"):
-        log.publish(raw_batch(1, b"different"))
-    assert len(log) == 1
+    assert log.publish(AlertBatch(1, 0, (), ()))
+    assert len(log) == 0
+    assert len(log.batch("1/0", version=1)) == 1
+
+
+def test_frames_written_before_there_were_versions_are_the_first(tmp_path):
+    payload = raw_batch(1).to_bytes()
+    label = json.dumps(["1/0", raw_batch(1).content_hash(), 1]).encode()
+    lengths = struct.pack("<IQ", len(label), len(payload))
+    checksum = zlib.crc32(payload, zlib.crc32(label, zlib.crc32(lengths)))
+    (tmp_path / "00000000.segment").write_bytes(b"EALF" + struct.pack("<I", checksum) + lengths + label + payload)
+    log = AlertLog(tmp_path)
+    assert not log.publish(raw_batch(1))
+    assert log.publish(raw_batch(1, b"later"))
+    assert [batch.version for batch in log.history()] == [1, 2]
 
 
 @pytest.mark.parametrize("zeros", [0, 3])

@@ -1,4 +1,4 @@
-"""The local alert stream: append-only segments that survive crashes and hold every batch once."""
+"""The local alert stream: append-only segments that survive crashes and keep every version of a batch."""
 
 import fcntl
 import os
@@ -21,6 +21,31 @@ _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedBatch:
+    """A batch as it stands in the log.
+
+    Parameters
+    ----------
+    key : str
+        Name of the batch, ``visit/detector`` unless its publisher chose another.
+    version : int
+        1 for the first batch of the key, one more for each that replaced the one before.
+    alerts : int
+        Number of alerts.
+    digest : str
+        Content hash, 64 hexadecimal digits.
+    superseded : bool
+        Whether a later version took its place.
+    """
+
+    key: str
+    version: int
+    alerts: int
+    digest: str
+    superseded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     segment: Path
     frame: Frame
@@ -29,9 +54,10 @@ class _Place:
 class AlertLog:
     """A directory of segment files; one frame holds one batch, appended in one write and synced.
 
-    Publishing is atomic (a frame counts when its checksum does) and idempotent (a key is published once). Many
-    processes may publish and read at once. A tail that a killed writer left is ignored by readers and cut off by the
-    next writer.
+    Publishing is atomic (a frame counts when its checksum does) and idempotent (the same batch again adds nothing).
+    What was sent stays sent: other alerts under a key become its next version, and the log keeps the one before.
+    Readers get the latest version of each key unless they ask for `history`. Many processes may publish and read at
+    once. A tail that a killed writer left is ignored by readers and cut off by the next writer.
 
     Parameters
     ----------
@@ -44,36 +70,37 @@ class AlertLog:
     def __init__(self, path: str | PathLike[str], *, segment_bytes: int = 256 * 2**20) -> None:
         self._path = Path(path)
         self._segment_bytes = segment_bytes
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, list[_Place]] = {}  # all versions of each key, the latest last
         self._ends: dict[Path, int] = {}
 
     def publish(self, batch: AlertBatch, *, key: str | None = None) -> bool:
-        """Append a batch unless it is there already.
+        """Append a batch unless it is the latest of its key already.
 
         Parameters
         ----------
         batch : AlertBatch
-            Alerts.
+            Alerts; if others were published under the key, they are superseded and stay in the log.
         key : str, optional
             Name of the batch, by default ``visit/detector``.
 
         Returns
         -------
         bool
-            Whether it was appended; False if this very batch was published before.
+            Whether it was appended.
 
         Raises
         ------
         InputError
-            If other alerts were published under the key: no alert is sent twice under one id.
+            If the log cannot be written.
         """
         name, digest = key or batch.key, batch.content_hash()
         with self._lock():
             self._refresh()
-            if name in self._places:
-                self._check_same(name, digest)
+            versions = self._places.get(name, [])
+            if versions and versions[-1].frame.digest == digest:
                 return False
-            self._append(encode_frame(name, digest, len(batch), batch.to_bytes()))
+            version = versions[-1].frame.version + 1 if versions else 1
+            self._append(encode_frame(name, version, digest, len(batch), batch.to_bytes()))
             self._refresh()
         return True
 
@@ -82,34 +109,50 @@ class AlertLog:
         return key in self._places
 
     def __len__(self) -> int:
-        """Return the number of alerts."""
+        """Return the number of alerts, superseded ones left out."""
         self._refresh()
-        return sum(place.frame.count for place in self._places.values())
+        return sum(versions[-1].frame.count for versions in self._places.values())
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Names of the batches, in the order of publication."""
+        """Names of the batches, in the order of their first publication."""
         self._refresh()
         return tuple(self._places)
 
+    def history(self) -> tuple[PublishedBatch, ...]:
+        """Return every batch that was ever published, key by key, the latest version of each last.
+
+        Returns
+        -------
+        tuple of PublishedBatch
+        """
+        self._refresh()
+        return tuple(
+            PublishedBatch(key, place.frame.version, place.frame.count, place.frame.digest, place is not versions[-1])
+            for key, versions in self._places.items()
+            for place in versions
+        )
+
     def batches(self) -> Iterator[AlertBatch]:
-        """Iterate over the batches in the order of publication.
+        """Iterate over the latest batch of each key, in the order of first publication.
 
         Yields
         ------
         AlertBatch
         """
         self._refresh()
-        for place in list(self._places.values()):
-            yield self._read(place)
+        for versions in list(self._places.values()):
+            yield self._read(versions[-1])
 
-    def batch(self, key: str) -> AlertBatch:
+    def batch(self, key: str, *, version: int | None = None) -> AlertBatch:
         """Return the batch of a key.
 
         Parameters
         ----------
         key : str
             Name of the batch.
+        version : int, optional
+            Which one, from 1; the latest by default.
 
         Returns
         -------
@@ -122,10 +165,17 @@ class AlertLog:
         """
         if key not in self:
             raise InputError("no such batch in the alert log", source=self._path, value=key)
-        return self._read(self._places[key])
+        versions = self._places[key]
+        wanted = versions[-1].frame.version if version is None else version
+        found = next((place for place in versions if place.frame.version == wanted), None)
+        if found is None:
+            last = versions[-1].frame.version
+            raise InputError(f"no such version of batch {key}", source=self._path, value=wanted,
+                             remedy=f"use 1 to {last}")  # fmt: skip
+        return self._read(found)
 
     def messages(self) -> Iterator[bytes]:
-        """Iterate over the alerts in the wire format.
+        """Iterate over the alerts of the latest batches in the wire format.
 
         Yields
         ------
@@ -150,7 +200,7 @@ class AlertLog:
             yield decode_alert(message, fields)
 
     def dia_sources(self) -> Table:
-        """Return the triggering detections of all alerts.
+        """Return the triggering detections of the latest batches.
 
         Returns
         -------
@@ -183,12 +233,6 @@ class AlertLog:
         finally:
             database.close()
 
-    def _check_same(self, name: str, digest: str) -> None:
-        known = self._places[name].frame.digest
-        if known != digest:
-            message = f"other alerts were published for {name} (content {known[:12]}, now {digest[:12]})"
-            raise InputError(message, source=self._path, remedy="publish the new run to another alert log")
-
     def _segments(self) -> list[Path]:
         return sorted(self._path.glob("*.segment"))
 
@@ -202,7 +246,7 @@ class AlertLog:
     def _index(self, segment: Path, start: int, size: int) -> int:
         with segment.open("rb") as file:
             while (frame := read_frame(file, start, size, source=segment)) is not None:
-                self._places.setdefault(frame.key, _Place(segment, frame))
+                self._places.setdefault(frame.key, []).append(_Place(segment, frame))
                 start = frame.end
         return start
 

@@ -52,7 +52,7 @@ class AlertBatch:
 
     @property
     def key(self) -> str:
-        """Name under which the batch is published, once: ``visit/detector``."""
+        """Name under which the batch is published: ``visit/detector``."""
         return f"{self.visit}/{self.detector}"
 
     def content_hash(self) -> str:

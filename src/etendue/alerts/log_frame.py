@@ -20,6 +20,8 @@ class Frame:
     ----------
     key : str
         Name of the batch.
+    version : int
+        1 for the first batch of the key; each that replaces the one before counts one more.
     digest : str
         Content hash of the batch.
     count : int
@@ -31,6 +33,7 @@ class Frame:
     """
 
     key: str
+    version: int
     digest: str
     count: int
     start: int
@@ -38,13 +41,17 @@ class Frame:
     payload_start: int
 
 
-def encode_frame(key: str, digest: str, count: int, payload: bytes) -> bytes:
+def encode_frame(key: str, version: int, digest: str, count: int, payload: bytes) -> bytes:
     """Return the bytes to append for a batch.
 
     Parameters
     ----------
-    key, digest : str
-        Name and content hash of the batch.
+    key : str
+        Name of the batch.
+    version : int
+        Which batch of this name.
+    digest : str
+        Its content hash.
     count : int
         Number of alerts.
     payload : bytes
@@ -54,7 +61,7 @@ def encode_frame(key: str, digest: str, count: int, payload: bytes) -> bytes:
     -------
     bytes
     """
-    label = json.dumps([key, digest, count]).encode()
+    label = json.dumps([key, digest, count, version]).encode()
     lengths = struct.pack("<IQ", len(label), len(payload))
     checksum = zlib.crc32(payload, zlib.crc32(label, zlib.crc32(lengths)))
     return b"".join((_HEAD.pack(_MAGIC, checksum, len(label), len(payload)), label, payload))
@@ -99,5 +106,5 @@ def read_frame(file: BinaryIO, start: int, size: int, *, source: object) -> Fram
         if magic == _MAGIC and end == size:
             return None
         raise InputError("the segment is damaged", source=source, value=start, remedy="restore it from a copy")
-    key, digest, count = json.loads(label)
-    return Frame(key, digest, count, start, end, payload_start)
+    key, digest, count, *version = json.loads(label)  # logs of before 2026-11 know no versions
+    return Frame(key, version[0] if version else 1, digest, count, start, end, payload_start)

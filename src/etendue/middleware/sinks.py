@@ -9,9 +9,11 @@ from lsst.daf.butler import DatasetRef
 
 from etendue.alerts.alert_log import AlertLog
 from etendue.archive.archive import Archive
+from etendue.log import get_logger
 from etendue.middleware.derive import plain_data_id
 from etendue.middleware.repository import Repository
 
+_log = get_logger(__name__)
 ARCHIVED = (
     "visit_summary", "isolated_star", "source", "object", "forced_source", "dia_source", "dia_object", "tracklet",
     "tracklet_source",
@@ -95,7 +97,7 @@ class ArchiveSink(Sink):
 
 
 class AlertLogSink(Sink):
-    """Batches of alerts go to the local alert log, one frame each.
+    """Batches of alerts go to the local alert log; other alerts of a visit and detector become its next version.
 
     Parameters
     ----------
@@ -109,9 +111,13 @@ class AlertLogSink(Sink):
         self._log = AlertLog(path)
 
     def publish(self, products: Mapping[str, Sequence[Product]]) -> int:
-        """Append the batches that the log does not hold yet."""
-        batches = [product.read() for found in products.values() for product in found]
-        return sum(self._log.publish(batch) for batch in batches)
+        """Append the batches that are not the latest of the log already."""
+        known = set(self._log.keys)
+        batches = (product.read() for found in products.values() for product in found)
+        appended = [batch.key for batch in batches if self._log.publish(batch)]
+        if replaced := sum(key in known for key in appended):
+            _log.warning("%d batches of alerts differ from those sent before and supersede them", replaced)
+        return len(appended)
 
 
 def publish(repository: Repository, collection: str, sinks: Sequence[Sink]) -> dict[str, int]:

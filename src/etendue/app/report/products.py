@@ -26,7 +26,8 @@ def _published(reader: Reader) -> dict[str, Any] | None:
         return None
     try:
         log = AlertLog(folder)
-        return {"batches": len(log.keys), "alerts": len(log)}
+        superseded = sum(batch.superseded for batch in log.history())
+        return {"batches": len(log.keys), "alerts": len(log), "superseded_batches": superseded}
     except EtendueError as error:
         reader.unreadable.append(f"alert log: {error}")
         return None
@@ -52,6 +53,8 @@ def present(numbers: dict[str, Any]) -> Section:
     published = numbers["published"]
     lead = f"{numbers['alerts']} alerts of {numbers['alert_batches']} images were packaged"
     lead += f"; {published['alerts']} are in the alert log." if published else "; none is in the alert log."
+    if published and published["superseded_batches"]:
+        lead += f" {published['superseded_batches']} batches sent before were superseded by a later version."
     grid = Grid("Archive", (
         Column("table", "table"), Column("rows", "rows", ",d"), Column("snapshot", "snapshot"),
     ), numbers["archive"], note="etendue archive query REPO \"SELECT …\"")  # fmt: skip
