@@ -70,18 +70,57 @@ def build_reference_catalog(
     InputError
         If a table cannot be read, has no position or no row, or the target exists.
     """
-    destination = Path(target)
-    if destination.exists() and not overwrite:
-        raise InputError("already exists", source=destination, remedy="choose another name or overwrite")
+    _check_target(Path(target), overwrite)
     paths = [source] if isinstance(source, str | PathLike) else list(source)
     tables = [_read(path, columns, epoch_mjd, mag_offset or {}) for path in paths]
     if sum(map(len, tables)) == 0:
         raise InputError("reference catalog has no row with a position", source=", ".join(str(path) for path in paths))
-    table = Table.concat(tables)
+    return write_reference_catalog(Table.concat(tables), target, name=name, order=order, overwrite=overwrite)
+
+
+def write_reference_catalog(
+    table: Table,
+    target: str | PathLike[str],
+    *,
+    name: str | None = None,
+    order: int | None = None,
+    overwrite: bool = False,
+) -> ReferenceCatalog:
+    """Write a table of stars as one sharded reference catalog.
+
+    Parameters
+    ----------
+    table : Table
+        Schema ``refcat``, at least one row; if an identifier comes twice, all rows are numbered anew.
+    target : path
+        Directory to make; it appears whole or not at all.
+    name : str, optional
+        Name of the catalog; the target's by default.
+    order : int, optional
+        HEALPix order of the shards; by default the lowest with at most 50,000 rows in a shard.
+    overwrite : bool
+        Replace an existing catalog.
+
+    Returns
+    -------
+    ReferenceCatalog
+
+    Raises
+    ------
+    InputError
+        If the target exists.
+    """
+    destination = Path(target)
+    _check_target(destination, overwrite)
     if np.unique(table["id"]).size < len(table):  # loaders tell stars apart by id, so a repeated one would lose stars
         table = table.with_columns(id=np.arange(1, len(table) + 1))
     _write(table, destination, name or destination.name, order)
     return ReferenceCatalog(destination)
+
+
+def _check_target(destination: Path, overwrite: bool) -> None:
+    if destination.exists() and not overwrite:
+        raise InputError("already exists", source=destination, remedy="choose another name or overwrite")
 
 
 def _read(
