@@ -1,8 +1,10 @@
 """The joint solution against a dense least-squares fit of everything, and its statistics."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from etendue.kernels.joint_solve import JointProblem, joint_solve
+from etendue.kernels.joint_solve import JointProblem, joint_solve, joint_solve_robust
 
 N_VISITS, N_STARS, N_TERMS, N_COMMON = 5, 40, 3, 2
 
@@ -100,3 +102,18 @@ def test_a_star_that_nothing_constrains_is_nan():
     per_name = {name: getattr(problem, name) for name in problem.__slots__}
     got = joint_solve(JointProblem(**{**per_name, "weight": weight, "prior_weight": prior}))
     assert np.flatnonzero(np.isnan(got.star_value)).tolist() == [7]
+
+
+def test_outliers_are_left_out_and_the_floor_is_found():
+    problem, *_ = make_problem(6)
+    rng = np.random.default_rng(7)
+    bad = np.arange(problem.value.size) % 37 == 5
+    value = problem.value + rng.normal(0.0, 3.0, problem.value.size) + np.where(bad, 200.0, 0.0)
+    noisy = replace(problem, value=value, prior_weight=np.full(N_STARS, 0.01))
+    found = joint_solve_robust(
+        [noisy, noisy], np.ones(value.size, bool), clip_sigma=5.0, iterations=8, start_floor=1.0, least_floor=1e-3
+    )
+    np.testing.assert_array_equal(found.used, ~bad)
+    assert abs(found.floor / 3.0 - 1.0) < 0.3  # 3 sigma of the median of half of the 160 values
+    final = joint_solve(replace(noisy, weight=found.used / (1.0 / noisy.weight + found.floor**2)))
+    np.testing.assert_allclose(found.solutions[0].star_value, final.star_value, atol=0.05)

@@ -1,9 +1,10 @@
 """Skymaps: how the sky is cut into tracts."""
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,27 +17,59 @@ from etendue.geom.sphere import separation_deg, sky_position, tangent_plane, uni
 from etendue.geom.tract import Tract, sky_outline
 
 
-class SkyMap(Protocol):
+class SkyMap(ABC):
     """Tracts, and how to find them."""
 
     @property
+    @abstractmethod
     def n_tracts(self) -> int:
         """Number of tracts; their ids are 0 to ``n_tracts - 1``."""
 
+    @abstractmethod
     def tract(self, id: int) -> Tract:
         """Return a tract by its id."""
 
+    @abstractmethod
     def find_tract(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.int64]:
         """Return the one tract that owns each position; -1 where there is none."""
 
-    def find_patches(self, *, wcs: SkyWcs, bbox: Box) -> list[tuple[int, int]]:
-        """Return sorted ``(tract, patch)`` ids of the outer patches that an image overlaps."""
-
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict for `skymap_from_dict`."""
 
+    def find_patches(self, *, wcs: SkyWcs, bbox: Box) -> list[tuple[int, int]]:
+        """Return the patches whose outer boxes overlap an image.
+
+        Parameters
+        ----------
+        wcs : SkyWcs
+            Of the image.
+        bbox : Box
+            Its pixels.
+
+        Returns
+        -------
+        list of (int, int)
+            Sorted ``(tract, patch)`` ids.
+        """
+        ra, dec = sky_outline(wcs, bbox)
+        ra0, dec0 = wcs.pixel_to_sky(x=bbox.x.center, y=bbox.y.center)
+        near = self._tracts_near(float(ra0), float(dec0), float(separation_deg(ra, dec, ra0, dec0).max()))
+        return [(id, patch) for id in near for patch in self.tract(id).patches_overlapping(ra, dec)]
+
     def content_hash(self) -> str:
-        """Return the hash of the configuration."""
+        """Return the hash of the configuration.
+
+        Returns
+        -------
+        str
+            32 hexadecimal digits.
+        """
+        return content_digest([self.to_dict()])
+
+    def _tracts_near(self, ra_deg: float, dec_deg: float, radius_deg: float) -> Sequence[int]:
+        """Return at least the tracts that reach into a circle, sorted."""
+        return range(self.n_tracts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +110,7 @@ class RingsSkyMapConfig:
 
 
 @dataclass(frozen=True)
-class RingsSkyMap:
+class RingsSkyMap(SkyMap):
     """Tracts on rings of constant declination, with one tract at each pole, as LSST's.
 
     Parameters
@@ -169,33 +202,12 @@ class RingsSkyMap:
         ids = self._first_ids[inside] + number % size
         return np.where(ring < 0, 0, np.where(ring >= self.config.num_rings, self.n_tracts - 1, ids))
 
-    def find_patches(self, *, wcs: SkyWcs, bbox: Box) -> list[tuple[int, int]]:
-        """Return the patches whose outer boxes overlap an image.
-
-        Parameters
-        ----------
-        wcs : SkyWcs
-            Of the image.
-        bbox : Box
-            Its pixels.
-
-        Returns
-        -------
-        list of (int, int)
-            Sorted ``(tract, patch)`` ids.
-        """
-        ra, dec = sky_outline(wcs, bbox)
-        ra0, dec0 = wcs.pixel_to_sky(x=bbox.x.center, y=bbox.y.center)
-        radius = float(separation_deg(ra, dec, ra0, dec0).max())
+    def _tracts_near(self, ra_deg: float, dec_deg: float, radius_deg: float) -> Sequence[int]:
         # Half a diagonal; tracts grow by less than a patch, and gnomonic squares stretch a little.
         patch_deg = self.config.patch_size * self.config.pixel_scale / 3600.0
         reach = 1.5 * (0.5 * self.ring_height_deg + self.config.tract_overlap_deg + patch_deg)
-        near = separation_deg(self._centers[:, 0], self._centers[:, 1], ra0, dec0) < radius + reach
-        return [
-            (int(id), patch)
-            for id in np.flatnonzero(near)
-            for patch in self.tract(int(id)).patches_overlapping(ra, dec)
-        ]
+        near = separation_deg(self._centers[:, 0], self._centers[:, 1], ra_deg, dec_deg) < radius_deg + reach
+        return [int(id) for id in np.flatnonzero(near)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict for `skymap_from_dict`.
@@ -206,19 +218,9 @@ class RingsSkyMap:
         """
         return {"kind": "rings", **asdict(self.config)}
 
-    def content_hash(self) -> str:
-        """Return the hash of the configuration.
-
-        Returns
-        -------
-        str
-            32 hexadecimal digits.
-        """
-        return content_digest([self.to_dict()])
-
 
 @dataclass(frozen=True, kw_only=True)
-class SingleTractSkyMap:
+class SingleTractSkyMap(SkyMap):
     """One tract, for a survey of one field.
 
     Parameters
@@ -323,23 +325,6 @@ class SingleTractSkyMap:
         """
         return np.minimum(self.tract().find_patch(ra_deg, dec_deg), 0)
 
-    def find_patches(self, *, wcs: SkyWcs, bbox: Box) -> list[tuple[int, int]]:
-        """Return the patches whose outer boxes overlap an image.
-
-        Parameters
-        ----------
-        wcs : SkyWcs
-            Of the image.
-        bbox : Box
-            Its pixels.
-
-        Returns
-        -------
-        list of (int, int)
-            Sorted ``(0, patch)`` ids.
-        """
-        return [(0, patch) for patch in self.tract().patches_overlapping(*sky_outline(wcs, bbox))]
-
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict for `skymap_from_dict`.
 
@@ -348,16 +333,6 @@ class SingleTractSkyMap:
         dict
         """
         return {"kind": "single_tract", **asdict(self)}
-
-    def content_hash(self) -> str:
-        """Return the hash of the configuration.
-
-        Returns
-        -------
-        str
-            32 hexadecimal digits.
-        """
-        return content_digest([self.to_dict()])
 
 
 def skymap_from_dict(state: Mapping[str, Any]) -> SkyMap:

@@ -1,10 +1,12 @@
 """Least squares for many visits that observe the same stars: the common core of joint calibration."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from etendue.kernels.astrometry import systematic_floor
 
 _STAR_BLOCK = 4096
 
@@ -153,3 +155,74 @@ def _star_blocks(problem: JointProblem, size: int) -> Iterator[tuple[slice, NDAr
         shared = problem.common[rows] * problem.weight[rows, None]
         np.add.at(dense[:, size:], problem.star[rows] - start, shared)
         yield slice(start, stop), dense
+
+
+@dataclass(frozen=True, slots=True)
+class RobustSolution:
+    """What `joint_solve_robust` settles on.
+
+    Parameters
+    ----------
+    solutions : tuple of JointSolution
+        One per axis.
+    used : ndarray, bool, shape (n,)
+        Observations that were not clipped.
+    floor : float
+        Scatter per axis that the formal errors leave unexplained, units of the values.
+    """
+
+    solutions: tuple[JointSolution, ...]
+    used: NDArray[np.bool_]
+    floor: float
+
+
+def joint_solve_robust(
+    problems: Sequence[JointProblem],
+    usable: NDArray[np.bool_],
+    *,
+    clip_sigma: float,
+    iterations: int,
+    start_floor: float,
+    least_floor: float,
+) -> RobustSolution:
+    """Solve again and again, each time with outliers left out and the systematic floor estimated anew.
+
+    Parameters
+    ----------
+    problems : sequence of JointProblem
+        The axes of the same observations; their weights are the inverse formal variances.
+    usable : ndarray, bool, shape (n,)
+        Observations that may be used at all.
+    clip_sigma : float
+        Observations farther off than this many sigmas, in the root mean square over the axes, are left out.
+    iterations : int
+        Rounds, at least 1.
+    start_floor, least_floor : float
+        First guess and lower limit of the floor, units of the values.
+
+    Returns
+    -------
+    RobustSolution
+        Of the last round; ``used`` and ``floor`` follow from its residuals.
+    """
+    variance = np.stack([1.0 / problem.weight for problem in problems], axis=1)
+    used, floor = usable, start_floor
+    solutions: tuple[JointSolution, ...] = ()
+    for _ in range(iterations):
+        weighted = [replace(p, weight=used / (v + floor**2)) for p, v in zip(problems, variance.T, strict=True)]
+        solutions = tuple(joint_solve(problem) for problem in weighted)
+        residual = np.stack([solution.residual for solution in solutions], axis=1)
+        freedom = np.stack([_freedom(problem) for problem in weighted], axis=1)
+        counted = used & (freedom.min(axis=1) > 0.2)
+        floor = systematic_floor(residual[counted].ravel(), variance[counted].ravel(), freedom[counted].ravel())
+        floor = max(floor, least_floor)
+        chi2 = (residual**2 / ((variance + floor**2) * np.clip(freedom, 0.05, 1.0))).sum(axis=1)
+        used = usable & (chi2 <= len(problems) * clip_sigma**2)
+    return RobustSolution(solutions, used, floor)
+
+
+def _freedom(problem: JointProblem) -> NDArray[np.float64]:
+    """Return the expected squared residual over variance: a star's mean follows its observations."""
+    total = problem.prior_weight + np.bincount(problem.star, problem.weight, problem.prior_weight.size)
+    share = problem.weight / np.maximum(total[problem.star], 1e-300)
+    return np.asarray(np.where(problem.weight > 0.0, 1.0 - share, 1.0))

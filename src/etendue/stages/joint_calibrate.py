@@ -1,5 +1,6 @@
 """Calibrate the positions and fluxes of all visits of a tract together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,6 +69,16 @@ class _Exposures:
     bands: NDArray[np.str_]
 
 
+@dataclass(frozen=True)
+class _BandSolution:
+    """The photometric solution of one band."""
+
+    band: str
+    exposures: NDArray[np.int64]  # of this band, among all
+    measurements: NDArray[np.int64]  # of these exposures, among all
+    solution: JointPhotometryResult
+
+
 class JointCalibrate(Stage[JointCalibrateConfig]):
     """Match the stars of all visits, then solve every WCS and zero point together with the stars.
 
@@ -100,13 +111,13 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
         isolated = IsolatedStarTask(self.config.isolated_star).run(exposures=exposures.stars)
         anchors = self._anchors(isolated, reference)
         positions = self._solve_positions(isolated, exposures, anchors)
-        fluxes = {band: self._solve_fluxes(isolated, exposures, anchors, band) for band in np.unique(exposures.bands)}
+        bands = [self._solve_fluxes(isolated, exposures, anchors, str(band)) for band in np.unique(exposures.bands)]
         calibration = JointCalibration(
-            tuple(_exposure_calibrations(exposures, positions, fluxes)),
+            tuple(_exposure_calibrations(exposures, positions, bands)),
             positions.floor_arcsec,
-            max((solution.floor_mag for _, _, solution in fluxes.values()), default=0.0),
+            max((fluxes.solution.floor_mag for fluxes in bands), default=0.0),
         )
-        table = _isolated_star_table(isolated, positions, fluxes, int(data_id["tract"]))
+        table = _isolated_star_table(isolated, positions, bands, int(data_id["tract"]))
         return JointCalibrateResult(calibration=calibration, isolated_stars=table)
 
     def _exposures(self, stars: tuple[Table, ...], images: tuple[DatasetHandle, ...]) -> _Exposures:
@@ -162,8 +173,7 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
 
     def _solve_fluxes(
         self, isolated: IsolatedStars, exposures: _Exposures, anchors: ReferenceSample | None, band: str
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], JointPhotometryResult]:
-        """Solve one band; returns its exposures, its measurements and the solution."""
+    ) -> _BandSolution:
         inside = np.flatnonzero(exposures.bands == band)
         rows = np.flatnonzero(np.isin(isolated.exposure, inside))
         reference = None if anchors is None else anchors.flux_in(band)
@@ -174,18 +184,17 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
             n_exposures=inside.size,
             n_stars=isolated.n_stars, **known,
         )  # fmt: skip
-        return inside, rows, solution
+        return _BandSolution(band, inside, rows, solution)
 
 
 def _exposure_calibrations(
-    exposures: _Exposures,
-    positions: JointAstrometryResult,
-    fluxes: dict[str, tuple[NDArray[np.int64], NDArray[np.int64], JointPhotometryResult]],
+    exposures: _Exposures, positions: JointAstrometryResult, bands: Sequence[_BandSolution]
 ) -> list[ExposureCalibration]:
     """Put both solutions together; the flux correction applies on top of the preliminary scale."""
     found = []
-    for inside, _, solution in fluxes.values():
-        for local, index in enumerate(inside):
+    for fluxes in bands:
+        solution = fluxes.solution
+        for local, index in enumerate(fluxes.exposures):
             stars = exposures.stars[index]
             found.append(
                 ExposureCalibration(
@@ -203,10 +212,7 @@ def _exposure_calibrations(
 
 
 def _isolated_star_table(
-    isolated: IsolatedStars,
-    positions: JointAstrometryResult,
-    fluxes: dict[str, tuple[NDArray[np.int64], NDArray[np.int64], JointPhotometryResult]],
-    tract: int,
+    isolated: IsolatedStars, positions: JointAstrometryResult, bands: Sequence[_BandSolution], tract: int
 ) -> Table:
     ra, dec = positions.star_ra_deg, positions.star_dec_deg
     columns: dict[str, NDArray] = {
@@ -217,9 +223,11 @@ def _isolated_star_table(
         "decErr": positions.star_err_arcsec / 3600.0,
         "nSource": isolated.n_exposures_per_star(),
     }
-    for band, (_, rows, solution) in fluxes.items():
+    for fluxes in bands:
+        band, solution = fluxes.band, fluxes.solution
+        used = fluxes.measurements[solution.used]
         flux = 10.0 ** (0.4 * (31.4 - solution.star_mag))
         columns[f"{band}_psfFlux"] = flux
         columns[f"{band}_psfFluxErr"] = flux * solution.star_err_mag * 0.4 * np.log(10.0)
-        columns[f"{band}_nSource"] = np.bincount(isolated.star[rows[solution.used]], minlength=isolated.n_stars)
+        columns[f"{band}_nSource"] = np.bincount(isolated.star[used], minlength=isolated.n_stars)
     return Table("isolated_star", columns)

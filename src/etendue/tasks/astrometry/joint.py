@@ -10,8 +10,8 @@ from pydantic import Field
 from etendue.errors import AlgorithmError
 from etendue.geom.sky_wcs import SkyWcs
 from etendue.geom.sphere import separation_deg, tangent_plane, tangent_plane_inverse, unit_vector
-from etendue.kernels.astrometry import polynomial_powers, systematic_floor
-from etendue.kernels.joint_solve import JointProblem, JointSolution, joint_solve
+from etendue.kernels.astrometry import polynomial_powers
+from etendue.kernels.joint_solve import JointProblem, RobustSolution, joint_solve_robust
 from etendue.tasks.astrometry.isolated_star import IsolatedStars
 from etendue.tasks.astrometry.tan_sip import PixelFrame, fit_tan_sip
 from etendue.tasks.task import Task, TaskConfig
@@ -140,8 +140,12 @@ class JointAstrometryTask(Task[JointAstrometryConfig]):
         solved = orders >= 0
         if not solved.any():
             raise AlgorithmError("no exposure shares stars with another", exposures=len(wcs), stars=stars.n_stars)
-        solutions, used, floor = self._iterate(stars, plane, self._ridge(orders), solved)
-        return _result(stars, tuple(wcs), plane, solved, solutions, used, floor, self.config.order)
+        ridge = self._ridge(orders)
+        solution = joint_solve_robust(
+            [_problem(stars, plane, ridge, axis) for axis in (0, 1)], solved[stars.exposure],
+            clip_sigma=self.config.clip_sigma, iterations=self.config.iterations, start_floor=0.02, least_floor=1e-4,
+        )  # fmt: skip
+        return _result(stars, tuple(wcs), plane, solved, solution, self.config.order)
 
     def _orders(self, stars: IsolatedStars) -> NDArray[np.int64]:
         """Return the order each exposure has stars for; -1 without any that another exposure shares."""
@@ -182,48 +186,20 @@ class JointAstrometryTask(Task[JointAstrometryConfig]):
             center, frame, value, variance, frame.design(stars.x, stars.y, self.config.order), prior, prior_weight
         )
 
-    def _iterate(
-        self, stars: IsolatedStars, plane: _Plane, ridge: Vector, solved: NDArray[np.bool_]
-    ) -> tuple[list[JointSolution], NDArray[np.bool_], float]:
-        measured = solved[stars.exposure]
-        used, floor = measured.copy(), 0.02
-        solutions: list[JointSolution] = []
-        for _ in range(self.config.iterations):
-            weight = used[:, None] / (plane.variance + floor**2)
-            solutions = [_solve(stars, plane, weight[:, axis], ridge, axis) for axis in (0, 1)]
-            residual = np.stack([solution.residual for solution in solutions], axis=1)
-            freedom = np.stack([_freedom(stars, w, plane.prior_weight) for w in weight.T], axis=1)
-            usable = used & (freedom.min(axis=1) > 0.2)
-            floor = systematic_floor(residual[usable].ravel(), plane.variance[usable].ravel(), freedom[usable].ravel())
-            floor = max(floor, 1e-4)
-            expected = (plane.variance + floor**2) * np.clip(freedom, 0.05, 1.0)
-            chi2 = (residual**2 / expected).sum(axis=1)
-            used = measured & (chi2 <= 2.0 * self.config.clip_sigma**2)
-        return solutions, used, floor
 
-
-def _solve(stars: IsolatedStars, plane: _Plane, weight: Vector, ridge: Vector, axis: int) -> JointSolution:
-    return joint_solve(
-        JointProblem(
-            value=plane.value[:, axis],
-            weight=weight,
-            design=plane.design,
-            common=np.empty((weight.size, 0)),
-            visit=stars.exposure,
-            star=stars.star,
-            prior_value=plane.prior[:, axis],
-            prior_weight=plane.prior_weight,
-            ridge=ridge,
-            common_ridge=np.empty(0),
-        )
+def _problem(stars: IsolatedStars, plane: _Plane, ridge: Vector, axis: int) -> JointProblem:
+    return JointProblem(
+        value=plane.value[:, axis],
+        weight=1.0 / plane.variance[:, axis],
+        design=plane.design,
+        common=np.empty((stars.star.size, 0)),
+        visit=stars.exposure,
+        star=stars.star,
+        prior_value=plane.prior[:, axis],
+        prior_weight=plane.prior_weight,
+        ridge=ridge,
+        common_ridge=np.empty(0),
     )
-
-
-def _freedom(stars: IsolatedStars, weight: Vector, prior_weight: Vector) -> Vector:
-    """Return the expected squared residual over variance: a star's mean follows its measurements."""
-    total = prior_weight + np.bincount(stars.star, weight, stars.n_stars)
-    share = weight / np.maximum(total[stars.star], 1e-300)
-    return np.asarray(np.where(weight > 0.0, 1.0 - share, 1.0))
 
 
 def _center(stars: IsolatedStars) -> tuple[float, float]:
@@ -262,11 +238,10 @@ def _result(
     start: tuple[SkyWcs, ...],
     plane: _Plane,
     solved: NDArray[np.bool_],
-    solutions: list[JointSolution],
-    used: NDArray[np.bool_],
-    floor: float,
+    solution: RobustSolution,
     order: int,
 ) -> JointAstrometryResult:
+    solutions, used, floor = solution.solutions, solution.used, solution.floor
     wcs = tuple(
         _corrected(start[v], plane, np.stack([s.visit_coefficients[v] for s in solutions]), order)
         if solved[v]
@@ -279,7 +254,7 @@ def _result(
     ra, dec = tangent_plane_inverse(
         xi_deg=xi / _ARCSEC, eta_deg=eta / _ARCSEC, ra0_deg=plane.center[0], dec0_deg=plane.center[1]
     )
-    east, north = (solution.residual for solution in solutions)
+    east, north = (axis.residual for axis in solutions)
     counts = np.bincount(stars.exposure, used, len(start))
     weight = used[:, None] / (plane.variance + floor**2)
     square = np.bincount(stars.exposure, weight[:, 0] * east**2 + weight[:, 1] * north**2, len(start))

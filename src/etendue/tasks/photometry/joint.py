@@ -9,8 +9,8 @@ from pydantic import Field
 from etendue.errors import AlgorithmError
 from etendue.geom.polynomial import Polynomial2D
 from etendue.image.photo_calib import NJY_ZERO_POINT_MAG, PhotoCalib
-from etendue.kernels.astrometry import polynomial_design, polynomial_powers, systematic_floor
-from etendue.kernels.joint_solve import JointProblem, JointSolution, joint_solve
+from etendue.kernels.astrometry import polynomial_design, polynomial_powers
+from etendue.kernels.joint_solve import JointProblem, JointSolution, joint_solve_robust
 from etendue.tasks.task import Task, TaskConfig
 
 Vector = NDArray[np.float64]
@@ -165,8 +165,11 @@ class JointPhotometryTask(Task[JointPhotometryConfig]):
         usable = data.measured & shared
         if not usable.any():
             raise AlgorithmError("no exposure shares a star with another", measurements=data.star.size)
-        solution, used, floor = self._iterate(data, usable)
-        return self._result(data, solution, used, floor)
+        robust = joint_solve_robust(
+            [self._problem(data)], usable, clip_sigma=self.config.clip_sigma, iterations=self.config.iterations,
+            start_floor=0.02, least_floor=1e-5,
+        )  # fmt: skip
+        return self._result(data, robust.solutions[0], robust.used, robust.floor)
 
     def _data(self, star: Index, exposure: Index, columns: list[Vector], n_exposures: int, n_stars: int) -> _Data:
         flux, flux_err, x, y = columns
@@ -196,36 +199,21 @@ class JointPhotometryTask(Task[JointPhotometryConfig]):
         prior, prior_weight = np.where(known, mag, data.prior), np.where(known, weight, 0.0)
         return replace(data, prior=prior, prior_weight=prior_weight, absolute=True)
 
-    def _iterate(self, data: _Data, usable: NDArray[np.bool_]) -> tuple[JointSolution, NDArray[np.bool_], float]:
-        used, floor = usable, 0.02
-        for _ in range(self.config.iterations):
-            weight = used / (data.variance + floor**2)
-            solution = self._solve(data, weight)
-            total = data.prior_weight + np.bincount(data.star, weight, data.prior.size)
-            freedom = np.where(used, 1.0 - weight / np.maximum(total[data.star], 1e-300), 1.0)
-            counted = used & (freedom > 0.2)
-            floor = max(systematic_floor(solution.residual[counted], data.variance[counted], freedom[counted]), 1e-5)
-            limit = self.config.clip_sigma**2 * (data.variance + floor**2) * np.clip(freedom, 0.05, 1.0)
-            used = usable & (solution.residual**2 <= limit)
-        return solution, used, floor
-
-    def _solve(self, data: _Data, weight: Vector) -> JointSolution:
+    def _problem(self, data: _Data) -> JointProblem:
         n_terms = data.design.shape[1]
         ridge = np.full((data.n_exposures, n_terms), self.config.spatial_prior_mag**-2)
         ridge[:, 0] = 1e-4  # a zero point may be anything: 100 mag
-        return joint_solve(
-            JointProblem(
-                value=data.mag,
-                weight=weight,
-                design=data.design,
-                common=data.common,
-                visit=data.exposure,
-                star=data.star,
-                prior_value=data.prior,
-                prior_weight=data.prior_weight,
-                ridge=ridge,
-                common_ridge=np.full(data.common.shape[1], self.config.illumination_prior_mag**-2),
-            )
+        return JointProblem(
+            value=data.mag,
+            weight=1.0 / data.variance,
+            design=data.design,
+            common=data.common,
+            visit=data.exposure,
+            star=data.star,
+            prior_value=data.prior,
+            prior_weight=data.prior_weight,
+            ridge=ridge,
+            common_ridge=np.full(data.common.shape[1], self.config.illumination_prior_mag**-2),
         )
 
     def _result(
