@@ -110,6 +110,18 @@ def test_an_empty_repository_is_told_to_be_empty(empty_survey, tmp_path):
         assert f"No {name} in this repository" in text
 
 
+def test_refused_files_are_listed_with_the_reason(scratch, tmp_path):
+    broken = tmp_path / "broken.fits"
+    broken.write_text("not FITS")
+    assert scratch.ingest([broken])[0].status == "refused"
+    (row,) = report_numbers(scratch)["observations"]["refused"]
+    assert (row["name"], row["camera"], row["subject"]) == ("broken.fits", "simcam", str(broken))
+    assert "no readable FITS file" in row["reason"]
+    page = write_report(scratch, scratch.path / "report.html").read_text()
+    assert "1 refused frames" in page
+    assert "no readable FITS file" in page
+
+
 def test_a_damaged_product_is_named_and_costs_only_itself(scratch):
     (ref,) = scratch.query("object", collections="simcam/drp/one")
     scratch.butler.getURI(ref).write(b"not a table")

@@ -19,6 +19,7 @@ from etendue.middleware.refcats import REFCAT_RUN, register_refcat
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.middleware.sinks import AlertLogSink, ArchiveSink, publish
+from etendue.middleware.visits import VisitOutcome
 from etendue.refcat.build import build_reference_catalog
 from etendue.refcat.catalog import ReferenceCatalog
 
@@ -41,6 +42,8 @@ class QuickstartResult:
         One per file.
     refused : tuple of (Path, str)
         Files that did not even reach ingest.
+    no_visit : tuple of VisitOutcome
+        Science exposures that are no visit, and why: without a pointing they are not processed.
     runs : tuple of RunReport
         One per pipeline.
     wall_s : dict of str to float
@@ -52,6 +55,7 @@ class QuickstartResult:
     camera: str
     ingested: tuple[IngestOutcome, ...]
     refused: tuple[tuple[Path, str], ...]
+    no_visit: tuple[VisitOutcome, ...]
     runs: tuple[RunReport, ...]
     wall_s: dict[str, float]
 
@@ -59,6 +63,7 @@ class QuickstartResult:
         """Return what the terminal shows: refusals, a table per run, the report's path."""
         bad = [f"refused {path}: {reason}" for path, reason in self.refused]
         bad += [f"refused {Path(o.path).name}: {o.reason}" for o in self.ingested if o.status == "refused"]
+        bad += [f"no visit of exposure {o.exposure}: {o.reason}" for o in self.no_visit]
         bad += [
             f"{o.label}: {o.message}" for run in self.runs for o in run.outcomes if o.status in ("defeated", "failed")
         ]
@@ -72,6 +77,7 @@ class QuickstartResult:
             "camera": self.camera,
             "ingested": [_as_text(outcome) for outcome in self.ingested],
             "refused": [{"path": str(path), "reason": reason} for path, reason in self.refused],
+            "no_visit": [{"exposure": str(o.exposure), "reason": o.reason} for o in self.no_visit],
             "runs": [run.to_dict() for run in self.runs],
             "wall_s": self.wall_s,
         }
@@ -119,10 +125,11 @@ def quickstart(
     clock = _Clock(Console(stderr=True, quiet=not progress))
     found = clock.step("looking at the frames", lambda: find_frames(directories))
     home = _open(repository, found.camera)
+    home.refusals.record({str(path.resolve()): reason for path, reason in found.refused}, camera=found.camera.name)
     ingested = clock.step("ingesting", lambda: home.ingest(found.paths, camera=found.camera.name, transfer="direct"))
     if not any(outcome.status != "refused" for outcome in ingested):
         raise InputError("no frame could be ingested", source=directories[0], remedy=ingested[0].reason)
-    clock.step("defining visits", lambda: home.define_visits(found.camera.name))
+    visits = clock.step("defining visits", lambda: home.define_visits(found.camera.name))
     chain = _Chain(home, found.camera.name, workers, progress)
     runs = []
     if any(outcome.observation_type in ("bias", "flat") for outcome in ingested):
@@ -138,7 +145,10 @@ def quickstart(
             runs.append(clock.step("difference imaging", chain.alerts))
             clock.step("publishing", lambda: publish_products(home, found.camera.name))
     page = clock.step("writing the report", lambda: _report(home))
-    return QuickstartResult(home.path, page, found.camera.name, ingested, found.refused, tuple(runs), clock.seconds)
+    return QuickstartResult(
+        repository=home.path, report=page, camera=found.camera.name, ingested=ingested, refused=found.refused,
+        no_visit=tuple(visit for visit in visits if not visit.defined), runs=tuple(runs), wall_s=clock.seconds,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -235,10 +245,8 @@ def lay_out_sky(home: Repository, camera: Camera) -> None:
     if SKYMAP in known:
         return
     refs = home.query("raw", collections=f"{camera.name}/raw/all", where="exposure.observation_type='science'")
-    frames = [home.get(ref) for ref in refs]
-    images = [
-        (frame.info.wcs, camera.detector(frame.detector_id).bbox) for frame in frames if frame.info.wcs is not None
-    ]
+    infos = [home.raw_info(ref) for ref in refs]
+    images = [(info.wcs, camera.detector(info.detector_id).bbox) for info in infos if info.wcs is not None]
     if not images:
         raise InputError("no science frame has a WCS or a pointing", source=home.path)
     skymap = SingleTractSkyMap.covering(images, pixel_scale=camera.plate_scale)

@@ -18,12 +18,14 @@ from lsst.daf.butler import (
 from sqlalchemy import text
 
 from etendue.camera.camera import Camera
+from etendue.camera.observation_info import ObservationInfo
 from etendue.errors import InputError
 from etendue.geom.skymap import SkyMap
 from etendue.middleware import calibrations, skymaps, visits
 from etendue.middleware.cameras import camera_for, register_records
 from etendue.middleware.formatters import camera_folders
 from etendue.middleware.ingest import IngestOutcome, Transfer, ingest_files
+from etendue.middleware.refusals import Refusals
 from etendue.middleware.storage import seed_config
 from etendue.middleware.visits import VisitOutcome
 
@@ -122,6 +124,11 @@ class Repository:
     def cameras_folder(self) -> Path:
         """Where the YAML of every registered camera is kept."""
         return self.path / "etendue" / "cameras"
+
+    @property
+    def refusals(self) -> Refusals:
+        """Which files and exposures were refused, and why."""
+        return Refusals(self.path / "etendue" / "refused.jsonl")
 
     @contextmanager
     def writing(self, *, run: str | None = None, collections: Sequence[str] = ()) -> Iterator[Butler]:
@@ -233,11 +240,27 @@ class Repository:
         Returns
         -------
         tuple of IngestOutcome
-            One per file: ingested, already there, or refused and why.
+            One per file: ingested, already there, or refused and why; `refusals` remembers the refused.
         """
         chosen = self.camera(camera)
         with self.writing(run=f"{chosen.name}/raw/all", collections=[f"{chosen.name}/raw/all"]) as butler:
-            return ingest_files(butler, chosen, paths, transfer=transfer)
+            outcomes = ingest_files(butler, chosen, paths, transfer=transfer)
+        self.refusals.record({str(Path(o.path).resolve()): o.reason for o in outcomes}, camera=chosen.name)
+        return outcomes
+
+    def raw_info(self, ref: DatasetRef) -> ObservationInfo:
+        """Return the translated header of a raw frame; its pixels are not read.
+
+        Parameters
+        ----------
+        ref : DatasetRef
+            Of type ``raw``, from `query`.
+
+        Returns
+        -------
+        ObservationInfo
+        """
+        return visits.raw_info(self.butler, self.camera(str(ref.dataId["instrument"])), ref)
 
     def define_visits(
         self, camera: str | None = None, *, padding_px: int = _REGION_PADDING_PX
@@ -258,7 +281,9 @@ class Repository:
         """
         chosen = self.camera(camera)
         with self.writing(collections=[f"{chosen.name}/raw/all"]) as butler:
-            return visits.define_visits(butler, chosen, padding_px=padding_px)
+            outcomes = visits.define_visits(butler, chosen, padding_px=padding_px)
+        self.refusals.record({f"exposure {o.exposure}": o.reason for o in outcomes}, camera=chosen.name)
+        return outcomes
 
     # Calibrations and skymaps
 

@@ -79,7 +79,7 @@ def define_visits(
 
 def _define(butler: Butler, camera: Camera, exposure: int, refs: list[DatasetRef], padding_px: int) -> VisitOutcome:
     try:
-        infos = [_translated(butler, camera, ref) for ref in refs]
+        infos = [raw_info(butler, camera, ref) for ref in refs]
         corners = {info.detector_id: _corners(camera, info, padding_px) for info in infos}
     except InputError as error:
         return VisitOutcome(exposure, False, str(error))
@@ -88,7 +88,8 @@ def _define(butler: Butler, camera: Camera, exposure: int, refs: list[DatasetRef
     return VisitOutcome(exposure, True)
 
 
-def _translated(butler: Butler, camera: Camera, ref: DatasetRef) -> ObservationInfo:
+def raw_info(butler: Butler, camera: Camera, ref: DatasetRef) -> ObservationInfo:
+    """Return the translated header of a raw frame; its pixels are not read."""
     path = butler.getURI(ref).ospath
     return translate(read_header(path), camera, path)
 

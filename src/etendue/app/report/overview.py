@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from etendue.app.report.reader import Reader
@@ -10,9 +11,11 @@ from etendue.app.report.section import Column, Grid, Section
 
 _PACKAGES = ("etendue", "numpy", "numba", "scipy", "astropy", "pyarrow", "duckdb", "lsst-daf-butler", "lsst-pipe-base")
 
+_MOST = 200
+
 
 def gather(reader: Reader) -> dict[str, Any]:
-    """Return cameras, nights, exposures, visits, versions and runs."""
+    """Return cameras, nights, exposures, visits, versions, runs and what was refused."""
     home = reader.home
     cameras = [_camera(reader, name) for name in home.cameras()]
     exposures = [record for name in home.cameras() for record in _records(reader, "exposure", name)]
@@ -27,6 +30,10 @@ def gather(reader: Reader) -> dict[str, Any]:
         "exposures_by_type": dict(sorted(Counter(str(r.observation_type) for r in exposures).items())),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
         "runs": reader.runs,
+        "refused": [
+            {"name": Path(r.subject).name, "reason": r.reason, "camera": r.camera, "time": r.time, "subject": r.subject}
+            for r in home.refusals.current()
+        ],
     }
 
 
@@ -80,6 +87,9 @@ def present(numbers: dict[str, Any]) -> Section:
         Column("night", "night"), Column("visits", "visits"), Column("filters", "visits by filter"),
         Column("exposures", "exposures by type"), Column("targets", "targets"),
     ), numbers["nights"], note="Software: " + ", ".join(versions))  # fmt: skip
+    refused = Grid(f"{len(numbers['refused'])} refused frames", (
+        Column("name", "frame"), Column("camera", "camera"), Column("reason", "reason"), Column("time", "when (UTC)"),
+    ), numbers["refused"][:_MOST])  # fmt: skip
     missing = [] if numbers["n_exposures"] else ["No exposure was ingested: “etendue ingest” does it."]
-    grids = [grid for grid in (cameras, nights) if grid.rows]
+    grids = [grid for grid in (cameras, nights, refused) if grid.rows]
     return Section("observations", "Observations", grids=grids, missing=missing)
