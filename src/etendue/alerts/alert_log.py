@@ -13,6 +13,7 @@ from etendue.alerts.batch import AlertBatch
 from etendue.alerts.decode import decode_alert, dia_source_table
 from etendue.alerts.log_frame import Frame, encode_frame, read_frame
 from etendue.errors import InputError
+from etendue.faults import fault_point
 from etendue.log import get_logger
 from etendue.table.sql import LockedDuckDB
 from etendue.table.table import Table
@@ -258,10 +259,13 @@ class AlertLog:
                 _log.warning("%s: cut off %d bytes that a killed writer left", segment, file.tell() - whole)
                 file.truncate(whole)
             try:
+                fault_point("alert-log.before-write")
                 rest = memoryview(content)
                 while rest:
                     rest = rest[file.write(rest) :]
+                fault_point("alert-log.before-sync")
                 os.fsync(file.fileno())
+                fault_point("alert-log.after-sync")
             except OSError as error:
                 file.truncate(whole)
                 raise InputError(f"cannot append: {error.strerror}", source=segment, remedy="free space") from error

@@ -17,6 +17,7 @@ from etendue.archive.manifest import CatalogEntry, Manifest, Publication
 from etendue.archive.partition import ROW_ORDER
 from etendue.archive.rows import PIXEL, PUBLICATION, Rows
 from etendue.errors import InputError
+from etendue.faults import fault_point
 from etendue.geom.sphere import separation_deg
 from etendue.schema.table_schema import load_schema
 from etendue.table.sql import LockedDuckDB, quote_name, quote_string
@@ -151,6 +152,7 @@ class Archive:
             changed = {name: entry for name, table in given.items() if (entry := self._add(manifest, name, table, key))}
             if changed:
                 manifest = Manifest(manifest.snapshot + 1, {**manifest.catalogs, **changed})
+                fault_point("archive.before-commit")
                 manifest.save(self._path)
         self._show(manifest)
         return bool(changed)
@@ -330,6 +332,7 @@ class Archive:
         partial.mkdir(parents=True)
         try:
             yield partial
+            fault_point("archive.before-rename")
             if final.exists():  # left by a writer that died before its snapshot
                 shutil.rmtree(final)
             partial.rename(final)

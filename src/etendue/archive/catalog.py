@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from etendue.archive.partition import ROW_ORDER, Partition, assign, split
 from etendue.archive.rows import PIXEL, Rows
+from etendue.faults import fault_point
 from etendue.schema.table_schema import TableSchema
 from etendue.table.table import Table
 
@@ -104,6 +105,7 @@ def write_catalog(
         rows = Rows.merged([*kept, *([added[part]] if part in added else []), template])
         for piece, index in split(part, rows.pixel, max_rows, max_order) if len(rows) else ():
             rows.take(index).write(path / piece.path)
+            fault_point("archive.partition")
             counts[piece] = index.size
     _write_metadata(path, counts, template)
 

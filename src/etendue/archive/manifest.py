@@ -1,12 +1,11 @@
 """What a snapshot of the archive consists of; replacing this one file publishes it."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
 
+from etendue.disk import whole_file
 from etendue.errors import InputError
 
 _FORMAT = 1
@@ -88,8 +87,10 @@ class Manifest:
         text = json.dumps(self._to_dict(), indent=1, sort_keys=True)
         history = root / "snapshots" / f"{self.snapshot:06d}.json"
         history.parent.mkdir(exist_ok=True)
-        _write_synced(history, text)
-        _write_synced(root / _FILE, text)
+        with whole_file(history, "archive-history") as part:
+            part.write_text(text, "utf-8")
+        with whole_file(root / _FILE, "archive-manifest") as part:
+            part.write_text(text, "utf-8")
 
     @classmethod
     def load(cls, root: Path, snapshot: int | None = None) -> "Manifest":
@@ -139,12 +140,3 @@ class Manifest:
 
 def _entry(state: dict) -> CatalogEntry:
     return CatalogEntry(state["version"], {key: Publication(*value) for key, value in state["publications"].items()})
-
-
-def _write_synced(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{uuid4().hex}")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

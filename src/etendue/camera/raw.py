@@ -14,6 +14,7 @@ from etendue.camera.camera import Camera
 from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.shipped import identify_camera
 from etendue.camera.translate import translate
+from etendue.disk import whole_file
 from etendue.errors import InputError
 
 _STRUCTURE = frozenset(
@@ -136,16 +137,16 @@ def write_raw(frame: RawFrame, path: str | Path) -> None:
         hdus = fits.HDUList([fits.PrimaryHDU(), image])
     else:
         hdus = fits.HDUList([fits.PrimaryHDU(frame.array, header)])
-    partial = path.with_name(f".{path.name}.partial")
-    hdus.writeto(partial, overwrite=True)
-    partial.replace(path)
+    with whole_file(path, "raw") as part:
+        hdus.writeto(part)
 
 
 def _read(path: Path, *, with_pixels: bool) -> tuple[dict[str, Any], NDArray]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd cards are common; a truncated file is checked below
-            with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
+            # The file is opened here because astropy leaves it open where it fails.
+            with path.open("rb") as stream, fits.open(stream, memmap=False, lazy_load_hdus=True) as hdus:
                 image = _first_image(hdus, path)
                 header = _to_dict(hdus[0].header) | _to_dict(image.header)
                 pixels = np.asarray(image.data) if with_pixels else np.empty((0, 0))

@@ -6,7 +6,6 @@ at 1/1000 of its smallest values, with a dither that is subtracted again
 on reading, so sums of pixels are not biased. Files of equal exposures are equal, byte for byte.
 """
 
-import uuid
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 import fsspec
 from astropy.io import fits
 
+from etendue.disk import whole_file
 from etendue.errors import EtendueError, InputError
 from etendue.geom.box import Box
 from etendue.geom.wcs_header import write_wcs
@@ -189,10 +189,5 @@ def _write(hdus: fits.HDUList, path: str | Path) -> None:
 
 
 def _write_local(hdus: fits.HDUList, path: Path) -> None:
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with part.open("wb") as stream:
-            hdus.writeto(stream)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path, "image") as part, part.open("wb") as stream:
+        hdus.writeto(stream)

@@ -7,6 +7,7 @@ from lsst.daf.butler import Butler, CollectionType, MissingDatasetTypeError, Tim
 from lsst.daf.butler.registry import ConflictingDefinitionError
 
 from etendue.errors import InputError
+from etendue.faults import fault_point
 
 
 def certify(
@@ -48,26 +49,29 @@ def certify(
     """
     span = Timespan(_time(begin_mjd_tai), _time(end_mjd_tai))
     butler.collections.register(collection, CollectionType.CALIBRATION)
-    count = 0
-    for name in dataset_types:
-        try:
-            refs = butler.query_datasets(name, collections=run, explain=False, limit=None)
-        except MissingDatasetTypeError:
-            continue
-        if not refs:
-            continue
-        data_ids = [ref.dataId for ref in refs]
-        # Rubin's decertify fails on a collection that holds none of the type.
-        if replace and butler.query_datasets(name, collections=collection, find_first=False, explain=False, limit=1):
-            butler.registry.decertify(collection, name, span, dataIds=data_ids)
-        try:
-            butler.registry.certify(collection, refs, span)
-        except ConflictingDefinitionError:
-            raise InputError(
-                f"{name} of {run} overlaps the validity of an earlier one", source=collection, remedy="replace it"
-            ) from None
-        count += len(refs)
-    return count
+    with butler.transaction():  # a frame must never find the bias of one run and the flat of another, or none
+        return sum(_certify_type(butler, name, run, collection, span, replace) for name in dataset_types)
+
+
+def _certify_type(butler: Butler, name: str, run: str, collection: str, span: Timespan, replace: bool) -> int:
+    try:
+        refs = butler.query_datasets(name, collections=run, explain=False, limit=None)
+    except MissingDatasetTypeError:
+        return 0
+    if not refs:
+        return 0
+    # Rubin's decertify fails on a collection that holds none of the type.
+    if replace and butler.query_datasets(name, collections=collection, find_first=False, explain=False, limit=1):
+        butler.registry.decertify(collection, name, span, dataIds=[ref.dataId for ref in refs])
+    fault_point("certify.after-decertify")
+    try:
+        butler.registry.certify(collection, refs, span)
+    except ConflictingDefinitionError:
+        raise InputError(
+            f"{name} of {run} overlaps the validity of an earlier one", source=collection, remedy="replace it"
+        ) from None
+    fault_point("certify.between-types")
+    return len(refs)
 
 
 def _time(mjd_tai: float | None) -> Time | None:

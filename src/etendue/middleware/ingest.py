@@ -15,6 +15,7 @@ from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.raw import read_header
 from etendue.camera.translate import translate
 from etendue.errors import InputError
+from etendue.faults import fault_point
 from etendue.middleware.cameras import NO_FILTER, filter_record
 from etendue.middleware.formatters import RawFormatter
 
@@ -123,6 +124,7 @@ def _insert(butler: Butler, frames: Sequence[_Frame], transfer: Transfer) -> Non
     modes = {"copy": "copy", "link": "link", "direct": "direct"}
     with butler.transaction():
         _insert_records(butler, [frame.info for frame in frames])
+        fault_point("ingest.after-records")
         dataset_type = butler.get_dataset_type("raw")
         assert butler.run is not None
         files = []
@@ -134,6 +136,8 @@ def _insert(butler: Butler, frames: Sequence[_Frame], transfer: Transfer) -> Non
             ref = DatasetRef(dataset_type, data_id, run=butler.run)
             files.append(FileDataset(str(frame.path.resolve()), [ref], formatter=RawFormatter))
         butler.ingest(*files, transfer=modes[transfer])
+        fault_point("ingest.after-copy")
+    fault_point("ingest.after-commit")
 
 
 def _insert_records(butler: Butler, infos: Sequence[ObservationInfo]) -> None:

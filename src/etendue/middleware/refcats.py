@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from lsst.sphgeom import Angle, Circle, HtmPixelization, UnitVector3d
 
+from etendue.faults import fault_point
 from etendue.geom.healpix import center_of, pixel_of
 from etendue.geom.sphere import sky_position, unit_vector
 from etendue.middleware.repository import Repository
@@ -47,6 +48,7 @@ def register_refcat(repository: Repository, catalog: ReferenceCatalog, *, margin
             if len(shard):
                 butler.put(shard, "refcat", htm7=trixel)
                 added += 1
+                fault_point("refcat.between-shards")
     repository.butler.registry.refresh()
     return added
 

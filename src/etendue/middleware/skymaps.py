@@ -7,6 +7,7 @@ from lsst.daf.butler import Butler, DatasetType
 from lsst.sphgeom import ConvexPolygon
 
 from etendue.errors import InputError
+from etendue.faults import fault_point
 from etendue.geom.skymap import SkyMap
 from etendue.geom.tract import Tract
 from etendue.middleware.visits import unit_vectors
@@ -55,7 +56,9 @@ def register_skymap(butler: Butler, skymap: SkyMap, name: str, tracts: Iterable[
         if not known:
             butler.registry.insertDimensionData("skymap", record)
         _insert_tracts(butler, name, chosen)
+        fault_point("skymap.after-records")
         _put(butler, skymap, name)
+        fault_point("skymap.after-put")
 
 
 def _insert_tracts(butler: Butler, name: str, tracts: list[Tract]) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from uuid import uuid4
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from etendue.disk import whole_file
 from etendue.errors import InputError
 from etendue.table.arrow import from_arrow, to_arrow
 from etendue.table.table import Table
@@ -43,13 +43,8 @@ def write_arrow(arrow: pa.Table, path: str | PathLike[str], *, row_group_size: i
         with fsspec.open(fspath(path), "wb") as remote:
             pq.write_table(arrow, remote, compression="zstd", row_group_size=row_group_size)
         return
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{uuid4().hex}.partial")
-    try:
-        pq.write_table(arrow, partial, compression="zstd", row_group_size=row_group_size)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(Path(path), "table") as part:
+        pq.write_table(arrow, part, compression="zstd", row_group_size=row_group_size)
 
 
 def read_table(path: str | PathLike[str], columns: Sequence[str] | None = None) -> Table:

@@ -20,6 +20,7 @@ from etendue.app.report.plain import plain
 from etendue.app.report.reader import Reader
 from etendue.app.report.render import render
 from etendue.app.report.section import Section, text
+from etendue.disk import whole_file
 from etendue.errors import InputError
 from etendue.middleware.repository import Repository
 
@@ -81,10 +82,9 @@ def write_report(home: Repository, path: str | Path, *, collections: Sequence[st
     numbers = _gather(reader)
     page = render(numbers["observations"], _headline(numbers), _sections(numbers, reader))
     target = Path(path)
-    partial = target.with_name(f".{target.name}.part")
     try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(target)
+        with whole_file(target, "report") as part:
+            part.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write the report: {error.strerror}", source=target) from error
     return target

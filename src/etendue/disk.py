@@ -1,0 +1,97 @@
+"""Files that appear whole or not at all, and what to say when the disk refuses."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from etendue.faults import fault_point
+
+_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
+_DATABASE = {"is full": "no space left on device", "readonly database": "read-only file system",
+             "disk I/O error": "input/output error"}  # fmt: skip
+
+
+@contextmanager
+def whole_file(path: Path, name: str) -> Iterator[Path]:
+    """Give a path to write to, whose file takes its final name when the body succeeds.
+
+    The data are synced before the file is renamed, so that not even a power cut leaves a part of it under its name.
+    After a kill, a hidden file ``.<random>.part<suffix>`` may remain, which nothing reads.
+
+    Parameters
+    ----------
+    path : Path
+        Final name; an existing file is replaced in one step.
+    name : str
+        Name of the fault points: ``<name>.before-rename`` and ``<name>.after-rename``.
+
+    Yields
+    ------
+    Path
+        In the same folder, with the same suffix.
+    """
+    part = path.with_name(f".{uuid4().hex}.part{path.suffix}")
+    try:
+        yield part
+        fault_point(f"{name}.before-rename")
+        sync(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    fault_point(f"{name}.after-rename")
+
+
+def is_part(name: str) -> bool:
+    """Return whether a file name is one that `whole_file` gives to unfinished files.
+
+    Parameters
+    ----------
+    name : str
+        Without folder.
+    """
+    return name.startswith(".") and ".part" in name
+
+
+def sync(path: Path) -> None:
+    """Wait until the data of a file are on the disk.
+
+    Parameters
+    ----------
+    path : Path
+        Existing file.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def disk_trouble(error: BaseException) -> str:
+    """Return in few words why the disk refused, if that is what an error or one of its causes says.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any error.
+
+    Returns
+    -------
+    str
+        ``"no space left on device"``, ``"read-only file system"``...; empty for any other error.
+    """
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, OSError) and cause.errno in _TROUBLE:
+            return os.strerror(cause.errno).lower()
+        if type(cause).__module__.startswith(("sqlite3", "sqlalchemy")):
+            for words, meaning in _DATABASE.items():
+                if words in str(cause):
+                    return meaning
+        cause = cause.__cause__ or cause.__context__
+    return ""
