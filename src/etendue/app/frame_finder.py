@@ -13,6 +13,8 @@ from etendue.errors import InputError
 
 _ENDINGS = (".fits", ".fit", ".fts", ".fits.fz", ".fits.gz", ".fit.gz")
 
+_CALIBRATION_FOLDERS = ("bias", "zero", "dark", "flat")
+
 
 @dataclass(frozen=True)
 class FoundFrames:
@@ -74,8 +76,20 @@ def find_frames(directories: Iterable[Path], *, camera: Camera | None = None) ->
     mine = [path for path, found in taken.items() if (found.name if found else "") == chosen]
     others = [(path, f"is a frame of camera {found.name if found else 'unknown'}")
               for path, found in taken.items() if path not in set(mine)]  # fmt: skip
-    best = taken[mine[0]] or guess_camera(mine[0])
-    return FoundFrames(best, taken[mine[0]] is None, tuple(mine), tuple(refused + others))
+    known = taken[mine[0]]
+    return FoundFrames(known or _guess(mine), known is None, tuple(mine), tuple(refused + others))
+
+
+def _guess(paths: list[Path]) -> Camera:
+    """Guess the camera from the first frame that allows it, science frames before calibrations."""
+    first: InputError | None = None
+    for path in sorted(paths, key=lambda path: path.parent.name.lower().startswith(_CALIBRATION_FOLDERS)):
+        try:
+            return guess_camera(path)
+        except InputError as error:
+            first = first or error
+    assert first is not None
+    raise first
 
 
 def _fits_files(directory: Path) -> list[Path]:

@@ -128,7 +128,7 @@ class Camera(_Part):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            raise _explain(error, name) from None
+            raise explain(error, name) from None
 
     def to_yaml(self) -> str:
         """Return the YAML text that `from_yaml` reads back to an equal camera.
@@ -196,10 +196,24 @@ class Camera(_Part):
         )
 
 
-def _explain(error: ValidationError, source: str) -> InputError:
-    """Turn the first of pydantic's complaints into one line."""
+def explain(error: ValidationError, source: object, whole: str = "camera") -> InputError:
+    """Turn the first of pydantic's complaints into one line.
+
+    Parameters
+    ----------
+    error : ValidationError
+        What pydantic found.
+    source : object
+        File named in the line.
+    whole : str
+        What the file describes, named where no key is to blame.
+
+    Returns
+    -------
+    InputError
+    """
     first: Any = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "camera"
+    key = ".".join(str(part) for part in first["loc"]) or whole
     remedy = {"extra_forbidden": "remove it or correct its spelling", "missing": f"add '{key}'"}.get(
         first["type"], f"correct '{key}'"
     )

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from etendue.camera.amplifier import Amplifier
-from etendue.camera.camera import Camera, Filter, Observatory
+from etendue.camera.camera import Camera, Filter, Observatory, explain
 from etendue.camera.detector import Detector
 from etendue.camera.header_field import read_number
 from etendue.camera.header_spec import FieldSpec, HeaderSpec, TimeSpec, TypeSpec
@@ -56,7 +57,7 @@ class _Clues:
 
     def first(self, keywords: tuple[str, ...]) -> str | None:
         """Return the first keyword that has a value."""
-        return next((key for key in keywords if str(self.header.get(key) or "").strip()), None)
+        return next((key for key in keywords if str(self.header.get(key, "")).strip()), None)  # 0 is a value
 
     def field(self, what: str, keywords: tuple[str, ...], default: str = "left out") -> FieldSpec:
         """Return the translation of a quantity and note where it is from."""
@@ -92,13 +93,19 @@ def guess_camera(path: str | Path) -> Camera:
         If the file is no FITS image, or has no time or exposure time.
     """
     header, pixels = read_pixels(path)
-    clues = _Clues(header)
+    try:
+        return _guess(_Clues(header), pixels, path)
+    except ValidationError as error:
+        raise explain(error, path) from None
+
+
+def _guess(clues: _Clues, pixels: NDArray, path: str | Path) -> Camera:
     detector = _guess_detector(clues, pixels)
     site = _guess_site(clues)
     scale = _guess_plate_scale(clues, path)
     filters = _guess_filter(clues)
     return Camera(
-        name=_guess_name(header, Path(path)),
+        name=_guess_name(clues.header, Path(path)),
         description=f"guessed from {Path(path).name}",
         observatory=site,
         plate_scale=scale,
@@ -127,7 +134,7 @@ def _guess_detector(clues: _Clues, pixels: NDArray) -> Detector:
         raw_serial_overscan=overscan if overscan and overscan.y == data.y else None,
         raw_parallel_overscan=overscan if overscan and overscan.y != data.y else None,
         gain=_positive(clues, "gain [e/ADU]", _GAINS, 1.0),
-        read_noise=clues.number("read noise [e]", _NOISES, 5.0),
+        read_noise=_positive(clues, "read noise [e]", _NOISES, 5.0),
         saturation=_guess_saturation(clues, pixels),
     )
     ny, nx = pixels.shape
@@ -160,7 +167,7 @@ def _guess_saturation(clues: _Clues, pixels: NDArray) -> float:
     """Return the header's level, else the pixel value at which counts pile up, else the converter's range."""
     if clues.first(_SATURATIONS):
         return _positive(clues, "saturation [ADU]", _SATURATIONS, 65535.0)
-    top = float(np.nanmax(pixels))
+    top = float(np.max(pixels, initial=0.0, where=np.isfinite(pixels)))
     repeats = int(np.count_nonzero(pixels == top))
     if repeats >= _SATURATED_REPEATS and top > 1000.0:
         clues.notes.append(f"saturation: {top:g}, the value of the {repeats} brightest pixels")

@@ -164,7 +164,7 @@ def _read(path: Path, *, with_pixels: bool) -> tuple[dict[str, Any], NDArray]:
 
 def _first_image(hdus: fits.HDUList, path: Path) -> Any:
     for hdu in hdus:
-        if hdu.header.get("NAXIS") == 2 and getattr(hdu, "is_image", False):
+        if hdu.header.get("NAXIS") == 2 and getattr(hdu, "is_image", False) and all(hdu.shape):
             return hdu
     raise InputError(
         "holds no two-dimensional image", source=path, remedy="give whole raw frames, one detector per file"
