@@ -5,6 +5,7 @@ import pytest
 from astropy.io import fits
 
 from etendue.app.frame_finder import find_frames
+from etendue.camera.guess import guess_camera
 from etendue.camera.shipped import load_camera
 from etendue.errors import InputError
 from etendue.simulate.preset import Night, SurveyPreset
@@ -51,6 +52,29 @@ def test_an_unknown_camera_is_guessed(tmp_path):
     found = find_frames([tmp_path])
     assert found.guessed
     assert len(found.paths) == 1
+
+
+def test_the_guess_is_made_from_a_frame_of_the_sky_and_the_brightest_pixels_of_all(tmp_path):
+    for kind, level, extra in (
+        ("Bias", 300, {}), ("Flat", 30000, {"FILTER": "V"}), ("Light", 900, {"FILTER": "V", "SECPIX": 1.3}),
+    ):  # fmt: skip
+        header = fits.Header({"INSTRUME": "homemade", "EXPTIME": 1.0, "DATE-OBS": "2024-01-02T03:04:05",
+                              "IMAGETYP": kind, "GAIN": 139, "EGAIN": 0.8, **extra})  # fmt: skip
+        pixels = np.full((40, 50), level, np.uint16)
+        pixels[0, 0] += 1
+        fits.PrimaryHDU(pixels, header).writeto(tmp_path / f"{kind}.fits")
+    (tmp_path / "truncated.fits").write_bytes((tmp_path / "Flat.fits").read_bytes()[:3000])
+    camera = find_frames([tmp_path]).camera
+    assert (camera.plate_scale, camera.filters[0].physical_filter) == (1.3, "V")
+    amplifier = camera.detectors[0].amplifiers[0]
+    assert (amplifier.gain, amplifier.saturation) == (0.8, 65535.0)
+
+
+def test_a_camera_of_the_repository_comes_first(tmp_path):
+    own = guess_camera(foreign(tmp_path / "a.fits")).model_copy(update={"description": "corrected by hand"})
+    found = find_frames([tmp_path], known=[load_camera("simcam"), own])
+    assert found.camera is own
+    assert not found.guessed
 
 
 def test_files_that_are_no_fits_are_refused_with_the_reason(frames, tmp_path):

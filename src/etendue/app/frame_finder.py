@@ -1,19 +1,20 @@
 """Find the raw frames in folders and the camera that took them."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from etendue.camera.camera import Camera
-from etendue.camera.guess import guess_camera
+from etendue.camera.guess import guess_camera, rank_frames
 from etendue.camera.raw import read_header
 from etendue.camera.shipped import identify_camera
 from etendue.errors import InputError
 
 _ENDINGS = (".fits", ".fit", ".fts", ".fits.fz", ".fits.gz", ".fit.gz")
 
-_CALIBRATION_FOLDERS = ("bias", "zero", "dark", "flat")
+_LOOKED_AT = 6  # frames whose pixels tell where a guessed camera saturates
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class FoundFrames:
     camera : Camera
         Shipped or guessed.
     guessed : bool
-        Whether no shipped camera knows the headers.
+        Whether no known camera fits the headers.
     paths : tuple of Path
         Its files, sorted.
     refused : tuple of (Path, str)
@@ -38,7 +39,9 @@ class FoundFrames:
     refused: tuple[tuple[Path, str], ...]
 
 
-def find_frames(directories: Iterable[Path], *, camera: Camera | None = None) -> FoundFrames:
+def find_frames(
+    directories: Iterable[Path], *, camera: Camera | None = None, known: Sequence[Camera] = ()
+) -> FoundFrames:
     """Look through folders, and settle on the camera that took most of the frames.
 
     Parameters
@@ -46,7 +49,9 @@ def find_frames(directories: Iterable[Path], *, camera: Camera | None = None) ->
     directories : iterable of Path
         Folders, searched to any depth, or single files.
     camera : Camera, optional
-        The camera, if it is known.
+        The camera, if it is given.
+    known : sequence of Camera
+        Cameras of the repository, which come before the shipped ones.
 
     Returns
     -------
@@ -63,10 +68,12 @@ def find_frames(directories: Iterable[Path], *, camera: Camera | None = None) ->
     if camera is not None:
         return FoundFrames(camera, False, tuple(files), ())
     taken: dict[Path, Camera | None] = {}
+    headers: dict[Path, Mapping[str, Any]] = {}
     refused = []
     for path in files:
         try:
-            taken[path] = identify_camera(read_header(path))
+            headers[path] = read_header(path)
+            taken[path] = identify_camera(headers[path], known)
         except InputError as error:
             refused.append((path, str(error)))
     names = Counter(found.name if found else "" for found in taken.values())
@@ -76,16 +83,19 @@ def find_frames(directories: Iterable[Path], *, camera: Camera | None = None) ->
     mine = [path for path, found in taken.items() if (found.name if found else "") == chosen]
     others = [(path, f"is a frame of camera {found.name if found else 'unknown'}")
               for path, found in taken.items() if path not in set(mine)]  # fmt: skip
-    known = taken[mine[0]]
-    return FoundFrames(known or _guess(mine), known is None, tuple(mine), tuple(refused + others))
+    best = taken[mine[0]]
+    guessed = best or _guess({path: headers[path] for path in mine})
+    return FoundFrames(guessed, best is None, tuple(mine), tuple(refused + others))
 
 
-def _guess(paths: list[Path]) -> Camera:
-    """Guess the camera from the first frame that allows it, science frames before calibrations."""
+def _guess(headers: Mapping[Path, Mapping[str, Any]]) -> Camera:
+    """Guess the camera from the most telling frame that allows it."""
+    paths = sorted(headers)
+    some = paths[:: -(-len(paths) // _LOOKED_AT)]
     first: InputError | None = None
-    for path in sorted(paths, key=lambda path: path.parent.name.lower().startswith(_CALIBRATION_FOLDERS)):
+    for path in rank_frames(headers):
         try:
-            return guess_camera(path)
+            return guess_camera(path, others=some)
         except InputError as error:
             first = first or error
     assert first is not None

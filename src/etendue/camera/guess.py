@@ -1,7 +1,8 @@
 """Guess a camera from one frame of a single-CCD instrument."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ _FILTERS = ("FILTER", "FILTNAME", "FILTER1", "FILTERS", "INSFLNAM")
 _RAS = ("RA", "OBJCTRA", "TELRA", "OBSRA", "CRVAL1")
 _DECS = ("DEC", "OBJCTDEC", "TELDEC", "OBSDEC", "CRVAL2")
 _SCALES = ("SECPIX", "PIXSCALE", "IM_SCALE", "PIXSCAL", "SECPIX1", "SECPIXX", "SCALE")
-_GAINS = ("GAIN", "EGAIN", "CCDGAIN", "AGAIN_01", "GAIN1")
+_GAINS = ("EGAIN", "GAIN", "CCDGAIN", "AGAIN_01", "GAIN1")
 _NOISES = ("RDNOISE", "READNOIS", "ENOISE", "RON", "ARDNS_01", "RDNOISE1")
 _SATURATIONS = ("SATURATE", "SATLEVEL", "MAXLIN")
 _SEQUENCES = ("OBSERNO", "SEQNUM", "OBSNUM")
@@ -73,13 +74,40 @@ class _Clues:
         return value
 
 
-def guess_camera(path: str | Path) -> Camera:
+def rank_frames(headers: Mapping[Path, Mapping[str, Any]]) -> list[Path]:
+    """Sort frames by how much they tell about their camera: first those of the sky, with a WCS, filter and pointing.
+
+    Parameters
+    ----------
+    headers : mapping of Path to mapping
+        Frames and their headers.
+
+    Returns
+    -------
+    list of Path
+        Equals keep their order.
+    """
+
+    def merit(path: Path) -> tuple[bool, ...]:
+        clues = _Clues(headers[path])
+        kind = clues.first(_TYPES)
+        word = str(headers[path][kind]).strip().lower() if kind else path.parent.name.lower()
+        on_sky = _TYPE_VALUES.get(word) == "science" if kind else not word.startswith(tuple(TypeSpec().folders))
+        has_wcs = str(headers[path].get("CTYPE1", "")).upper().startswith(("RA-", "DEC-"))
+        return on_sky, has_wcs, clues.first(_FILTERS) is not None, clues.first(_RAS) is not None
+
+    return sorted(headers, key=merit, reverse=True)
+
+
+def guess_camera(path: str | Path, *, others: Iterable[str | Path] = ()) -> Camera:
     """Make a camera from the header and pixels of one frame.
 
     Parameters
     ----------
     path : str or Path
         FITS file of one CCD, preferably a science frame.
+    others : iterable of str or Path
+        More frames of the camera, flats too, whose brightest pixels tell where it saturates.
 
     Returns
     -------
@@ -94,13 +122,35 @@ def guess_camera(path: str | Path) -> Camera:
     """
     header, pixels = read_pixels(path)
     try:
-        return _guess(_Clues(header), pixels, path)
+        brightest = max([_Brightest.of(pixels), *_readable(others)], key=lambda found: found.value)
+        return _guess(_Clues(header), pixels.shape, brightest, path)
     except ValidationError as error:
         raise explain(error, path) from None
 
 
-def _guess(clues: _Clues, pixels: NDArray, path: str | Path) -> Camera:
-    detector = _guess_detector(clues, pixels)
+@dataclass(frozen=True)
+class _Brightest:
+    """The brightest pixels of a frame."""
+
+    value: float
+    repeats: int
+
+    @classmethod
+    def of(cls, pixels: NDArray) -> "_Brightest":
+        top = float(np.max(pixels, initial=0.0, where=np.isfinite(pixels)))
+        return cls(top, int(np.count_nonzero(pixels == top)))
+
+
+def _readable(paths: Iterable[str | Path]) -> Iterator[_Brightest]:
+    for path in paths:
+        try:
+            yield _Brightest.of(read_pixels(path)[1])
+        except InputError:  # ingest says what is wrong with it
+            continue
+
+
+def _guess(clues: _Clues, shape: tuple[int, ...], brightest: _Brightest, path: str | Path) -> Camera:
+    detector = _guess_detector(clues, shape, brightest)
     site = _guess_site(clues)
     scale = _guess_plate_scale(clues, path)
     filters = _guess_filter(clues)
@@ -123,8 +173,9 @@ def _guess_name(header: Mapping[str, Any], path: Path) -> str:
     return slug if slug[:1].isalpha() else f"camera_{re.sub(r'[^A-Za-z0-9]+', '_', path.name.split('.')[0])}"
 
 
-def _guess_detector(clues: _Clues, pixels: NDArray) -> Detector:
-    whole = Box.from_shape(pixels.shape)
+def _guess_detector(clues: _Clues, shape: tuple[int, ...], brightest: _Brightest) -> Detector:
+    ny, nx = shape
+    whole = Box.from_shape((ny, nx))
     data = _section(clues, ("TRIMSEC", "DATASEC"), "light-sensitive pixels", whole) or whole
     overscan = _section(clues, ("BIASSEC",), "overscan", whole)
     amplifier = Amplifier(
@@ -135,9 +186,8 @@ def _guess_detector(clues: _Clues, pixels: NDArray) -> Detector:
         raw_parallel_overscan=overscan if overscan and overscan.y != data.y else None,
         gain=_positive(clues, "gain [e/ADU]", _GAINS, 1.0),
         read_noise=_positive(clues, "read noise [e]", _NOISES, 5.0),
-        saturation=_guess_saturation(clues, pixels),
+        saturation=_guess_saturation(clues, brightest),
     )
-    ny, nx = pixels.shape
     return Detector(id=0, name="CCD", raw_shape=(ny, nx), amplifiers=(amplifier,))
 
 
@@ -163,17 +213,16 @@ def _section(clues: _Clues, keywords: tuple[str, ...], what: str, whole: Box) ->
     return box
 
 
-def _guess_saturation(clues: _Clues, pixels: NDArray) -> float:
+def _guess_saturation(clues: _Clues, brightest: _Brightest) -> float:
     """Return the header's level, else the pixel value at which counts pile up, else the converter's range."""
     if clues.first(_SATURATIONS):
         return _positive(clues, "saturation [ADU]", _SATURATIONS, 65535.0)
-    top = float(np.max(pixels, initial=0.0, where=np.isfinite(pixels)))
-    repeats = int(np.count_nonzero(pixels == top))
+    top, repeats = brightest.value, brightest.repeats
     if repeats >= _SATURATED_REPEATS and top > 1000.0:
         clues.notes.append(f"saturation: {top:g}, the value of the {repeats} brightest pixels")
         return top
     level = next((float(2**bits - 1) for bits in (12, 14, 16) if top < 2**bits), top)
-    clues.notes.append(f"saturation: not seen in this frame, {level:g} assumed from the brightest pixel {top:g}")
+    clues.notes.append(f"saturation: not seen, {level:g} assumed from the brightest pixel {top:g}")
     return level
 
 

@@ -1,6 +1,6 @@
 """The cameras that come with etendue, and finding the one that made a file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -51,24 +51,25 @@ def _load_shipped(name: str) -> Camera:
     return Camera.from_yaml(resources.files("etendue.camera.cameras").joinpath(f"{name}.yaml").read_text())
 
 
-def identify_camera(header: Mapping[str, Any]) -> Camera | None:
-    """Return the shipped camera that wrote a header.
+def identify_camera(header: Mapping[str, Any], known: Sequence[Camera] = ()) -> Camera | None:
+    """Return the camera that wrote a header.
 
     Parameters
     ----------
     header : mapping
         FITS header.
+    known : sequence of Camera
+        Cameras that are tried before the shipped ones; one that names no keywords takes what no other does.
 
     Returns
     -------
     Camera or None
-        None if no shipped camera's ``match`` keywords all agree.
+        None if no camera's ``match`` keywords all agree.
     """
-    for name in shipped_cameras():
-        camera = load_camera(name)
+    for camera in (*known, *map(load_camera, shipped_cameras())):
         if camera.header.match and _agrees(header, camera.header.match):
             return camera
-    return None
+    return next((camera for camera in known if not camera.header.match), None)
 
 
 def _agrees(header: Mapping[str, Any], match: Mapping[str, str]) -> bool:

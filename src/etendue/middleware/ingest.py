@@ -83,7 +83,9 @@ def ingest_files(
     ordered = [Path(path) for path in paths]
     for path in ordered:
         try:
-            info = translate(read_header(path), camera, path)
+            header = read_header(path)
+            info = translate(header, camera, path)
+            camera.detector(info.detector_id).check_shape((header["NAXIS2"], header["NAXIS1"]), path)
             outcome = _judge(butler, _Frame(path, info), fresh)
         except InputError as error:
             outcome = IngestOutcome(str(path), "refused", str(error))
