@@ -18,7 +18,7 @@ class FinalizeVisitConfig(StageConfig):
     """Configuration of `FinalizeVisit`."""
 
     match: MatchSkyConfig = MatchSkyConfig()
-    """Match of the sources to the isolated stars."""
+    """Match of the sources to the isolated stars; its radius is at least half a pixel."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,10 @@ class FinalizeVisit(Stage[FinalizeVisitConfig]):
         ra, dec = best.wcs.pixel_to_sky(x=x, y=y)
         fluxes = {name: np.asarray(stars[name]) * ratio for name in stars.names if _is_flux(name)}
         catalog = Table.concat(isolated_stars)
-        matches = MatchSkyTask(self.config.match).run(
-            ra1_deg=ra, dec1_deg=dec, ra2_deg=catalog["ra"], dec2_deg=catalog["dec"]
+        match = self.config.match.at_least(
+            0.5 * float(best.wcs.pixel_scale(x=image.bbox.x.center, y=image.bbox.y.center))
         )
+        matches = MatchSkyTask(match).run(ra1_deg=ra, dec1_deg=dec, ra2_deg=catalog["ra"], dec2_deg=catalog["dec"])
         star = np.zeros(len(stars), np.int64)
         star[matches.first] = catalog["isolated_star_id"][matches.second]
         columns = {name: stars[name] for name in stars.names} | fluxes

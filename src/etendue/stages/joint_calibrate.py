@@ -40,7 +40,7 @@ class JointCalibrateConfig(StageConfig):
     """Alignment of the headers' WCSs with each other, where no reference catalog has done it."""
 
     match: MatchSkyConfig = MatchSkyConfig()
-    """Match of the isolated stars to the reference catalog."""
+    """Match of the isolated stars to the reference catalog; its radius is at least half a pixel."""
 
     bad_flags: tuple[str, ...] = (
         "psfFlux_flag", "centroid_flag", "pixelFlags_saturated", "pixelFlags_interpolatedCenter",
@@ -109,7 +109,7 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
             aligned = AlignExposuresTask(self.config.align).run(exposures=exposures.stars)
             exposures = replace(exposures, stars=aligned.exposures)
         isolated = IsolatedStarTask(self.config.isolated_star).run(exposures=exposures.stars)
-        anchors = self._anchors(isolated, reference)
+        anchors = self._anchors(isolated, reference, 0.5 * exposures.stars[0].pixel_scale)
         positions = self._solve_positions(isolated, exposures, anchors)
         bands = [self._solve_fluxes(isolated, exposures, anchors, str(band)) for band in np.unique(exposures.bands)]
         calibration = JointCalibration(
@@ -147,12 +147,14 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
             tuple(found[k] for k in order), tuple(scales[k] for k in order), np.array([bands[k] for k in order])
         )
 
-    def _anchors(self, isolated: IsolatedStars, reference: tuple[Table, ...]) -> ReferenceSample | None:
+    def _anchors(
+        self, isolated: IsolatedStars, reference: tuple[Table, ...], radius_arcsec: float
+    ) -> ReferenceSample | None:
         """Return the reference catalog row by row with the isolated stars, NaN where one has none."""
         if not reference:
             return None
         sample = ReferenceSample.from_shards(reference)
-        matches = MatchSkyTask(self.config.match).run(
+        matches = MatchSkyTask(self.config.match.at_least(radius_arcsec)).run(
             ra1_deg=isolated.ra_deg, dec1_deg=isolated.dec_deg, ra2_deg=sample.ra_deg, dec2_deg=sample.dec_deg
         )
         row = np.full(isolated.n_stars, -1, np.int64)

@@ -196,3 +196,21 @@ def test_an_exposure_of_another_field_fails_to_align_and_says_so():
     x, y = rng.uniform(0.0, 1400.0, (2, exposures[1].x.size))
     aligned = AlignExposuresTask().run(exposures=[exposures[0], replace(exposures[1], x=x, y=y)])
     assert aligned.failed.sum() == 1
+
+
+def test_a_field_that_drifts_over_half_the_frame_through_large_pixels_is_aligned():
+    cd = np.diag([-5.2, 5.2]) / 3600.0
+    rng = np.random.default_rng(12)
+    x, y = rng.uniform(-350.0, 1000.0, 900), rng.uniform(-100.0, 600.0, 900)
+    header = SkyWcs((325.0, 250.0), (31.0, 46.0), cd)
+    flux, exposures = rng.lognormal(8.0, 1.0, x.size), []
+    for visit, drift in enumerate((0.0, 130.0, 270.0)):
+        on = (np.abs(x - drift - 325.0) < 325.0) & (np.abs(y - 250.0) < 250.0)
+        jitter = 0.05 * rng.standard_normal((2, int(on.sum())))
+        error = np.full(int(on.sum()), 0.05)
+        columns = (x[on] - drift + jitter[0], y[on] + jitter[1], error, error, flux[on], 0.01 * flux[on])
+        exposures.append(ExposureStars(visit, 0, header, *columns))
+    aligned = AlignExposuresTask().run(exposures=exposures)
+    assert aligned.corrected.sum() == 2
+    shift = [e.wcs.sky_to_pixel(ra_deg=31.0, dec_deg=46.0)[0] for e in aligned.exposures]
+    assert np.asarray(shift) - shift[0] == pytest.approx([0.0, -130.0, -270.0], abs=0.05)

@@ -11,6 +11,7 @@ from etendue.errors import AlgorithmError
 from etendue.log import get_logger
 from etendue.tasks.astrometry.exposure_stars import ExposureStars
 from etendue.tasks.astrometry.fit import FitAstrometryConfig, FitAstrometryTask
+from etendue.tasks.match.pattern import MatchPatternConfig
 from etendue.tasks.match.sky import MatchSkyConfig, MatchSkyTask
 from etendue.tasks.task import Task, TaskConfig
 
@@ -21,7 +22,7 @@ class AlignExposuresConfig(TaskConfig):
     """When a starting WCS is good enough, and how a bad one is corrected."""
 
     match: MatchSkyConfig = MatchSkyConfig(radius_arcsec=1.0)
-    """Match that decides whether a WCS is good enough."""
+    """Match that decides whether a WCS is good enough; its radius is at least half a pixel."""
 
     min_matched_fraction: float = Field(0.3, ge=0.0, le=1.0)
     """Fraction of the brighter stars that must match for a WCS to be kept."""
@@ -31,6 +32,9 @@ class AlignExposuresConfig(TaskConfig):
 
     fit: FitAstrometryConfig = FitAstrometryConfig(order=1)
     """Pattern match and linear correction of the others."""
+
+    max_drift: float = Field(0.7, ge=0.0, le=1.0)
+    """Exposures may be off by this fraction of the frame's width, where that exceeds the pattern's own limit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,13 +91,14 @@ class AlignExposuresTask(Task[AlignExposuresConfig]):
         everything = np.flatnonzero(reference.usable)
         ra, dec = stars.wcs.pixel_to_sky(x=stars.x[mine], y=stars.y[mine])
         ref_ra, ref_dec = reference.wcs.pixel_to_sky(x=reference.x[everything], y=reference.y[everything])
-        matches = MatchSkyTask(self.config.match).run(ra1_deg=ra, dec1_deg=dec, ra2_deg=ref_ra, dec2_deg=ref_dec)
+        match = self.config.match.at_least(0.5 * reference.pixel_scale)
+        matches = MatchSkyTask(match).run(ra1_deg=ra, dec1_deg=dec, ra2_deg=ref_ra, dec2_deg=ref_dec)
         return bool(matches.first.size >= self.config.min_matched_fraction * min(mine.size, theirs.size))
 
     def _fitted(self, stars: ExposureStars, reference: ExposureStars) -> ExposureStars:
         mine, theirs = np.flatnonzero(stars.usable), np.flatnonzero(reference.usable)
         ra, dec = reference.wcs.pixel_to_sky(x=reference.x[theirs], y=reference.y[theirs])
-        result = FitAstrometryTask(self.config.fit).run(
+        result = FitAstrometryTask(self._fit_config(reference)).run(
             x=stars.x[mine],
             y=stars.y[mine],
             x_err=stars.x_err[mine],
@@ -105,6 +110,17 @@ class AlignExposuresTask(Task[AlignExposuresConfig]):
             ref_flux=reference.flux[theirs],
         )
         return replace(stars, wcs=result.wcs)
+
+    def _fit_config(self, reference: ExposureStars) -> FitAstrometryConfig:
+        """Return the choices of the fit with the limits of this frame: its width, and half a pixel."""
+        scale, fit = reference.pixel_scale, self.config.fit
+        width = max(float(np.ptp(c[reference.usable])) for c in (reference.x, reference.y)) * scale
+        limits = {
+            "max_shift_arcsec": max(fit.pattern.max_shift_arcsec, self.config.max_drift * width),
+            "tolerance_arcsec": max(fit.pattern.tolerance_arcsec, 0.5 * scale),
+        }
+        pattern = MatchPatternConfig(**(fit.pattern.model_dump() | limits))
+        return FitAstrometryConfig(**(fit.model_dump() | {"pattern": pattern}))
 
 
 def _brightest(stars: ExposureStars, count: int) -> NDArray[np.int64]:

@@ -60,6 +60,12 @@ class ExposureStars:
             object.__setattr__(self, name, column)
         object.__setattr__(self, "usable", usable & finite & positive)
 
+    @property
+    def pixel_scale(self) -> float:
+        """Side of a pixel in the middle of the stars [arcsec]."""
+        x, y = (float(np.mean(c[np.isfinite(c)])) if np.isfinite(c).any() else 0.0 for c in (self.x, self.y))
+        return float(self.wcs.pixel_scale(x=x, y=y))
+
     @classmethod
     def from_columns(
         cls,

@@ -21,7 +21,10 @@ class IsolatedStarConfig(TaskConfig):
     """What counts as one star, and as a lonely one."""
 
     match_radius_arcsec: float = Field(1.5, gt=0.0)
-    """Largest distance of a measurement from the running mean of its star."""
+    """Largest distance of a measurement from the running mean of its star..."""
+
+    match_radius_px: float = Field(0.5, ge=0.0)
+    """...or this many pixels, where that is more: on large pixels faint stars scatter farther."""
 
     isolation_radius_arcsec: float = Field(4.0, ge=0.0)
     """Stars with another recurring source closer than this are left out."""
@@ -134,16 +137,17 @@ class IsolatedStarTask(Task[IsolatedStarConfig]):
             unit_vector(*stars.wcs.pixel_to_sky(x=stars.x[rows], y=stars.y[rows]))
             for stars, rows in zip(ordered, usable, strict=True)
         ]
-        star, sums = self._grow(vectors)
+        pixel = float(np.median([stars.pixel_scale for stars in ordered])) if ordered else 0.0
+        radius = max(self.config.match_radius_arcsec, self.config.match_radius_px * pixel)
+        star, sums = self._grow(vectors, np.radians(radius / 3600.0))
         everything = _assemble(ordered, usable, star, sums)
         kept = everything.take_stars(self._isolated(everything))
         if kept.n_stars == 0:
             raise AlgorithmError("no isolated star recurs", exposures=len(ordered), sources=int(sum(map(len, usable))))
         return kept
 
-    def _grow(self, vectors: list[Vector]) -> tuple[Index, Vector]:
-        """Return the star of every measurement, and the summed unit vectors of the stars."""
-        radius = np.radians(self.config.match_radius_arcsec / 3600.0)
+    def _grow(self, vectors: list[Vector], radius: float) -> tuple[Index, Vector]:
+        """Return the star of every measurement, and the summed unit vectors of the stars; the radius is in radians."""
         sums, star = np.empty((0, 3)), []
         for vector in vectors:
             mean = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-300)

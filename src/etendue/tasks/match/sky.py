@@ -17,6 +17,20 @@ class MatchSkyConfig(TaskConfig):
     radius_arcsec: float = Field(1.0, gt=0.0, le=3600.0)
     """Largest separation of a matched pair."""
 
+    def at_least(self, radius_arcsec: float) -> "MatchSkyConfig":
+        """Return these choices with a radius no smaller than another one, such as half a large pixel.
+
+        Parameters
+        ----------
+        radius_arcsec : float
+            Smallest radius [arcsec].
+
+        Returns
+        -------
+        MatchSkyConfig
+        """
+        return MatchSkyConfig(radius_arcsec=max(self.radius_arcsec, radius_arcsec))
+
 
 @dataclass(frozen=True, slots=True)
 class SkyMatches:
