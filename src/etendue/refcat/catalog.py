@@ -1,6 +1,7 @@
 """Load parts of a reference catalog at an epoch."""
 
 import json
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,17 @@ class ReferenceCatalog:
 
     def __len__(self) -> int:
         return self._rows
+
+    def shards(self) -> Iterator[Table]:
+        """Return the stars shard by shard, each star once.
+
+        Yields
+        ------
+        Table
+            Schema ``refcat``, in order of the pixels.
+        """
+        for pixel in sorted(self._shards):
+            yield read_table(self.path / shard_name(self.healpix_order, pixel))
 
     def load_cone(
         self,
