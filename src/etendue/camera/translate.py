@@ -10,8 +10,9 @@ import numpy as np
 from etendue.camera.airmass import airmass_of_altitude, altitude_of
 from etendue.camera.camera import Camera
 from etendue.camera.detector import Detector
+from etendue.camera.frame_override import FrameOverride
 from etendue.camera.header_field import read_number, read_text, write_value
-from etendue.camera.header_spec import Scalar, TimeSpec
+from etendue.camera.header_spec import HeaderSpec, Scalar, TimeSpec
 from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.times import day_obs, format_iso, parse_utc, second_of_night, to_tai, to_utc
 from etendue.errors import InputError
@@ -22,7 +23,9 @@ OBSERVATION_TYPES = ("bias", "dark", "flat", "science", "focus", "test", "other"
 _SECONDS_PER_DAY = 86400.0
 
 
-def translate(header: Mapping[str, Any], camera: Camera, path: str | Path = "header") -> ObservationInfo:
+def translate(
+    header: Mapping[str, Any], camera: Camera, path: str | Path = "header", override: FrameOverride | None = None
+) -> ObservationInfo:
     """Translate a raw frame's header.
 
     Parameters
@@ -33,6 +36,8 @@ def translate(header: Mapping[str, Any], camera: Camera, path: str | Path = "hea
         The camera that took the frame.
     path : str or Path
         File, named in errors; its folder tells the observation type where the header is silent.
+    override : FrameOverride, optional
+        What people say instead of the header.
 
     Returns
     -------
@@ -44,20 +49,18 @@ def translate(header: Mapping[str, Any], camera: Camera, path: str | Path = "hea
         If something needed is missing or wrong: one line with file, keyword, value and remedy.
     """
     spec = camera.header
-    exposure_time_s = read_number(header, spec.exposure_time, path)
-    if not exposure_time_s >= 0.0:
-        keywords = " or ".join(spec.exposure_time.keywords)
-        value = None if math.isnan(exposure_time_s) else exposure_time_s
-        raise InputError(f"no valid exposure time in {keywords}", source=path, value=value, remedy="correct the header")
-    mjd_utc, mjd_tai_begin = _read_begin(header, spec.time, exposure_time_s, path)
+    said = override or FrameOverride(exposure=0, detector=0)
+    exposure_time_s, mjd_utc, mjd_tai_begin = _read_times(header, spec, path)
     night = day_obs(mjd_utc, spec.day_obs_offset_hours)
     seq = _read_sequence(header, camera, mjd_utc, path)
     detector = _find_detector(header, camera, path)
-    observation_type = _read_type(header, camera, Path(path))
-    physical_filter = read_text(header, spec.physical_filter)
+    observation_type = said.observation_type or _read_type(header, camera, Path(path))
+    physical_filter = said.physical_filter or read_text(header, spec.physical_filter)
     is_calibration = observation_type in ("bias", "dark")
-    ra_deg, dec_deg = read_number(header, spec.ra, path), read_number(header, spec.dec, path)
-    wcs = None if is_calibration or observation_type == "flat" else _read_wcs(header, camera, detector, path)
+    ra_deg = read_number(header, spec.ra, path) if said.ra_deg is None else said.ra_deg
+    dec_deg = read_number(header, spec.dec, path) if said.dec_deg is None else said.dec_deg
+    without_wcs = is_calibration or observation_type == "flat" or (said.ra_deg is not None and said.wcs is None)
+    wcs = None if without_wcs else _read_wcs(said.wcs or header, camera, detector, path)
     approximate = wcs is None and observation_type == "science" and math.isfinite(ra_deg) and math.isfinite(dec_deg)
     rotation_deg = read_number(header, spec.rotation, path)
     return ObservationInfo(
@@ -76,7 +79,7 @@ def translate(header: Mapping[str, Any], camera: Camera, path: str | Path = "hea
         dec_deg=dec_deg,
         rotation_deg=rotation_deg,
         airmass=_read_airmass(header, camera, ra_deg, dec_deg, mjd_utc + 0.5 * exposure_time_s / _SECONDS_PER_DAY),
-        object=read_text(header, spec.object),
+        object=read_text(header, spec.object) if said.object is None else said.object,
         header_gain=read_number(header, spec.gain, path),
         header_read_noise=_read_noise(header, camera, path),
         temperature_c=read_number(header, spec.temperature, path),
@@ -84,6 +87,33 @@ def translate(header: Mapping[str, Any], camera: Camera, path: str | Path = "hea
         wcs_is_approximate=approximate,
         file_name=Path(path).name,
     )
+
+
+def identify_frame(header: Mapping[str, Any], camera: Camera, path: str | Path) -> tuple[int, int]:
+    """Return which exposure and detector a frame is, whatever else its header lacks.
+
+    Parameters
+    ----------
+    header : mapping
+        FITS header.
+    camera : Camera
+        The camera that took the frame.
+    path : str or Path
+        File named in errors.
+
+    Returns
+    -------
+    exposure, detector : int
+        As in `ObservationInfo`.
+
+    Raises
+    ------
+    InputError
+        If its time, exposure time or detector is missing or wrong.
+    """
+    _, mjd_utc, _ = _read_times(header, camera.header, path)
+    night = day_obs(mjd_utc, camera.header.day_obs_offset_hours)
+    return night * 100000 + _read_sequence(header, camera, mjd_utc, path), _find_detector(header, camera, path).id
 
 
 def write_header(info: ObservationInfo, camera: Camera) -> dict[str, Scalar]:
@@ -123,6 +153,16 @@ def write_header(info: ObservationInfo, camera: Camera) -> dict[str, Scalar]:
     ):
         cards.update(write_value(value, field))
     return cards
+
+
+def _read_times(header: Mapping[str, Any], spec: HeaderSpec, path: str | Path) -> tuple[float, float, float]:
+    """Return the exposure time [s], and the begin as MJD in UTC and in TAI."""
+    exposure_time_s = read_number(header, spec.exposure_time, path)
+    if not exposure_time_s >= 0.0:
+        keywords = " or ".join(spec.exposure_time.keywords)
+        value = None if math.isnan(exposure_time_s) else exposure_time_s
+        raise InputError(f"no valid exposure time in {keywords}", source=path, value=value, remedy="correct the header")
+    return exposure_time_s, *_read_begin(header, spec.time, exposure_time_s, path)
 
 
 def _read_begin(

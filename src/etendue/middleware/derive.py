@@ -81,7 +81,7 @@ class StageConnections(PipelineTaskConnections, dimensions=()):  # type: ignore[
         label: str,
         data_id: DataCoordinate,
     ) -> tuple[Mapping[str, tuple[Any, Collection[DatasetRef]]], Mapping[str, Any]]:
-        """Drop exposures of other observation types; prune the quantum when too few are left."""
+        """Drop exposures of other observation types and what follows them; prune the quantum when too few are left."""
         adjusted: dict[str, tuple[Any, Collection[DatasetRef]]] = {}
         for name, connection in self.stage_class.inputs().items():
             wanted = getattr(connection, "observation_types", None)
@@ -91,6 +91,12 @@ class StageConnections(PipelineTaskConnections, dimensions=()):  # type: ignore[
                 if len(kept) < len(refs):
                     adjusted[name] = (rubin, kept)
         inputs.update(adjusted)
+        for name, connection in self.stage_class.inputs().items():
+            followed = getattr(connection, "follows", None)
+            if followed is not None and name in inputs:
+                rubin, refs = inputs[name]
+                frames = {ref.dataId for ref in inputs[followed][1]}
+                adjusted[name] = inputs[name] = (rubin, [ref for ref in refs if ref.dataId in frames])
         super().adjustQuantum(inputs, outputs, label, data_id)
         return adjusted, {}
 

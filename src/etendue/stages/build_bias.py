@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 from etendue.camera.camera import Camera
+from etendue.camera.frame_override import FrameOverride
 from etendue.camera.raw import RawFrame
+from etendue.camera.raw_overrides import apply_overrides
+from etendue.errors import AlgorithmError, InputError
 from etendue.image.exposure import Exposure
 from etendue.stages.stage import Input, Output, Prerequisite, Stage, StageConfig
 from etendue.tasks.calib.bias import BuildBiasConfig, BuildBiasTask
@@ -30,9 +33,29 @@ class BuildBias(Stage[BuildBiasStageConfig]):
     raws = Input(
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, observation_types=("bias",)
     )
+    overrides = Prerequisite(
+        "frame_override",
+        ("instrument", "exposure", "detector"),
+        "EtendueJson",
+        multiple=True,
+        minimum=0,
+        follows="raws",
+    )
     camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
     bias = Output("bias", ("instrument", "detector"), "EtendueExposure", calibration=True)
 
-    def run(self, *, raws: tuple[RawFrame, ...], camera: Camera) -> BuildBiasResult:
-        """Combine ``raws``, all of one detector of ``camera``."""
-        return BuildBiasResult(bias=BuildBiasTask(self.config.bias).run(raws, camera).exposure)
+    def run(
+        self, *, raws: tuple[RawFrame, ...], overrides: tuple[FrameOverride, ...] = (), camera: Camera
+    ) -> BuildBiasResult:
+        """Combine ``raws``, all of one detector of ``camera``.
+
+        Raises
+        ------
+        AlgorithmError
+            If too few usable frames are left.
+        """
+        raws, excluded = apply_overrides(raws, overrides, camera)
+        try:
+            return BuildBiasResult(bias=BuildBiasTask(self.config.bias).run(raws, camera).exposure)
+        except InputError as error:  # the frames of the night, not a fault of the run: it goes on without a bias
+            raise AlgorithmError("; ".join([f"no bias: {error}", *excluded])) from error

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from etendue.camera.camera import Camera
+from etendue.camera.frame_override import FrameOverride
 from etendue.camera.raw import RawFrame
-from etendue.errors import AlgorithmError
+from etendue.camera.raw_overrides import apply_overrides
+from etendue.errors import AlgorithmError, InputError
 from etendue.image.exposure import Exposure
 from etendue.stages.stage import Input, Output, Prerequisite, Stage, StageConfig
 from etendue.tasks.calib.flat import BuildFlatConfig, BuildFlatTask
@@ -31,16 +33,41 @@ class BuildFlat(Stage[BuildFlatStageConfig]):
     raws = Input(
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, observation_types=("flat",)
     )
+    overrides = Prerequisite(
+        "frame_override",
+        ("instrument", "exposure", "detector"),
+        "EtendueJson",
+        multiple=True,
+        minimum=0,
+        follows="raws",
+    )
     camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
     bias = Input("bias", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
     flat = Output("flat", ("instrument", "detector", "physical_filter"), "EtendueExposure", calibration=True)
 
-    def run(self, *, raws: tuple[RawFrame, ...], camera: Camera, bias: Exposure | None) -> BuildFlatResult:
-        """Combine ``raws``, all of one detector and filter; too few of them make no flat and are named."""
+    def run(
+        self,
+        *,
+        raws: tuple[RawFrame, ...],
+        overrides: tuple[FrameOverride, ...] = (),
+        camera: Camera,
+        bias: Exposure | None,
+    ) -> BuildFlatResult:
+        """Combine ``raws``, all of one detector and filter; too few of them make no flat and are named.
+
+        Raises
+        ------
+        AlgorithmError
+            If too few usable frames are left.
+        """
+        raws, excluded = apply_overrides(raws, overrides, camera)
         needed = self.config.flat.minimum_frames
         if len(raws) < needed:
-            names = ", ".join(raw.info.file_name for raw in raws)
-            raise AlgorithmError(
-                f"{names} refused: {len(raws)} flat in filter {raws[0].info.physical_filter}, {needed} make one"
-            )
-        return BuildFlatResult(flat=BuildFlatTask(self.config.flat).run(raws, camera, bias).exposure)
+            names = ", ".join(raw.info.file_name for raw in raws) or "no frame"
+            filters = f" in filter {raws[0].info.physical_filter}" if raws else ""
+            reason = f"{names} refused: {len(raws)} flat{filters}, {needed} make one"
+            raise AlgorithmError("; ".join([reason, *excluded]))
+        try:
+            return BuildFlatResult(flat=BuildFlatTask(self.config.flat).run(raws, camera, bias).exposure)
+        except InputError as error:  # the frames of the night, not a fault of the run: it goes on without a flat
+            raise AlgorithmError("; ".join([f"no flat: {error}", *excluded])) from error

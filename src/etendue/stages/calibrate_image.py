@@ -8,10 +8,13 @@ from pydantic import Field
 from scipy.spatial import cKDTree
 
 from etendue.camera.camera import Camera
+from etendue.camera.frame_override import FrameOverride
 from etendue.camera.raw import RawFrame
+from etendue.camera.raw_overrides import apply_overrides
 from etendue.errors import AlgorithmError, InputError
 from etendue.image.defects import Defects
 from etendue.image.exposure import Exposure
+from etendue.image.mask import Mask
 from etendue.image.photo_calib import PhotoCalib
 from etendue.image.ptc import Ptc
 from etendue.log import get_logger
@@ -21,6 +24,7 @@ from etendue.table.table import Table
 from etendue.tasks.astrometry.fit import FitAstrometryConfig, FitAstrometryTask
 from etendue.tasks.characterize.characterize import CharacterizeConfig, CharacterizeResult, CharacterizeTask
 from etendue.tasks.characterize.source_table import source_table
+from etendue.tasks.isr.hand_mask import hand_mask
 from etendue.tasks.isr.isr import IsrConfig, IsrTask
 from etendue.tasks.measure.source_columns import SourceColumns
 from etendue.tasks.photometry.zero_point import ZeroPointConfig, ZeroPointTask
@@ -69,6 +73,14 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
     raws = Input(
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, observation_types=("science",)
     )
+    overrides = Prerequisite(
+        "frame_override",
+        ("instrument", "exposure", "detector"),
+        "EtendueJson",
+        multiple=True,
+        minimum=0,
+        follows="raws",
+    )
     camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
     bias = Prerequisite("bias", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
     flat = Prerequisite(
@@ -84,6 +96,7 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
         self,
         *,
         raws: tuple[RawFrame, ...],
+        overrides: tuple[FrameOverride, ...] = (),
         camera: Camera,
         bias: Exposure | None,
         flat: Exposure | None,
@@ -98,14 +111,19 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
         InputError
             If the visit is made of several snaps.
         AlgorithmError
-            If nothing is detected, too few stars make a PSF, or the reference stars do not match.
+            If people excluded the frame, nothing is detected, too few stars make a PSF, or the reference stars do not
+            match.
         """
         if len(raws) != 1:
             raise InputError("a visit is one exposure", value=[raw.info.file_name for raw in raws])
+        raws, excluded = apply_overrides(raws, overrides, camera)
+        if excluded:
+            raise AlgorithmError(excluded[0])
         _warn_of_missing(raws[0], bias=bias, flat=flat, ptc=ptc)
         exposure = IsrTask(self.config.isr).run(
-            raw=raws[0], camera=camera, bias=bias, flat=flat, defects=defects, ptc=ptc
-        )
+            raw=raws[0], camera=camera, bias=bias, flat=flat, defects=defects, ptc=ptc,
+            by_hand=_by_hand(raws[0], overrides, camera),
+        )  # fmt: skip
         result = CharacterizeTask(self.config.characterize).run(exposure=exposure)
         exposure = result.exposure.replace(photo_calib=self._nominal_scale(result.exposure))
         flags = _psf_flags(result)
@@ -155,6 +173,12 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
         used["calib_photometry_used"] = np.zeros(len(columns), bool)
         used["calib_photometry_used"][source[zero.used]] = True
         return exposure.replace(photo_calib=zero.photo_calib), used
+
+
+def _by_hand(raw: RawFrame, overrides: tuple[FrameOverride, ...], camera: Camera) -> Mask | None:
+    """Return the mask that people drew, None where they drew nothing."""
+    regions = [region for override in overrides for region in override.masks]
+    return hand_mask(regions, camera.detector(raw.detector_id).bbox, raw.info.wcs) if regions else None
 
 
 def _warn_of_missing(raw: RawFrame, **calibrations: object) -> None:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from etendue.camera.camera import Camera
+from etendue.camera.frame_override import FrameOverride
 from etendue.camera.raw import RawFrame
+from etendue.camera.raw_overrides import apply_overrides
 from etendue.errors import AlgorithmError, InputError
 from etendue.image.exposure import Exposure
 from etendue.image.ptc import Ptc
@@ -32,12 +34,23 @@ class MeasureGain(Stage[MeasureGainStageConfig]):
     raws = Input(
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, observation_types=("flat",)
     )
+    overrides = Prerequisite(
+        "frame_override",
+        ("instrument", "exposure", "detector"),
+        "EtendueJson",
+        multiple=True,
+        minimum=0,
+        follows="raws",
+    )
     camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
     bias = Input("bias", ("instrument", "detector"), "EtendueExposure", calibration=True)
     ptc = Output("ptc", ("instrument", "detector"), "EtenduePtc", calibration=True)
 
-    def run(self, *, raws: tuple[RawFrame, ...], camera: Camera, bias: Exposure) -> MeasureGainResult:
+    def run(
+        self, *, raws: tuple[RawFrame, ...], overrides: tuple[FrameOverride, ...] = (), camera: Camera, bias: Exposure
+    ) -> MeasureGainResult:
         """Measure the gains of the detector that ``raws`` come from; the read noise is the master bias's."""
+        raws, _ = apply_overrides(raws, overrides, camera)
         try:
             return MeasureGainResult(ptc=MeasureGainTask(self.config.gain).run(raws, camera, bias))
         except InputError as error:  # no pair among these flats: the night's data, not a fault of the run

@@ -71,12 +71,15 @@ class Prerequisite(Connection):
         As for `Input`.
     calibration : bool
         Found by validity range at the time of the quantum's exposure or visit.
+    follows : str, optional
+        Name of an input with the same data IDs: only datasets of the frames that enter through it are given.
     """
 
     multiple: bool = False
     deferred: bool = False
     minimum: int = 1
     calibration: bool = False
+    follows: str | None = None
 
 
 @dataclass(frozen=True)

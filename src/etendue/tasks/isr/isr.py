@@ -67,6 +67,7 @@ class IsrTask(Task[IsrConfig]):
         flat: Exposure | None = None,
         defects: Defects | None = None,
         ptc: Ptc | None = None,
+        by_hand: Mask | None = None,
     ) -> Exposure:
         """Calibrate one raw frame.
 
@@ -82,6 +83,8 @@ class IsrTask(Task[IsrConfig]):
             Bad pixels; the camera's own are added.
         ptc : Ptc, optional
             Measured gain and read noise.
+        by_hand : Mask, optional
+            Planes to set before bad pixels are interpolated, of the trimmed detector.
 
         Returns
         -------
@@ -101,6 +104,8 @@ class IsrTask(Task[IsrConfig]):
         response = _response(flat, detector, electronics)
         image, variance = self._calibrate(raw, detector, bias, response, electronics)
         mask = self._mask(raw, detector, response, defects)
+        if by_hand is not None:
+            mask = Mask(mask.array | by_hand.array, mask.bbox)
         self._interpolate(image, variance, mask)
         return Exposure(
             image=Image(image, detector.bbox),
