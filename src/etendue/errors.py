@@ -45,3 +45,7 @@ class AlgorithmError(EtendueError):
         self.metadata = metadata
         details = ", ".join(f"{key}={value}" for key, value in metadata.items())
         super().__init__(f"{message} ({details})" if details else message)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with a line that says how to go on; programs that handle `KeyboardInterrupt` handle it too."""

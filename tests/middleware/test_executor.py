@@ -12,6 +12,7 @@ from toy_survey import INPUTS, TOY
 from etendue.errors import InputError
 from etendue.middleware.content_hash import content_hashes
 from etendue.middleware.executor import run_pipeline
+from etendue.middleware.limits import Limits
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 
@@ -117,11 +118,19 @@ def test_a_failure_skips_what_is_downstream_and_resume_repeats_it(toy_repository
     assert any("a plain mistake" in str(record.exc_info) for record in toy_repository.get(log[0]))
 
 
-def test_a_killed_worker_costs_its_quantum_only(toy_repository, reference, tmp_path):
+def test_the_quantum_of_a_killed_worker_is_tried_again(toy_repository, reference, tmp_path):
+    (tmp_path / "deadly").touch()
+    report = run(toy_repository, workers=2, overrides=[f"measure:deadly={tmp_path / 'deadly'}"])
+    assert report.ok
+    assert not (tmp_path / "deadly").exists()
+    assert hashes(toy_repository) == reference
+
+
+def test_without_retries_a_killed_worker_costs_its_quantum_only(toy_repository, reference, tmp_path):
     deadly = tmp_path / "deadly"
     deadly.touch()
     overrides = [f"measure:deadly={deadly}"]
-    report = run(toy_repository, workers=2, overrides=overrides)
+    report = run(toy_repository, workers=2, overrides=overrides, limits=Limits(retries=0))
     assert report.counts["failed"] == 1
     assert report.counts["succeeded"] == 10
     assert "worker died" in report.failed[0].message
@@ -157,6 +166,28 @@ def wait_for_lines(folder: Path, n: int) -> Path:
                 return journal
         time.sleep(0.02)
     raise AssertionError("the run never began")
+
+
+def test_a_quantum_that_takes_too_long_is_stopped_and_not_tried_again(toy_repository):
+    limits = Limits(time_s=2.0)
+    report = run(toy_repository, where="exposure = 1", overrides=["measure:pause=60"], limits=limits)
+    assert report.counts["failed"] == 2
+    assert report.failed[0].message == "took longer than the time limit of 2 s"
+
+
+def test_a_quantum_that_uses_too_much_memory_is_stopped(toy_repository):
+    report = run(
+        toy_repository, where="exposure = 1 AND detector = 0", overrides=["measure:pause=60"],
+        limits=Limits(memory_mib=10.0),
+    )  # fmt: skip
+    assert report.counts["failed"] == 1
+    assert "more than the memory limit of 10 MiB" in report.failed[0].message
+
+
+def test_limits_that_cannot_be_kept_are_refused():
+    for settings in ({"time_s": 0.0}, {"memory_mib": -1.0}, {"retries": -1}):
+        with pytest.raises(InputError, match="limits must be positive"):
+            Limits(**settings)
 
 
 def test_resuming_a_finished_run_does_nothing(toy_repository):

@@ -3,32 +3,37 @@
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import networkx
-from lsst.daf.butler import Butler, CollectionType, DatasetRef
+from lsst.daf.butler import Butler, CollectionType
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from etendue.errors import InputError
+from etendue.disk import disk_trouble, whole_file
+from etendue.errors import InputError, Interrupted
+from etendue.faults import fault_point
 from etendue.log import get_logger
 from etendue.middleware.derive import plain_data_id
-from etendue.middleware.journal import FINISHED, Journal, QuantumOutcome
+from etendue.middleware.journal import FINISHED, Journal, QuantumOutcome, Status
+from etendue.middleware.limits import Limits
 from etendue.middleware.pipeline import check_pipeline, load_pipeline
-from etendue.middleware.pool import WorkerPool
-from etendue.middleware.quantum_runner import QuantumRunner, make_graph_butler
+from etendue.middleware.pool import Lost, WorkerPool
+from etendue.middleware.quantum_runner import QuantumRunner
+from etendue.middleware.registration import forget_failures, register, remove_parts
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
+from etendue.middleware.runs import held_output, latest, new_journal, next_number
 from etendue.middleware.schedule import Schedule
 
 _LOG = get_logger(__name__)
-Record = Callable[[QuantumOutcome], None]
+_RESUME = "nothing is lost: make space or the disk writable, then run again with --resume"
 
 
 def run_pipeline(
@@ -43,8 +48,12 @@ def run_pipeline(
     progress: bool = True,
     overrides: Sequence[str] = (),
     run_name: str | None = None,
+    limits: Limits | None = None,
 ) -> RunReport:
     """Run a pipeline and register what it made.
+
+    Whatever ends it early (a kill, Ctrl-C, a full disk), ``resume=True`` finishes the same run: no quantum that was
+    finished runs again.
 
     Parameters
     ----------
@@ -67,7 +76,9 @@ def run_pipeline(
     overrides : sequence of str
         ``"label:field=value"``.
     run_name : str, optional
-        Name of the run inside ``output``.
+        Name of the run inside ``output``; the UTC time by default.
+    limits : Limits, optional
+        Time and memory of each quantum, and how often one whose worker died is tried again (once by default).
 
     Returns
     -------
@@ -77,57 +88,97 @@ def run_pipeline(
     Raises
     ------
     InputError
-        Bad pipeline, config or expression; no quanta; resuming with another pipeline than before.
+        Bad pipeline, config or expression; no quanta; resuming with another pipeline than before; another process
+        runs into ``output``; the disk is full or cannot be written.
+    Interrupted
+        Ctrl-C.
     """
     begin = time.perf_counter()
     loaded = pipeline if isinstance(pipeline, Pipeline) else load_pipeline(pipeline, overrides)
     description = {"pipeline": str(loaded), "inputs": list(inputs), "output": output, "where": where or ""}
-    journal = _latest(repository, output) if resume else None
-    if journal is None:
-        run = f"{output}/{run_name or datetime.now(tz=UTC).strftime('%Y%m%dT%H%M%S%fZ')}"
-        journal = _prepare(repository, loaded, run, description)
-    elif journal.description() != description | {"run": journal.description()["run"]}:
-        raise InputError(
-            "the pipeline, inputs or expression differ from the run to be resumed",
-            source=journal.description()["run"],
-            remedy="start a new run instead of resuming",
-        )
-    run = str(journal.description()["run"])
-    with journal.locked():
-        graph = PredictedQuantumGraph.read_execution_quanta(str(journal.graph_path))
-        outcomes, executed = _execute(repository, journal, graph, workers, resume=resume, progress=progress)
-        _register(repository, journal, graph, outcomes)
+    try:
+        with held_output(repository.runs_folder, output):
+            journal = latest(repository.runs_folder, output) if resume else None
+            if journal is None:
+                journal = _prepare(
+                    repository, loaded, new_journal(repository.runs_folder, output, run_name), description
+                )
+            else:
+                _check_same(journal, description)
+            with journal.locked():
+                outcomes, executed = _run(repository, journal, workers, limits or Limits(), resume, progress)
+    except Exception as error:  # the database has errors of its own for a full disk
+        if not (trouble := disk_trouble(error)) or isinstance(error, InputError):
+            raise
+        raise InputError(f"stopped: {trouble}", source=repository.path, remedy=_RESUME) from error
     repository.butler.registry.refresh()  # it does not see what its clones registered
+    run = str(journal.description()["run"])
     return RunReport(run, output, tuple(outcomes.values()), time.perf_counter() - begin, executed)
 
 
-def _latest(repository: Repository, output: str) -> Journal | None:
-    journals = [Journal(path.parent) for path in repository.runs_folder.rglob("run.json")]
-    of_output = [j for j in journals if j.description()["output"] == output]
-    return max(of_output, key=lambda j: (j.folder / "run.json").stat().st_mtime_ns, default=None)
+def _check_same(journal: Journal, description: dict[str, Any]) -> None:
+    before = journal.description()
+    if any(before[key] != value for key, value in description.items()):
+        raise InputError(
+            "the pipeline, inputs or expression differ from the run to be resumed",
+            source=before["run"],
+            remedy="start a new run instead of resuming",
+        )
 
 
-def _prepare(repository: Repository, pipeline: Pipeline, run: str, description: dict[str, Any]) -> Journal:
-    journal = Journal(repository.runs_folder / run)
-    if journal.exists:
-        raise InputError("a run of this name exists", value=run, remedy="choose another name, or resume it")
-    output, inputs = description["output"], description["inputs"]
-    butler = repository.butler
-    searched = [*(butler.collections.query(output, flatten_chains=True) if repository.has_collection(output) else ())]
-    searched += [name for name in inputs if name not in searched]
-    with repository.writing(run=run, collections=searched) as writer:
-        graph = _build(pipeline, writer, run, description, journal)
-        graph.pipeline_graph.register_dataset_types(writer)
-        writer.collections.register(output, CollectionType.CHAINED)
-        writer.collections.redefine_chain(output, [run, *(name for name in searched if name != run)])
-        graph.init_output_run(writer, existing=False)
-    journal.prepare(description | {"run": run})
+def _prepare(repository: Repository, pipeline: Pipeline, journal: Journal, description: dict[str, Any]) -> Journal:
+    """Save the graph, then the description: from then on the run exists and can be resumed."""
+    run = journal.folder.relative_to(repository.runs_folder).as_posix()
+    with repository.writing(collections=_searched(repository, description)) as butler:
+        _build(pipeline, butler, run, description, journal)
+    journal.prepare(description | {"run": run, "number": next_number(repository.runs_folder)})
     return journal
 
 
-def _build(
-    pipeline: Pipeline, butler: Butler, run: str, description: dict[str, Any], journal: Journal
-) -> PredictedQuantumGraph:
+def _searched(repository: Repository, description: dict[str, Any]) -> list[str]:
+    output, inputs = description["output"], description["inputs"]
+    chained = (
+        repository.butler.collections.query(output, flatten_chains=True) if repository.has_collection(output) else ()
+    )
+    return list(dict.fromkeys([*chained, *inputs]))
+
+
+def _run(
+    repository: Repository, journal: Journal, workers: int, limits: Limits, resume: bool, progress: bool
+) -> tuple[dict[str, QuantumOutcome], int]:
+    graph = PredictedQuantumGraph.read_execution_quanta(str(journal.graph_path))
+    _open_run(repository, journal, graph, resume)
+    before = {key: o for key, o in journal.outcomes().items() if o.is_finished(repository.path)} if resume else {}
+    execution = _Execution(repository, journal, graph, before, resume)
+    try:
+        execution.run(workers, limits, progress)
+    except KeyboardInterrupt:
+        n = sum(outcome.status in FINISHED for outcome in execution.outcomes.values())
+        raise Interrupted(f"{n} of {len(execution.order)} quanta are finished; run again with --resume") from None
+    register(repository, journal, graph, execution.outcomes)
+    executed = sum(o.status != "skipped" for o in execution.outcomes.values()) - len(before)
+    return {key: execution.outcomes[key] for key in execution.order}, executed
+
+
+def _open_run(repository: Repository, journal: Journal, graph: PredictedQuantumGraph, resume: bool) -> None:
+    """Register the collections of the run, and write what every task writes once; doing it again changes nothing."""
+    description = journal.description()
+    run, output = description["run"], description["output"]
+    searched = _searched(repository, description)
+    with repository.writing(run=run, collections=searched) as writer:
+        fault_point("run.after-collection")
+        graph.pipeline_graph.register_dataset_types(writer)
+        writer.collections.register(output, CollectionType.CHAINED)
+        if run not in searched:
+            writer.collections.redefine_chain(output, [run, *searched])
+        fault_point("run.after-chain")
+        graph.init_output_run(writer, existing=resume)
+        fault_point("run.after-init-outputs")
+    if resume:
+        remove_parts(repository, run, graph)
+
+
+def _build(pipeline: Pipeline, butler: Butler, run: str, description: dict[str, Any], journal: Journal) -> None:
     pipeline_graph = check_pipeline(pipeline)
     try:
         builder = AllDimensionsQuantumGraphBuilder(pipeline_graph, butler, where=description["where"], output_run=run)
@@ -142,116 +193,85 @@ def _build(
             remedy="check the input collections and the expression",
         )
     journal.folder.mkdir(parents=True, exist_ok=True)
-    components.write(str(journal.graph_path))
-    return components.assemble()
+    with whole_file(journal.graph_path, "graph") as part:
+        components.write(str(part))
 
 
-def _execute(
-    repository: Repository,
-    journal: Journal,
-    graph: PredictedQuantumGraph,
-    workers: int,
-    *,
-    resume: bool,
-    progress: bool,
-) -> tuple[dict[str, QuantumOutcome], int]:
-    order = [str(quantum) for quantum in graph]  # by task in order of dependence, then by data ID
-    edges = networkx.relabel_nodes(graph.quantum_only_xgraph, str)
-    before = {key: o for key, o in journal.outcomes().items() if o.status in FINISHED} if resume else {}
-    schedule = Schedule(edges, order, before)
-    outcomes = dict(before)
-    _forget_failures(repository, journal, graph, set(order) - set(before))
+class _Execution:
+    """Quanta of a run on their way through this process or a pool of workers."""
 
-    with _bar(len(order), len(before), progress) as advance:
+    def __init__(
+        self,
+        repository: Repository,
+        journal: Journal,
+        graph: PredictedQuantumGraph,
+        before: dict[str, QuantumOutcome],
+        resume: bool,
+    ):
+        self.order = [str(quantum) for quantum in graph]  # by task in order of dependence, then by data ID
+        self.outcomes = dict(before)
+        self._root, self._journal, self._graph, self._resume = repository.root, journal, graph, resume
+        edges = networkx.relabel_nodes(graph.quantum_only_xgraph, str)
+        self._schedule = Schedule(edges, self.order, before)
+        self._attempts: Counter[str] = Counter()
+        self._advance: Callable[[QuantumOutcome], None] = lambda outcome: None
+        forget_failures(repository, journal, graph, set(self.order) - set(before))
 
-        def record(outcome: QuantumOutcome) -> None:
-            outcomes[outcome.quantum_id] = outcome
-            advance(outcome)
-            if outcome.status in FINISHED:
-                journal.append(outcome)
-                schedule.finish(outcome.quantum_id)
-                return
-            journal.append(outcome)
-            _LOG.warning("%s %s failed: %s", outcome.label, outcome.data_id, outcome.message)
-            for quantum_id in schedule.fail(outcome.quantum_id):
-                outcomes[quantum_id] = _outcome(graph, quantum_id, "skipped", "something upstream failed")
-                advance(outcomes[quantum_id])
+    def run(self, workers: int, limits: Limits, progress: bool) -> None:
+        with _bar(len(self.order), len(self.outcomes), progress) as self._advance:
+            if len(self._schedule) and workers == 1 and not limits.watched:
+                self._run_here()
+            elif len(self._schedule):
+                self._run_pool(workers, limits)
 
-        if len(schedule) and workers == 1:
-            _run_here(QuantumRunner(repository.root, journal.graph_path), schedule, record, retry=resume)
-        elif len(schedule):
-            _run_pool(repository, journal, graph, schedule, record, workers, retry=resume)
-    executed = sum(o.status != "skipped" for o in outcomes.values()) - len(before)
-    return {key: outcomes[key] for key in order}, executed
+    def _run_here(self) -> None:
+        runner = QuantumRunner(self._root, self._journal.graph_path)
+        with _captured_logs():
+            while (quantum_id := self._schedule.next()) is not None:
+                self._record(runner.run(quantum_id, retry=self._resume))
 
+    def _run_pool(self, workers: int, limits: Limits) -> None:
+        modules = sorted({task.task_class.__module__ for task in self._graph.pipeline_graph.tasks.values()})
+        size = min(workers, len(self._schedule))
+        pool = WorkerPool(self._root, self._journal.graph_path, size, modules, limits=limits)
+        try:
+            while len(self._schedule):
+                while pool.free and (quantum_id := self._schedule.next()) is not None:
+                    pool.submit(quantum_id, retry=self._resume)
+                for ended in pool.collect():
+                    if isinstance(ended, Lost):
+                        self._try_again(ended, pool, limits)
+                    else:
+                        self._record(ended)
+        finally:
+            pool.close()
 
-def _run_here(runner: QuantumRunner, schedule: Schedule, record: Record, *, retry: bool) -> None:
-    with _captured_logs():
-        while (quantum_id := schedule.next()) is not None:
-            record(runner.run(quantum_id, retry=retry))
+    def _try_again(self, lost: Lost, pool: WorkerPool, limits: Limits) -> None:
+        failed = self._outcome(lost.quantum_id, "failed", lost.reason)
+        self._attempts[lost.quantum_id] += 1
+        if not lost.again or self._attempts[lost.quantum_id] > limits.retries:
+            self._record(failed)
+            return
+        _LOG.warning("%s %s is tried again: %s", failed.label, failed.data_id, lost.reason)
+        pool.submit(lost.quantum_id, retry=True)
 
+    def _record(self, outcome: QuantumOutcome) -> None:
+        if outcome.disk_trouble:  # every other quantum would fail for the same reason
+            raise InputError(f"stopped: {outcome.disk_trouble}", source=self._root, remedy=_RESUME)
+        self._journal.append(outcome)
+        self.outcomes[outcome.quantum_id] = outcome
+        self._advance(outcome)
+        if outcome.status in FINISHED:
+            self._schedule.finish(outcome.quantum_id)
+            return
+        _LOG.warning("%s %s failed: %s", outcome.label, outcome.data_id, outcome.message)
+        for quantum_id in self._schedule.fail(outcome.quantum_id):
+            self.outcomes[quantum_id] = self._outcome(quantum_id, "skipped", "something upstream failed")
+            self._advance(self.outcomes[quantum_id])
 
-def _run_pool(
-    repository: Repository,
-    journal: Journal,
-    graph: PredictedQuantumGraph,
-    schedule: Schedule,
-    record: Record,
-    workers: int,
-    *,
-    retry: bool,
-) -> None:
-    modules = sorted({task.task_class.__module__ for task in graph.pipeline_graph.tasks.values()})
-    pool = WorkerPool(repository.root, journal.graph_path, min(workers, len(schedule)), modules)
-    try:
-        while len(schedule):
-            while pool.free and (quantum_id := schedule.next()) is not None:
-                pool.submit(quantum_id, retry=retry)
-            for ended in pool.collect():
-                record(ended if isinstance(ended, QuantumOutcome) else _outcome(graph, ended[0], "failed", ended[1]))
-    finally:
-        pool.close()
-
-
-def _outcome(graph: PredictedQuantumGraph, quantum_id: str, status: Any, message: str) -> QuantumOutcome:
-    node = graph.quantum_only_xgraph.nodes[uuid.UUID(quantum_id)]
-    return QuantumOutcome(quantum_id, node["task_label"], plain_data_id(node["data_id"]), status, message)
-
-
-def _forget_failures(
-    repository: Repository, journal: Journal, graph: PredictedQuantumGraph, unfinished: set[str]
-) -> None:
-    # Logs of failed quanta were registered; their files are about to be written anew.
-    known = journal.registered()
-    stale = [ref for ref in _output_refs(graph, unfinished) if str(ref.id) in known] if known else []
-    if stale:
-        with repository.writing() as writer:
-            writer.pruneDatasets(stale, disassociate=True, unstore=True, purge=True)
-
-
-def _output_refs(graph: PredictedQuantumGraph, quanta: set[str]) -> list[DatasetRef]:
-    built = graph.build_execution_quanta([uuid.UUID(quantum) for quantum in sorted(quanta)])
-    return [ref for quantum in built.values() for refs in quantum.outputs.values() for ref in refs]
-
-
-def _register(
-    repository: Repository, journal: Journal, graph: PredictedQuantumGraph, outcomes: dict[str, QuantumOutcome]
-) -> None:
-    known = journal.registered()
-    refs = []
-    for key, outcome in outcomes.items():
-        if outcome.status == "failed" or not known.issuperset(outcome.outputs):
-            wanted = set(outcome.outputs)
-            refs += [
-                ref
-                for ref in _output_refs(graph, {key})
-                if str(ref.id) in wanted or (outcome.status == "failed" and ref.datasetType.name.endswith("_log"))
-            ]
-    if refs:
-        with repository.writing() as writer:
-            source = make_graph_butler(repository.root, graph)
-            transferred = writer.transfer_from(source, refs, transfer="auto", skip_missing=True)
-        journal.mark_registered({str(ref.id) for ref in transferred})
+    def _outcome(self, quantum_id: str, status: Status, message: str) -> QuantumOutcome:
+        node = self._graph.quantum_only_xgraph.nodes[uuid.UUID(quantum_id)]
+        return QuantumOutcome(quantum_id, node["task_label"], plain_data_id(node["data_id"]), status, message)
 
 
 @contextmanager

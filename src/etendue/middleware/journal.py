@@ -1,15 +1,19 @@
 """The memory of one run: its graph, its pipeline and a line per finished quantum, safe against any kill."""
 
+import errno
 import fcntl
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
+from etendue.disk import whole_file
 from etendue.errors import InputError
+from etendue.faults import fault_point
 
 Status = Literal["succeeded", "defeated", "no work", "failed", "skipped"]
 FINISHED: tuple[Status, ...] = ("succeeded", "defeated", "no work")
@@ -36,6 +40,10 @@ class QuantumOutcome:
         Time spent [s].
     memory_mb : float
         Largest resident memory of the process so far [MiB].
+    files : dict of str to int
+        Files of the outputs below the root of the repository, with sizes [bytes].
+    disk_trouble : str
+        What the disk refused, if that is why it failed: no other quantum will do better.
     """
 
     quantum_id: str
@@ -47,6 +55,18 @@ class QuantumOutcome:
     wall_s: float = 0.0
     cpu_s: float = 0.0
     memory_mb: float = 0.0
+    files: dict[str, int] = field(default_factory=dict)
+    disk_trouble: str = ""
+
+    def is_finished(self, root: Path) -> bool:
+        """Return whether the quantum need not run again: it ended by itself and its files are whole.
+
+        Parameters
+        ----------
+        root : Path
+            Folder of the repository.
+        """
+        return self.status in FINISHED and all(_size(root / name) == size for name, size in self.files.items())
 
 
 class Journal:
@@ -79,9 +99,8 @@ class Journal:
         description : dict
             JSON-able: pipeline, inputs, where, run.
         """
-        temporary = self.folder / "run.json.part"
-        temporary.write_text(json.dumps(description, indent=1, sort_keys=True))
-        temporary.replace(self.folder / "run.json")
+        with whole_file(self.folder / "run.json", "run-json") as part:
+            part.write_text(json.dumps(description, indent=1, sort_keys=True))
 
     def description(self) -> dict[str, Any]:
         """Return what `prepare` wrote."""
@@ -96,33 +115,42 @@ class Journal:
         InputError
             Another process executes this run.
         """
-        with (self.folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InputError(
-                    "this run is being executed by another process",
-                    source=self.folder,
-                    remedy="wait for it, or stop it",
-                ) from None
+        with locked(self.folder, "this run is being executed by another process"):
             yield
 
     def append(self, outcome: QuantumOutcome) -> None:
-        """Record an outcome; called only after its outputs are complete on disk."""
-        line = json.dumps(asdict(outcome)) + "\n"
-        with (self.folder / "journal.jsonl").open("a") as stream:
-            stream.write(line)
-            stream.flush()
-            os.fsync(stream.fileno())
+        """Record an outcome; called only after its outputs are complete on disk.
+
+        Raises
+        ------
+        OSError
+            The disk is full or cannot be written; the journal is as it was.
+        """
+        line = json.dumps(asdict(outcome)).encode() + b"\n"
+        with self._path.open("ab+", buffering=0) as stream:
+            size = _cut_torn_line(stream)
+            try:
+                fault_point("journal.append.before-write")
+                if stream.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+                fault_point("journal.append.before-sync")
+                os.fsync(stream.fileno())
+            except OSError:
+                stream.truncate(size)
+                raise
+        fault_point("journal.append.after-sync")
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / "journal.jsonl"
 
     def outcomes(self) -> dict[str, QuantumOutcome]:
         """Return the last outcome of every quantum; a line cut short by a kill counts as never written."""
-        path = self.folder / "journal.jsonl"
         found: dict[str, QuantumOutcome] = {}
-        for line in path.read_text().splitlines() if path.is_file() else ():
+        for line in self._path.read_bytes().splitlines() if self._path.is_file() else ():
             try:
                 values = json.loads(line)
-            except json.JSONDecodeError:
+            except ValueError:
                 continue
             outcome = QuantumOutcome(**values | {"outputs": tuple(values["outputs"])})
             found[outcome.quantum_id] = outcome
@@ -135,6 +163,50 @@ class Journal:
 
     def mark_registered(self, dataset_ids: set[str]) -> None:
         """Add datasets to `registered`, atomically."""
-        temporary = self.folder / "registered.json.part"
-        temporary.write_text(json.dumps(sorted(self.registered() | dataset_ids)))
-        temporary.replace(self.folder / "registered.json")
+        with whole_file(self.folder / "registered.json", "registered") as part:
+            part.write_text(json.dumps(sorted(self.registered() | dataset_ids)))
+
+
+@contextmanager
+def locked(folder: Path, refusal: str) -> Iterator[None]:
+    """Hold a folder for this process; the kernel frees it when the process dies.
+
+    Parameters
+    ----------
+    folder : Path
+        Existing folder; the file ``lock`` in it is used.
+    refusal : str
+        What to say when another process holds it.
+
+    Raises
+    ------
+    InputError
+        Another process holds it.
+    """
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(refusal, source=folder, remedy="wait for it, or stop it") from None
+        yield
+
+
+def _cut_torn_line(stream: FileIO) -> int:
+    """Cut off what a killed writer left after the last whole line, and return the size [bytes]."""
+    size = stream.seek(0, os.SEEK_END)
+    if not size:
+        return 0
+    stream.seek(size - 1)
+    if stream.read(1) == b"\n":
+        return size
+    stream.seek(0)
+    whole = (stream.readall() or b"").rfind(b"\n") + 1
+    stream.truncate(whole)
+    return whole
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1

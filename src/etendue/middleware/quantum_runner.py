@@ -4,6 +4,8 @@ import resource
 import sys
 import time
 import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +16,7 @@ from lsst.pipe.base import QuantumSuccessCaveats, TaskFactory
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
+from etendue.disk import disk_trouble
 from etendue.middleware.derive import plain_data_id
 from etendue.middleware.journal import QuantumOutcome, Status
 
@@ -64,35 +67,30 @@ class QuantumRunner:
         key = uuid.UUID(quantum_id)
         [quantum] = self._graph.build_execution_quanta([key]).values()
         node = self._graph.quantum_only_xgraph.nodes[key]
-        status, message, outputs = self._execute(node["task_label"], quantum, key, retry)
-        return QuantumOutcome(
-            quantum_id,
-            node["task_label"],
-            plain_data_id(quantum.dataId),
-            status,
-            message,
-            outputs,
-            time.perf_counter() - begin,
-            _cpu_seconds() - cpu,
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEMORY_UNIT,
+        ended = self._execute(node["task_label"], quantum, key, retry)
+        return replace(
+            ended,
+            files=self._files(quantum, ended.outputs),
+            wall_s=time.perf_counter() - begin,
+            cpu_s=_cpu_seconds() - cpu,
+            memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEMORY_UNIT,
         )
 
-    def _execute(
-        self, label: str, quantum: Quantum, key: uuid.UUID, retry: bool
-    ) -> tuple[Status, str, tuple[str, ...]]:
+    def _files(self, quantum: Quantum, outputs: tuple[str, ...]) -> dict[str, int]:
+        written = set(outputs)
+        refs = [ref for of_type in quantum.outputs.values() for ref in of_type if str(ref.id) in written]
+        stored = self._butler._datastore.export_records(refs)
+        infos = [info for data in stored.values() for tables in data.records.values() for info in _flat(tables)]
+        return {str(info.path): int(info.file_size) for info in infos}
+
+    def _execute(self, label: str, quantum: Quantum, key: uuid.UUID, retry: bool) -> QuantumOutcome:
+        begun = QuantumOutcome(str(key), label, plain_data_id(quantum.dataId), "failed")
         try:
             result = self._executors[retry].execute(self._tasks[label], quantum, key)
         except Exception as error:  # any failure of a quantum is recorded, never fatal for the run
-            return "failed", _one_line(error), ()
-        metadata = result.task_metadata
-        caveats = QuantumSuccessCaveats(0 if metadata is None else metadata["quantum"]["caveats"])
-        written = _written(label, quantum, metadata)
-        if QuantumSuccessCaveats.PARTIAL_OUTPUTS_ERROR & caveats:
-            failure = metadata[label].get_dict("failure")
-            return "defeated", str(failure["message"]), written
-        if result.adjusted_no_work or QuantumSuccessCaveats.NO_WORK & caveats:
-            return "no work", "too few inputs were made upstream", written
-        return "succeeded", "", written
+            return replace(begun, message=_one_line(error), disk_trouble=disk_trouble(error))
+        status, message, written = _judged(label, quantum, result)
+        return replace(begun, status=status, message=message, outputs=written)
 
     def _executor(self, retry: bool) -> SingleQuantumExecutor:
         return SingleQuantumExecutor(
@@ -139,6 +137,22 @@ def make_graph_butler(root: str, graph: PredictedQuantumGraph) -> SharedButler:
         datastore_records={},
         dataset_types={d.name: d.dataset_type for d in graph.pipeline_graph.dataset_types.values()},
     )
+
+
+def _judged(label: str, quantum: Quantum, result: Any) -> tuple[Status, str, tuple[str, ...]]:
+    metadata = result.task_metadata
+    caveats = QuantumSuccessCaveats(0 if metadata is None else metadata["quantum"]["caveats"])
+    written = _written(label, quantum, metadata)
+    if QuantumSuccessCaveats.PARTIAL_OUTPUTS_ERROR & caveats:
+        failure = metadata[label].get_dict("failure")
+        return "defeated", str(failure["message"]), written
+    if result.adjusted_no_work or QuantumSuccessCaveats.NO_WORK & caveats:
+        return "no work", "too few inputs were made upstream", written
+    return "succeeded", "", written
+
+
+def _flat(tables: Mapping[str, Iterable[Any]]) -> Iterable[Any]:
+    return (info for infos in tables.values() for info in infos)
 
 
 def _written(label: str, quantum: Quantum, metadata: Any) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from etendue.geom.box import Box
 from etendue.log import get_logger
 from etendue.middleware.journal import Journal, QuantumOutcome
 from etendue.middleware.repository import Repository
+from etendue.middleware.runs import journals
 from etendue.table.table import Table
 
 _log = get_logger(__name__)
@@ -34,8 +35,7 @@ class Reader:
         self.home = home
         self.unreadable: list[str] = []
         runs = self._flattened(collections) if collections else self._all_runs()
-        journals = sorted(home.runs_folder.rglob("run.json"), key=lambda path: -path.stat().st_mtime_ns)
-        self.journals = [j for j in (Journal(path.parent) for path in journals) if _run_of(j) in runs]
+        self.journals = [journal for journal in journals(home.runs_folder) if _run_of(journal) in runs]
         latest = [_run_of(journal) for journal in self.journals]
         self.runs = latest + sorted((run for run in runs if run not in latest), reverse=True)
 
