@@ -1,14 +1,18 @@
 """Commands do what they say; every failure is one line and exit status 1, never a traceback."""
 
+import functools
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from click.testing import CliRunner
 
 from etendue.alerts.alert_log import AlertLog
+from etendue.alerts.batch import AlertBatch
 from etendue.alerts.package import package_alerts
 from etendue.archive.archive import Archive
 from etendue.camera.shipped import load_camera
@@ -60,18 +64,127 @@ def test_help_imports_nothing_heavy():
 def test_help_lists_every_command():
     text = etendue("--help").output
     for name in ("init", "camera", "ingest", "certify", "skymap", "refcat", "run", "report", "quickstart", "simulate",
-                 "demo", "archive", "alerts", "warm", "hash"):  # fmt: skip
+                 "demo", "archive", "alerts", "warm", "hash", "publish"):  # fmt: skip
         assert f"\n  {name}" in text
         assert "Usage" in etendue(name, "--help").output
 
 
 @pytest.mark.parametrize("command", [
-    ("ingest", "nowhere", "x.fits"), ("certify", "nowhere", "run"), ("skymap", "nowhere"), ("hash", "nowhere", "run"),
-    ("report", "nowhere"), ("run", "drp", "-b", "nowhere"), ("camera", "register", "nowhere", "simcam"),
-    ("camera", "list", "-b", "nowhere"),
+    "ingest {} x.fits", "certify {} run", "skymap {}", "hash {} run", "report {}", "run drp -b {}", "publish {} run",
+    "camera register {} simcam", "camera list -b {}",
 ])  # fmt: skip
-def test_a_folder_that_is_no_repository_is_refused(command):
-    assert "nowhere: is not a repository" in error_of(*command)
+@pytest.mark.parametrize("place", ["nowhere", "."])
+def test_a_folder_that_is_no_repository_is_refused(command, place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert f"{place}: is not a repository; create one with 'etendue init'" in error_of(*command.format(place).split())
+
+
+@pytest.mark.parametrize(("command", "words"), [
+    ("quickstart NONE --repo r", ("NONE", "no such folder or file; check the path")),
+    ("quickstart JUNK --repo r", ("JUNK", "no readable FITS file", "leave it out")),
+    ("quickstart JUNK --repo r --refcat NONE", ("NONE", "no such reference catalog; give")),
+    ("demo JUNK", ("JUNK", "is a file; give a folder")),
+    ("demo .", ("exists and is not empty; give --overwrite",)),
+    ("init JUNK", ("JUNK", "choose another folder")),
+    ("init JUNK/new", ("JUNK/new", "Not a directory", "check the folder")),
+    ("init new --database quatsch", ("new: cannot create", "check the folder and the database URL")),
+    ("camera guess NONE", ("NONE", "no such file; check the path")),
+    ("camera guess .", ("Is a directory",)),
+    ("camera guess FRAME -o NONE/x.yaml", ("NONE/x.yaml: No such file or directory; check the path",)),
+    ("camera show JUNK", ("no such camera", "JUNK", "use one of")),
+    ("ingest REPO NONE", ("NONE", "no such folder or file")),
+    ("ingest REPO FRAME --camera hubble", ("no such camera in the repository (got 'hubble'); registered: simcam",)),
+    ("refcat build NONE out", ("NONE", "cannot be read")),
+    ("refcat build JUNK out", ("JUNK", "give CSV, FITS, Parquet or VOTable")),
+    ("refcat register REPO NONE", ("NONE", "no reference catalog", "make it with")),
+    ("skymap REPO", ("no science frame has a WCS or a pointing; ingest",)),
+    ("run ap -b REPO", ("the pipeline ap reads what drp makes", "run 'etendue run drp' first")),
+    ("run drp -b REPO -i NONE", ("no such collection", "NONE", "there are simcam/calib, simcam/defaults")),
+    ("run drp#quatsch -b REPO", ("drp#quatsch", "quatsch", "correct")),
+    ("run JUNK -b REPO", ("JUNK", "cannot read the pipeline", "correct")),
+    ("run drp -b REPO -c calibrate_image:quatsch=3", ("drp: ", "no attribute quatsch; correct")),
+    ("run drp -b REPO -c quatsch", ("label:field=value (got 'quatsch'); for instance",)),
+    ("certify REPO NONE", ("no such collection", "there are")),
+    ("certify REPO simcam/raw/all --begin 60002 --end 60001", ("ends before it begins (got (60002.0, 60001.0))",)),
+    ("certify REPO simcam/raw/all --begin 6", ("no time of validity (got 6.0); give MJDs from",)),
+    ("publish REPO NONE", ("no such collection", "there are")),
+    ("report REPO -i NONE", ("no such collection", "there are")),
+    ("report REPO -o NONE/page.html", ("NONE/page.html", "choose a file in a folder that exists")),
+    ("archive cone REPO dia_source 1 95 3", ("no circle on the sky (got (1.0, 95.0, 3.0)); give",)),
+    ("archive cone REPO dia_source 1 2 3 -k psfFux", ("no such column (got 'psfFux'); it has psfFlux",)),
+    ("archive query REPO SELEKT", ("SELEKT", "correct the SQL")),
+    ("archive query REPO SELECT/**/1 -o NONE/x.csv", ("NONE/x.csv: its folder does not exist; make",)),
+    ("archive tables NONE", ("NONE", "holds no archive; give")),
+    ("alerts list REPO -w quatsch", ("quatsch", "correct the SQL")),
+    ("alerts batches NONE", ("NONE", "holds no alerts; give")),
+    ("alerts show REPO abc", ("no such alert (got 'abc'); see",)),
+    ("alerts show REPO 1152921504606846976 --version 7", ("no such alert", "see")),
+    ("hash REPO simcam/raw/all -t quatsch", ("simcam/raw/all: holds no quatsch",)),
+    ("simulate lsst out", ("no such survey preset (got 'lsst'); use one of smoke, demo",)),
+    ("simulate smoke JUNK/out", ("Not a directory; a file stands where a folder must be",)),
+])  # fmt: skip
+def test_a_wrong_value_is_one_line_with_value_and_remedy(command, words, repo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"REPO": str(repo), "JUNK": "junk.txt", "NONE": "nowhere", "FRAME": "frame.fits"}
+    (tmp_path / "junk.txt").write_text("hello")
+    cards = fits.Header({"EXPTIME": 1.0, "DATE-OBS": "2024-01-02T03:04:05"})
+    fits.PrimaryHDU(np.ones((8, 8), np.int16), cards).writeto(tmp_path / "frame.fits")
+    filled = [functools.reduce(lambda text, name: text.replace(*name), names.items(), word) for word in command.split()]
+    lines = etendue(*filled, status=1).stderr.splitlines()
+    assert [line.startswith("etendue: error: ") for line in lines if line != "looking at the frames"] == [True]
+    for word in words:
+        assert functools.reduce(lambda text, name: text.replace(*name), names.items(), word) in lines[-1]
+
+
+@pytest.mark.parametrize(("command", "words"), [
+    ("nonsense", "No such command 'nonsense'; see 'etendue --help'"),
+    ("alerts nonsense", "No such command 'nonsense'; see 'etendue alerts --help'"),
+    ("quickstart folder", "Missing option '--repo'; see 'etendue quickstart --help'"),
+    ("run drp", "Missing option '-b' / '--repo'; see 'etendue run --help'"),
+    ("run drp -b r -j 0", "0 is not in the range x>=1"),
+    ("ingest r x.fits --transfer teleport", "'teleport' is not one of 'copy', 'link', 'direct'"),
+    ("certify r c --begin now", "'now' is not a valid float"),
+    ("archive cone r object 1 x 3", "Invalid value for 'DEC': 'x' is not a valid float"),
+    ("refcat build a.csv out --offset r=x", "'r=x' holds no number"),
+    ("simulate smoke out --seed x", "'x' is not a valid integer"),
+    ("demo out --quatsch", "No such option"),
+])  # fmt: skip
+def test_a_wrong_call_is_one_line_that_names_the_help(command, words):
+    lines = etendue(*command.split(), status=2).stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("etendue: error: ")
+    assert words in lines[0]
+    assert lines[0].endswith("--help'")
+
+
+def _commands(command, path=()):
+    yield path
+    for name, below in getattr(command, "commands", {}).items():
+        yield from _commands(below, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(_commands(main)), ids=" ".join)
+def test_help_of_every_command_fits_a_terminal(path):
+    text = etendue(*path, "--help").output
+    assert "Usage: etendue" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("command", [
+    "camera list --json", "camera list -b REPO --json", "camera check simcam --json", "report REPO --json",
+    "archive tables REPO --json", "archive query REPO SELECT/**/*/**/FROM/**/dia_source --json",
+    "archive cone REPO dia_source 150 -2 9 --json", "alerts list REPO --json", "alerts batches REPO --json",
+    "alerts show REPO 1152921504606846976", "hash REPO simcam/calib/camera --json",
+])  # fmt: skip
+def test_json_is_valid_and_tables_fit_100_columns(command, repo):
+    words = command.replace("REPO", str(repo)).replace(" -2 ", " -- -2 ").split()
+    if "--" in words:  # options come before
+        words.remove("--json")
+        words.insert(2, "--json")
+    json.loads(etendue(*words).stdout, parse_constant=lambda name: pytest.fail(name))
+    plain = [word for word in words if word != "--json"]
+    if plain[:2] not in (["alerts", "show"],) and plain[0] != "report":
+        assert max(map(len, etendue(*plain).stdout.splitlines())) <= 100
 
 
 def test_init_makes_a_repository_once(tmp_path):
@@ -175,6 +288,22 @@ def test_alerts_are_listed_and_shown(repo, tmp_path):
     assert alert["diaSource"]["snr"] == 10.0
     assert "no such alert (got '5')" in error_of("alerts", "show", repo, 5)
     assert "holds no alerts" in error_of("alerts", "list", tmp_path)
+
+
+def test_a_second_batch_supersedes_the_first_and_both_are_told(repo, tmp_path):
+    shutil.copytree(repo / "alerts", tmp_path / "log")
+    first = AlertLog(tmp_path / "log").batch("7/0")
+    AlertLog(tmp_path / "log").publish(AlertBatch(7, 0, first.ids[:3], first.packets[:3]))
+    found = json.loads(etendue("alerts", "batches", tmp_path / "log", "--json").output)["batches"]
+    assert [(row["version"], row["alerts"], row["status"]) for row in found] == [
+        (1, 40, "superseded"), (2, 3, "current"),
+    ]  # fmt: skip
+    listed = json.loads(etendue("alerts", "list", tmp_path / "log", "--json").output)
+    assert listed["total"] == 3
+    assert {row["version"] for row in listed["alerts"]} == {2}
+    withdrawn = next(iter(set(first.ids) - set(first.ids[:3])))
+    assert "no such alert" in error_of("alerts", "show", tmp_path / "log", withdrawn)
+    assert json.loads(etendue("alerts", "show", tmp_path / "log", withdrawn, "--version", 1).output)["diaSource"]
 
 
 def test_a_reference_catalog_is_built_and_registered(repo, tmp_path):

@@ -87,12 +87,15 @@ def run_demo(
 
 
 def _clear(directory: Path, ours: tuple[Path, ...], overwrite: bool) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise InputError("is a file", source=directory, remedy="give a folder")
     if directory.exists() and any(directory.iterdir()):
         if not overwrite:
             raise InputError("exists and is not empty", source=directory, remedy="give --overwrite or another folder")
         strangers = [path.name for path in directory.iterdir() if path not in ours]
         if strangers:
-            raise InputError("holds something else than a demo", source=directory, value=strangers[0])
+            raise InputError("holds something else than a demo", source=directory, value=strangers[0],
+                             remedy="give another folder")  # fmt: skip
         for path in ours:
             shutil.rmtree(path, ignore_errors=True)
 

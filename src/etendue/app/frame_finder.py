@@ -64,7 +64,8 @@ def find_frames(
     """
     files = sorted({path for directory in directories for path in _fits_files(Path(directory))})
     if not files:
-        raise InputError("no FITS files found", source=", ".join(map(str, directories)))
+        raise InputError("no FITS files found", source=", ".join(map(str, directories)),
+                         remedy=f"give files or folders with {' '.join(_ENDINGS)}")  # fmt: skip
     if camera is not None:
         return FoundFrames(camera, False, tuple(files), ())
     taken: dict[Path, Camera | None] = {}
@@ -106,5 +107,5 @@ def _fits_files(directory: Path) -> list[Path]:
     if directory.is_file():
         return [directory]
     if not directory.is_dir():
-        raise InputError("no such folder", source=directory)
+        raise InputError("no such folder or file", source=directory, remedy="check the path")
     return [path for path in directory.rglob("*") if path.is_file() and path.name.lower().endswith(_ENDINGS)]

@@ -123,7 +123,10 @@ def quickstart(
         If there is nothing to process.
     """
     clock = _Clock(Console(stderr=True, quiet=not progress))
-    found = clock.step("looking at the frames", lambda: find_frames(directories))
+    if refcat is not None and not refcat.exists():  # said now, not after the calibrations
+        raise InputError("no such reference catalog", source=refcat, remedy="give a table, or a catalog's folder")
+    registered = _registered(repository)
+    found = clock.step("looking at the frames", lambda: find_frames(directories, known=registered))
     home = _open(repository, found.camera)
     home.refusals.record({str(path.resolve()): reason for path, reason in found.refused}, camera=found.camera.name)
     ingested = clock.step("ingesting", lambda: home.ingest(found.paths, camera=found.camera.name, transfer="direct"))
@@ -143,7 +146,7 @@ def quickstart(
         runs.append(clock.step("data release processing", chain.release))
         if home.query("visit_image", collections=f"{found.camera.name}/drp"):
             runs.append(clock.step("difference imaging", chain.alerts))
-            clock.step("publishing", lambda: publish_products(home, found.camera.name))
+            clock.step("publishing", lambda: publish_products(home, f"{found.camera.name}/ap"))
     page = clock.step("writing the report", lambda: _report(home))
     return QuickstartResult(
         repository=home.path, report=page, camera=found.camera.name, ingested=ingested, refused=found.refused,
@@ -200,6 +203,14 @@ class _Clock:
         return result
 
 
+def _registered(path: Path) -> list[Camera]:
+    """Return the cameras of a repository that may not exist yet."""
+    if not (path / "butler.yaml").is_file():
+        return []
+    home = Repository.open(path, writeable=False)
+    return [home.camera(name) for name in home.cameras()]
+
+
 def _open(path: Path, camera: Camera) -> Repository:
     exists = (path / "butler.yaml").is_file()
     home = Repository.open(path) if exists else Repository.create(path)
@@ -248,17 +259,31 @@ def lay_out_sky(home: Repository, camera: Camera) -> None:
     infos = [home.raw_info(ref) for ref in refs]
     images = [(info.wcs, camera.detector(info.detector_id).bbox) for info in infos if info.wcs is not None]
     if not images:
-        raise InputError("no science frame has a WCS or a pointing", source=home.path)
+        raise InputError("no science frame has a WCS or a pointing", source=home.path,
+                         remedy="ingest science frames, or correct the camera's header translation")  # fmt: skip
     skymap = SingleTractSkyMap.covering(images, pixel_scale=camera.plate_scale)
     side = max(skymap.tract().bbox.shape)
     per_side = max(2, math.ceil(side / _LARGEST_PATCH))  # at least four, so that several processes share the work
     home.register_skymap(replace(skymap, patch_size=math.ceil(side / per_side)), SKYMAP)
 
 
-def publish_products(home: Repository, camera: str) -> None:
-    """Publish tables to the archive and alerts to the alert log, both inside the repository."""
-    sinks = [ArchiveSink(home.path / "archive"), AlertLogSink(home.path / "alerts")]
-    publish(home, f"{camera}/ap", sinks)
+def publish_products(home: Repository, collection: str) -> dict[str, int]:
+    """Publish tables to the archive and alerts to the alert log, both inside the repository.
+
+    Parameters
+    ----------
+    home : Repository
+        Where the products are.
+    collection : str
+        Run or chain; per data ID the first counts.
+
+    Returns
+    -------
+    dict of str to int
+        New or changed tables (``archive``) and batches of alerts (``alerts``).
+    """
+    counts = publish(home, collection, [ArchiveSink(home.path / "archive"), AlertLogSink(home.path / "alerts")])
+    return {"archive": counts[ArchiveSink.__name__], "alerts": counts[AlertLogSink.__name__]}
 
 
 def _report(home: Repository) -> Path:

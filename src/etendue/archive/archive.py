@@ -284,7 +284,8 @@ class Archive:
         self, table: str, ra: float, dec: float, radius_arcsec: float, columns: Sequence[str] | None, condition: str
     ) -> Table:
         if not (np.isfinite(ra) and abs(dec) <= 90 and 0 <= radius_arcsec <= 648000):
-            raise InputError("no circle on the sky", source=table, value=(ra, dec, radius_arcsec))
+            raise InputError("no circle on the sky", source=table, value=(ra, dec, radius_arcsec),
+                             remedy="give a Dec from -90 to 90 deg and a radius from 0 to 648000 arcsec")  # fmt: skip
         schema = load_schema(table)
         position = schema.position_columns or ("ra", "dec")
         ranges = cone_ranges(ra, dec, radius_arcsec / 3600)

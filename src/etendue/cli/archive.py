@@ -65,7 +65,8 @@ def cone(
     Put "--" before negative numbers: etendue archive cone REPO object -- 124.6 -25.3 10
     """
     opened = _open(place)
-    names = columns.split(",") if columns else None
+    names = [name.strip() for name in columns.split(",")] if columns else None
+    _check_columns(table, names or [])
     found = opened.cone_search(table, ra, dec, radius, columns=names)
     if output is not None:
         _write(found.to_arrow(), output)
@@ -74,6 +75,19 @@ def cone(
     if not as_json and names is None:
         shown = shown.select(_telling(shown.column_names))
     _print(_rows(shown, limit), len(found), as_json)
+
+
+def _check_columns(table: str, names: list[str]) -> None:
+    from difflib import get_close_matches
+
+    from etendue.errors import InputError
+    from etendue.schema.table_schema import load_schema
+
+    known = [column.name for column in load_schema(table).columns]
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, 3) or [*known[:8], "..."]
+            raise InputError("no such column", source=table, value=name, remedy=f"it has {', '.join(near)}")
 
 
 def _open(place: Path) -> Any:
@@ -117,16 +131,20 @@ def _print(rows: list[dict[str, Any]], total: int, as_json: bool) -> None:
 
 
 def _write(arrow: Any, output: Path) -> None:
+    from etendue.disk import whole_file
     from etendue.errors import InputError
 
-    if output.suffix == ".parquet":
-        from pyarrow import parquet
-
-        parquet.write_table(arrow, output)
-    elif output.suffix == ".csv":
-        from pyarrow import csv
-
-        csv.write_csv(arrow, output)
-    else:
+    if output.suffix not in (".parquet", ".csv"):
         raise InputError("unknown ending", source=output, remedy="use .parquet or .csv")
+    if not output.parent.is_dir():
+        raise InputError("its folder does not exist", source=output, remedy="make the folder first")
+    with whole_file(output, "archive-answer") as part:
+        if output.suffix == ".parquet":
+            from pyarrow import parquet
+
+            parquet.write_table(arrow, part)
+        else:
+            from pyarrow import csv
+
+            csv.write_csv(arrow, part)
     click.echo(f"wrote {len(arrow)} rows to {output}")

@@ -107,7 +107,8 @@ def check(name: str, frames: tuple[Path, ...], as_json: bool) -> None:
             print_table(rows)
         print_lines([f"refused {fault}" for fault in faults])
     if faults:
-        raise InputError(f"{len(faults)} of {len(frames)} frames cannot be read with this camera", source=name)
+        raise InputError(f"{len(faults)} of {len(frames)} frames cannot be read with this camera", source=name,
+                         remedy="correct the YAML, or leave the frames out")  # fmt: skip
 
 
 def _facts(frame: Path, camera: object) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """The command ``etendue``: one group, every failure one line."""
 
+import errno
 import logging
 from typing import Any
 
@@ -12,14 +13,25 @@ from etendue.cli.camera import camera
 from etendue.cli.refcat import refcat
 from etendue.cli.report import report
 from etendue.cli.repository import certify, hash_command, ingest, init, skymap
-from etendue.cli.run import run
+from etendue.cli.run import publish, run
 from etendue.cli.survey import demo, quickstart, simulate
 from etendue.cli.warm import warm
 from etendue.errors import EtendueError
 
+_REMEDIES = {
+    "EACCES": "choose a place that you may use",
+    "EPERM": "choose a place that you may use",
+    "EROFS": "choose a place that can be written",
+    "ENOSPC": "free space",
+    "EDQUOT": "free space",
+    "ENOTDIR": "a file stands where a folder must be",
+    "EISDIR": "give a file, not a folder",
+    "ENOENT": "check the path",
+}  # of errors of the operating system, by name
+
 
 class _Etendue(click.Group):
-    """Keeps the order of the commands and turns errors into one line and exit status 1."""
+    """Keeps the order of the commands and turns errors into one line: exit status 1, or 2 for a wrong call."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of use, not of the alphabet."""
@@ -29,6 +41,13 @@ class _Etendue(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            hint = f"; see '{error.ctx.command_path} --help'" if error.ctx is not None else ""
+            message = " ".join(error.format_message().split()).rstrip(".")
+            click.echo(f"etendue: error: {message}{hint}", err=True)
+            ctx.exit(2)
         except Exception as error:
             if not _is_outside(error):
                 raise
@@ -45,7 +64,8 @@ def _is_outside(error: Exception) -> bool:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        remedy = _REMEDIES.get(errno.errorcode.get(error.errno or 0, ""), "check the path")
+        return f"{error.filename}: {error.strerror}; {remedy}" if error.filename else f"{error.strerror}; {remedy}"
     return " ".join(str(error).split())
 
 
@@ -61,7 +81,9 @@ def _log_to_stderr() -> None:
     root.addHandler(handler)
 
 
-@click.group(cls=_Etendue, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    "etendue", cls=_Etendue, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="etendue")
 def main() -> None:
     """Turn raw exposures of a survey telescope into images, catalogs, differences, movers and alerts."""
@@ -69,7 +91,7 @@ def main() -> None:
 
 
 for _command in (
-    quickstart, demo, init, camera, ingest, refcat, skymap, run, certify, report, archive, alerts, hash_command,
-    simulate, warm,
+    quickstart, demo, init, camera, ingest, refcat, skymap, run, certify, publish, report, archive, alerts,
+    hash_command, simulate, warm,
 ):  # fmt: skip
     main.add_command(_command)

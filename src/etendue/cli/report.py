@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from etendue.cli.output import print_json
-from etendue.cli.repository import AS_JSON, REPO
+from etendue.cli.repository import AS_JSON, REPO, require_collection
 
 
 @click.command(short_help="Write one HTML page about everything in REPO.")
@@ -19,6 +19,8 @@ def report(repo: Path, output: Path | None, collections: tuple[str, ...], as_jso
     from etendue.middleware.repository import Repository
 
     home = Repository.open(repo, writeable=False)
+    for collection in collections:
+        require_collection(home, collection)
     if as_json:
         print_json(report_numbers(home, collections=collections))
     if output is not None or not as_json:

@@ -2,14 +2,41 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from etendue.cli.output import print_json, print_lines, print_table
 
+if TYPE_CHECKING:
+    from etendue.middleware.repository import Repository
+
+_MOST_NAMES = 12
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 REPO = click.argument("repo", type=click.Path(path_type=Path))
+
+
+def require_collection(home: "Repository", name: str) -> None:
+    """Refuse a collection that a repository does not have, and name those it has.
+
+    Parameters
+    ----------
+    home : Repository
+        The repository.
+    name : str
+        What the user asked for.
+
+    Raises
+    ------
+    InputError
+        There is no such collection.
+    """
+    from etendue.errors import InputError
+
+    if not home.has_collection(name):
+        chains = sorted(info.name for info in home.butler.collections.query_info("*") if info.type.name == "CHAINED")
+        known = ", ".join(chains[:_MOST_NAMES]) or "none"
+        raise InputError("no such collection", source=home.path, value=name, remedy=f"there are {known}")
 
 
 @click.command()
@@ -54,7 +81,7 @@ def ingest(repo: Path, paths: tuple[Path, ...], camera: str | None, transfer: An
         print_lines([f"no visit of exposure {row['exposure']}: {row['reason']}" for row in undefined])
         print_lines([", ".join(f"{n} {name}" for name, n in sorted(counts.items())) + f"; {new} new visits"])
     if len(refused) == len(outcomes):
-        raise InputError("no file could be ingested", source=repo)
+        raise InputError("no file could be ingested", source=repo, remedy="see the reasons above")
 
 
 @click.command(short_help="Make the calibrations of a run valid for later runs.")
@@ -74,8 +101,7 @@ def certify(
     from etendue.middleware.repository import Repository
 
     home = Repository.open(repo)
-    if not home.has_collection(collection):
-        raise InputError("no such collection", source=repo, value=collection)
+    require_collection(home, collection)
     names = types or ("bias", "flat", "ptc", "defects")
     count = home.certify(
         names, run=collection, camera=camera, begin_mjd_tai=begin, end_mjd_tai=end, replace=replace
@@ -122,9 +148,11 @@ def hash_command(repo: Path, collection: str, types: tuple[str, ...], as_json: b
     from etendue.middleware.repository import Repository
 
     home = Repository.open(repo, writeable=False)
-    if not home.has_collection(collection):
-        raise InputError("no such collection", source=repo, value=collection)
+    require_collection(home, collection)
     hashes = content_hashes(home, collection, types or None)
+    if not hashes:
+        wanted = " ".join(types) or "product"
+        raise InputError(f"holds no {wanted}", source=collection, remedy="see 'butler query-collections REPO'")
     total = hashlib.sha256("".join(f"{key} {value}\n" for key, value in hashes.items()).encode()).hexdigest()
     if as_json:
         print_json({"collection": collection, "products": hashes, "all": total})

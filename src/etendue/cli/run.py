@@ -1,4 +1,4 @@
-"""Command that runs a pipeline."""
+"""Commands that run a pipeline and publish what it made."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from etendue.cli.output import print_json, print_lines
-from etendue.cli.repository import AS_JSON
+from etendue.cli.repository import AS_JSON, REPO, require_collection
 
 if TYPE_CHECKING:
     from etendue.middleware.repository import Repository
 
 _NEEDS = {"ap": "drp"}  # shipped pipelines that read the products of another one
 _OUTPUTS = {"calib": "calibrations"}  # as quickstart names them
+_PUBLISHED = ("drp", "ap")
 
 
 @click.command(short_help="Run PIPELINE: calib, drp, ap, or a YAML file.")
@@ -25,12 +26,18 @@ _OUTPUTS = {"calib": "calibrations"}  # as quickstart names them
 @click.option("-c", "--config", "overrides", multiple=True, metavar="LABEL:FIELD=VALUE", help="Config override.")
 @click.option("-j", "--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.option("--resume", is_flag=True, help="Finish the latest run of the output.")
+@click.option("--no-publish", is_flag=True, help="Send nothing to the archive and the alert log.")
 @AS_JSON
 def run(
     pipeline: str, repo: Path, inputs: tuple[str, ...], output: str | None, where: str | None,
-    overrides: tuple[str, ...], workers: int, resume: bool, as_json: bool,
+    overrides: tuple[str, ...], workers: int, resume: bool, no_publish: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Run PIPELINE: calib, drp, ap, or a YAML file; PIPELINE#label,label runs some of its tasks."""
+    """Run PIPELINE: calib, drp, ap, or a YAML file; PIPELINE#label,label runs some of its tasks.
+
+    What drp and ap make in their default output is published: tables to the archive, alerts to the alert log,
+    where batches that differ from those of an earlier run supersede them. "etendue publish" does it for others.
+    """
+    from etendue.app.quickstart import publish_products
     from etendue.errors import EtendueError
     from etendue.middleware.executor import run_pipeline
     from etendue.middleware.pipeline import load_pipeline
@@ -39,22 +46,61 @@ def run(
     home = Repository.open(repo)
     loaded = load_pipeline(pipeline, overrides)
     name = Path(pipeline.partition("#")[0]).stem
+    for collection in inputs:
+        require_collection(home, collection)
+    if not inputs and name in _NEEDS:
+        _require_products(home, name)
+    chain = output or f"{home.camera().name}/{_OUTPUTS.get(name, name)}"
     report = run_pipeline(
-        home, loaded, inputs=inputs or _inputs(home, name), output=output or f"{home.camera().name}/{_output(name)}",
-        where=where, workers=workers, resume=resume, progress=not as_json,
+        home, loaded, inputs=inputs or _inputs(home, name), output=chain, where=where, workers=workers, resume=resume,
+        progress=not as_json,
     )  # fmt: skip
+    published = publish_products(home, chain) if name in _PUBLISHED and not (output or no_publish) else {}
     if as_json:
-        print_json(report.to_dict())
+        print_json(report.to_dict() | {"published": published})
     else:
         problems = [o for o in report.outcomes if o.status in ("defeated", "failed")]
         print_lines([f"{o.label} {o.status} for {_data_id(o.data_id)}: {o.message}" for o in problems])
-        print_lines([report.table()])
+        print_lines([report.table(), *_told(published)])
     if not report.ok:
         raise EtendueError(f"{len(report.failed)} quanta failed; repair the cause and run again with --resume")
 
 
-def _output(pipeline: str) -> str:
-    return _OUTPUTS.get(pipeline, pipeline)
+@click.command(short_help="Send tables to the archive and alerts to the alert log.")
+@REPO
+@click.argument("collection")
+@AS_JSON
+def publish(repo: Path, collection: str, as_json: bool) -> None:
+    """Send the tables in COLLECTION of REPO to the archive, and its alerts to the alert log.
+
+    Publishing the same again changes nothing. Tables replace those published before; alerts that differ supersede
+    those sent before, which stay in the log (see "etendue alerts batches").
+    """
+    from etendue.app.quickstart import publish_products
+    from etendue.middleware.repository import Repository
+
+    home = Repository.open(repo)
+    require_collection(home, collection)
+    published = publish_products(home, collection)
+    if as_json:
+        print_json({"collection": collection, "published": published})
+    else:
+        print_lines(_told(published))
+
+
+def _told(published: dict[str, int]) -> list[str]:
+    if not published:
+        return []
+    return [f"published {published['archive']} new or changed tables and {published['alerts']} batches of alerts"]
+
+
+def _require_products(home: "Repository", pipeline: str) -> None:
+    from etendue.errors import InputError
+
+    needed = _NEEDS[pipeline]
+    if not home.has_collection(f"{home.camera().name}/{needed}"):
+        raise InputError(f"the pipeline {pipeline} reads what {needed} makes, which is not there", source=home.path,
+                         remedy=f"run 'etendue run {needed}' first, or name its collection with -i")  # fmt: skip
 
 
 def _inputs(home: "Repository", pipeline: str) -> list[str]:

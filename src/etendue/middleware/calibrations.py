@@ -9,6 +9,8 @@ from lsst.daf.butler.registry import ConflictingDefinitionError
 from etendue.errors import InputError
 from etendue.faults import fault_point
 
+_FIRST_MJD, _LAST_MJD = 40588, 88127  # Rubin's time spans reach from 1970 to 2099
+
 
 def certify(
     butler: Butler,
@@ -45,9 +47,9 @@ def certify(
     Raises
     ------
     InputError
-        The validity overlaps an earlier calibration and ``replace`` is False.
+        The validity is empty or no time, or overlaps an earlier calibration and ``replace`` is False.
     """
-    span = Timespan(_time(begin_mjd_tai), _time(end_mjd_tai))
+    span = _span(begin_mjd_tai, end_mjd_tai)
     butler.collections.register(collection, CollectionType.CALIBRATION)
     with butler.transaction():  # a frame must never find the bias of one run and the flat of another, or none
         return sum(_certify_type(butler, name, run, collection, span, replace) for name in dataset_types)
@@ -72,6 +74,16 @@ def _certify_type(butler: Butler, name: str, run: str, collection: str, span: Ti
         ) from None
     fault_point("certify.between-types")
     return len(refs)
+
+
+def _span(begin_mjd_tai: float | None, end_mjd_tai: float | None) -> Timespan:
+    for mjd in (begin_mjd_tai, end_mjd_tai):
+        if mjd is not None and not _FIRST_MJD <= mjd <= _LAST_MJD:
+            raise InputError("no time of validity", value=mjd, remedy=f"give MJDs from {_FIRST_MJD} to {_LAST_MJD}")
+    if begin_mjd_tai is not None and end_mjd_tai is not None and begin_mjd_tai >= end_mjd_tai:
+        value = (begin_mjd_tai, end_mjd_tai)
+        raise InputError("the validity ends before it begins", value=value, remedy="give the earlier MJD first")
+    return Timespan(_time(begin_mjd_tai), _time(end_mjd_tai))
 
 
 def _time(mjd_tai: float | None) -> Time | None:

@@ -41,7 +41,7 @@ def load_pipeline(name: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
     try:
         pipeline = Pipeline.from_uri(uri)
     except Exception as error:  # Rubin raises many types for a bad file
-        raise InputError(f"cannot read the pipeline: {error}", source=name) from error
+        raise InputError(f"cannot read the pipeline: {error}", source=name, remedy="correct it") from error
     for override in overrides:
         _override(pipeline, override)
     check_pipeline(pipeline, source=str(name))
@@ -72,7 +72,8 @@ def check_pipeline(pipeline: Pipeline, source: str = "pipeline") -> PipelineGrap
     except InputError as error:
         raise InputError(str(error), source=source) from None
     except Exception as error:  # field, import and connection errors have no common base
-        raise InputError(str(error).split("For more information")[0], source=source) from error
+        raise InputError(str(error).split("For more information")[0].rstrip(". \n"), source=source,
+                         remedy="correct the task, field or value") from error  # fmt: skip
 
 
 def _resolve(name: str) -> str:
@@ -89,7 +90,8 @@ def _override(pipeline: Pipeline, override: str) -> None:
     label, colon, assignment = override.partition(":")
     field, equals, text = assignment.partition("=")
     if not (label and colon and field and equals):
-        raise InputError("a config override reads label:field=value", value=override)
+        raise InputError("a config override reads label:field=value", value=override,
+                         remedy="for instance calibrate_image:characterize.detect.threshold_snr=6")  # fmt: skip
     if label not in pipeline.task_labels:
         raise InputError("no such task", value=label, remedy=f"tasks: {', '.join(sorted(pipeline.task_labels))}")
     try:

@@ -79,7 +79,9 @@ class Repository:
             shutil.rmtree(folder, ignore_errors=True)
             if existed:
                 folder.mkdir()
-            raise InputError(f"cannot create a repository: {error}", source=root) from error
+            missing = isinstance(error, ModuleNotFoundError)
+            remedy = "pip install 'etendue[postgres]'" if missing else "check the folder and the database URL"
+            raise InputError(f"cannot create a repository: {error}", source=root, remedy=remedy) from error
         return cls.open(folder, writeable=True)
 
     @classmethod

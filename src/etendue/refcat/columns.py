@@ -107,7 +107,10 @@ def find_columns(
     fields |= {ours: theirs for ours, theirs in chosen.items() if ours in _NAMES}
     if not fields["ra"] or not fields["dec"]:
         raise InputError(
-            "no columns of right ascension and declination", source=source, value=available, remedy="map ra and dec"
+            "no columns of right ascension and declination",
+            source=source,
+            value=available,
+            remedy="name them: --column ra=NAME --column dec=NAME",
         )
     bands = _given_bands({k: v for k, v in chosen.items() if k not in _NAMES}, source)
     taken = {name for name in fields.values() if name}

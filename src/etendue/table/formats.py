@@ -40,14 +40,15 @@ def read_any(path: str | PathLike[str]) -> Columns:
         with Path(source).open("rb") as file:
             head = file.read(2048)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", source=source) from error
+        raise InputError(f"cannot be read: {error.strerror}", source=source, remedy="check the path") from error
     reader = _reader_for(head, source)
     try:
         return reader(source)
     except InputError:
         raise
     except Exception as error:  # each reader has its own exceptions for damaged files
-        raise InputError(f"damaged table: {error}", source=source) from error
+        remedy = "give CSV, FITS, Parquet or VOTable"
+        raise InputError(f"damaged table: {error}", source=source, remedy=remedy) from error
 
 
 def _reader_for(head: bytes, source: str) -> Callable[[str], Columns]:

@@ -70,10 +70,11 @@ class LockedDuckDB:
         try:
             statements = self._connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise InputError("only one SELECT statement is allowed", source="query", value=sql)
+                raise InputError("only one SELECT statement is allowed", source="query", value=sql,
+                                 remedy="ask one thing at a time")  # fmt: skip
             return self._connection.sql(sql, params=list(parameters) or None).to_arrow_table()
         except duckdb.Error as error:
-            raise InputError(_first_line(error), source="query", value=sql) from None
+            raise InputError(_first_line(error), source="query", value=sql, remedy="correct the SQL") from None
 
     def close(self) -> None:
         """Free the memory; the object cannot be used afterwards."""

@@ -86,7 +86,8 @@ def write_report(home: Repository, path: str | Path, *, collections: Sequence[st
         with whole_file(target, "report") as part:
             part.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot write the report: {error.strerror}", source=target) from error
+        raise InputError(f"cannot write the report: {error.strerror}", source=target,
+                         remedy="choose a file in a folder that exists") from error  # fmt: skip
     return target
 
 
