@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from etendue.camera.camera import Camera
+from etendue.camera.frame_override import FrameOverride
 from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.shipped import identify_camera
 from etendue.camera.translate import translate
@@ -37,6 +38,23 @@ class RawFrame:
     """File it came from."""
     info: ObservationInfo
     """Translated header."""
+
+    def overridden(self, override: FrameOverride, camera: Camera) -> "RawFrame":
+        """Return the frame as if its header said what people say.
+
+        Parameters
+        ----------
+        override : FrameOverride
+            What they say.
+        camera : Camera
+            The camera.
+
+        Returns
+        -------
+        RawFrame
+            The same pixels with another `info`.
+        """
+        return replace(self, info=translate(self.header, camera, self.path, override))
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
@@ -83,7 +101,7 @@ def read_pixels(path: str | Path) -> tuple[dict[str, Any], NDArray]:
     return _read(Path(path), with_pixels=True)
 
 
-def read_raw(path: str | Path, camera: Camera | None = None) -> RawFrame:
+def read_raw(path: str | Path, camera: Camera | None = None, override: FrameOverride | None = None) -> RawFrame:
     """Read a raw frame.
 
     Parameters
@@ -92,6 +110,8 @@ def read_raw(path: str | Path, camera: Camera | None = None) -> RawFrame:
         FITS file, plain or tile-compressed.
     camera : Camera, optional
         The camera; by default the shipped one that the header names.
+    override : FrameOverride, optional
+        What people say instead of the header.
 
     Returns
     -------
@@ -109,7 +129,7 @@ def read_raw(path: str | Path, camera: Camera | None = None) -> RawFrame:
         raise InputError(
             "no shipped camera matches its header", source=path, remedy="make a YAML with 'etendue camera guess'"
         )
-    info = translate(header, chosen, path)
+    info = translate(header, chosen, path, override)
     chosen.detector(info.detector_id).check_shape(pixels.shape, path)
     return RawFrame(array=pixels, header=header, detector_id=info.detector_id, path=str(path), info=info)
 
