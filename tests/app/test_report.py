@@ -5,9 +5,12 @@ import re
 
 import pytest
 
+from etendue.alerts.batch import AlertBatch
+from etendue.app.quickstart import publish_products
 from etendue.app.report.report import report_numbers, write_report
 from etendue.errors import InputError
 
+RUN = "simcam/drp/one"
 SECTIONS = ("observations", "calibration", "visits", "images", "repeatability", "coadds", "variables", "movers",
             "products", "timings", "failures")  # fmt: skip
 
@@ -120,6 +123,20 @@ def test_refused_files_are_listed_with_the_reason(scratch, tmp_path):
     page = write_report(scratch, scratch.path / "report.html").read_text()
     assert "1 refused frames" in page
     assert "no readable FITS file" in page
+
+
+def test_alerts_that_a_later_run_changed_are_counted_as_superseded(scratch):
+    publish_products(scratch, RUN)
+    (ref, *_) = scratch.query("alert_batch", collections=RUN)
+    batch = scratch.get(ref)
+    other = AlertBatch(batch.visit, batch.detector, (), ())
+    scratch.put(other, "alert_batch", ref.dataId.required, run="simcam/drp/two")
+    assert publish_products(scratch, "simcam/drp/two") == {"archive": 0, "alerts": 1}
+    assert publish_products(scratch, "simcam/drp/two") == {"archive": 0, "alerts": 0}
+    numbers = report_numbers(scratch)["products"]["published"]
+    assert numbers == {"batches": 6, "alerts": 5, "superseded_batches": 1}
+    page = write_report(scratch, scratch.path / "report.html").read_text()
+    assert "1 batches sent before were superseded" in page
 
 
 def test_a_damaged_product_is_named_and_costs_only_itself(scratch):
