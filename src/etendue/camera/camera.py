@@ -1,11 +1,13 @@
 """A camera: detectors, filters, site and header translation, read from one YAML file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from etendue.camera.band_rule import BandRule
 from etendue.camera.detector import Detector
 from etendue.camera.header_spec import HeaderSpec
 from etendue.errors import InputError
@@ -33,6 +35,10 @@ class Filter(_Part):
 
     band: str
     """Band of the products; filters with equal bands are coadded together."""
+
+    reference: Mapping[str, BandRule] = {}
+    """How reference stars get their brightness in this band, by catalog (``gaia``, ``ps1``, ``2mass``, or ``any``);
+    without one the band's name decides."""
 
 
 class Observatory(_Part):

@@ -7,6 +7,7 @@ from cdshealpix import nested
 from numpy.typing import ArrayLike, NDArray
 
 from etendue.errors import InputError
+from etendue.geom.sphere import separation_deg
 
 MAX_ORDER = 29
 
@@ -59,6 +60,26 @@ def center_of(order: int, pixel: ArrayLike) -> tuple[NDArray[np.float64], NDArra
     _check_order(order)
     lon, lat = nested.healpix_to_lonlat(np.atleast_1d(np.asarray(pixel)).astype(np.uint64), order, num_threads=1)
     return lon.deg, lat.deg
+
+
+def circle_around(order: int, pixel: int) -> tuple[float, float, float]:
+    """Return a circle that holds a nested pixel.
+
+    Parameters
+    ----------
+    order : int
+        0 to 29.
+    pixel : int
+        Pixel.
+
+    Returns
+    -------
+    ra_deg, dec_deg, radius_deg : float
+        Centre of the pixel and a radius a hundredth larger than the distance of its farthest corner [deg].
+    """
+    ra, dec = (float(value[0]) for value in center_of(order, [pixel]))
+    lon, lat = nested.vertices(np.array([pixel], np.uint64), order, num_threads=1)
+    return ra, dec, 1.01 * float(separation_deg(ra, dec, lon.deg, lat.deg).max())
 
 
 def cone(order: int, ra_deg: float, dec_deg: float, radius_deg: float) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etendue.errors import InputError
+from etendue.faults import fault_point
 from etendue.geom.healpix import pixel_of
 from etendue.refcat.catalog import METADATA_FILE, METADATA_VERSION, ReferenceCatalog, shard_name
 from etendue.refcat.columns import BandColumns, RefcatColumns, find_columns
@@ -71,11 +72,39 @@ def build_reference_catalog(
         If a table cannot be read, has no position or no row, or the target exists.
     """
     _check_target(Path(target), overwrite)
+    table = read_reference_table(source, columns=columns, epoch_mjd=epoch_mjd, mag_offset=mag_offset)
+    return write_reference_catalog(table, target, name=name, order=order, overwrite=overwrite)
+
+
+def read_reference_table(
+    source: str | PathLike[str] | Sequence[str | PathLike[str]],
+    *,
+    columns: Mapping[str, str] | None = None,
+    epoch_mjd: float | None = None,
+    mag_offset: Mapping[str, float] | None = None,
+) -> Table:
+    """Read tables of stars into memory.
+
+    Parameters
+    ----------
+    source, columns, epoch_mjd, mag_offset
+        As for `build_reference_catalog`.
+
+    Returns
+    -------
+    Table
+        Schema ``refcat``.
+
+    Raises
+    ------
+    InputError
+        If a table cannot be read, has no position or no row.
+    """
     paths = [source] if isinstance(source, str | PathLike) else list(source)
     tables = [_read(path, columns, epoch_mjd, mag_offset or {}) for path in paths]
     if sum(map(len, tables)) == 0:
         raise InputError("reference catalog has no row with a position", source=", ".join(str(path) for path in paths))
-    return write_reference_catalog(Table.concat(tables), target, name=name, order=order, overwrite=overwrite)
+    return Table.concat(tables)
 
 
 def write_reference_catalog(
@@ -132,7 +161,7 @@ def _read(
     ra, dec = values["ra"] % 360.0, values["dec"]
     if np.any(np.abs(dec) > 90.0):
         raise InputError("declination outside [-90, 90] deg", source=fspath(path), value=float(np.nanmax(np.abs(dec))))
-    values |= {"ra": ra, "dec": dec, "epoch": _epoch(values.get("epoch"), epoch_mjd, ra.size)}
+    values |= {"ra": ra, "dec": dec, "epoch": epoch_as_mjd(values.get("epoch"), epoch_mjd, ra.size)}
     # Catalogs give position errors in mas by custom (Gaia, VizieR); ours and LSST's names mean degrees.
     foreign = [field for field in _ERRORS if found.fields.get(field, field) != field]
     values |= {field: values[field] / 3.6e6 for field in foreign}
@@ -161,8 +190,23 @@ def _ids(raw: Columns, found: RefcatColumns, size: int) -> NDArray[np.int64]:
     return np.arange(1, size + 1)  # identifiers that are no integers cannot be kept: rows are numbered
 
 
-def _epoch(values: NDArray[np.float64] | None, default: float | None, size: int) -> NDArray[np.float64]:
-    """Return MJD from MJD, Julian years (Gaia) or Julian dates, told apart by their size."""
+def epoch_as_mjd(values: NDArray[np.float64] | None, default: float | None, size: int) -> NDArray[np.float64]:
+    """Return MJD from MJD, Julian years (Gaia) or Julian dates, told apart by their size.
+
+    Parameters
+    ----------
+    values : ndarray, float64, shape (n,), or None
+        Epochs, if the table has any.
+    default : float, optional
+        Epoch of all rows where the table has none; NaN if left out.
+    size : int
+        Number of rows.
+
+    Returns
+    -------
+    ndarray, float64, shape (n,)
+        Epochs [MJD].
+    """
     epoch = np.full(size, np.nan if default is None else float(default)) if values is None else values
     years = (epoch > 1800.0) & (epoch < 2200.0)
     epoch = np.where(years, _J2000_MJD + (epoch - 2000.0) * 365.25, epoch)
@@ -194,6 +238,7 @@ def _write(table: Table, destination: Path, name: str, order: int | None) -> Non
         counts = dict(zip(map(str, pixels.tolist()), np.diff(np.r_[start, rows.size]).tolist(), strict=True))
         metadata = _metadata(table, name, order, counts)
         (partial / METADATA_FILE).write_text(json.dumps(metadata, indent=1, sort_keys=True) + "\n")
+        fault_point("refcat-shards.before-rename")
         if destination.exists():
             shutil.rmtree(destination)
         partial.rename(destination)
