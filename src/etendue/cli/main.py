@@ -16,6 +16,7 @@ from etendue.cli.repository import certify, hash_command, ingest, init, skymap
 from etendue.cli.run import publish, run
 from etendue.cli.survey import demo, quickstart, simulate
 from etendue.cli.warm import warm
+from etendue.disk import disk_trouble
 from etendue.errors import EtendueError
 
 _REMEDIES = {
@@ -28,6 +29,9 @@ _REMEDIES = {
     "EISDIR": "give a file, not a folder",
     "ENOENT": "check the path",
 }  # of errors of the operating system, by name
+
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 
 class _Etendue(click.Group):
@@ -43,6 +47,9 @@ class _Etendue(click.Group):
             return super().invoke(ctx)
         except click.exceptions.NoArgsIsHelpError:
             raise
+        except KeyboardInterrupt as error:
+            click.echo(f"etendue: interrupted{': ' * bool(str(error))}{error}", err=True)
+            ctx.exit(_INTERRUPTED)
         except click.UsageError as error:
             hint = f"; see '{error.ctx.command_path} --help'" if error.ctx is not None else ""
             message = " ".join(error.format_message().split()).rstrip(".")
@@ -59,6 +66,8 @@ def _is_outside(error: Exception) -> bool:
     """Whether the cause is the input, the disk or the database; anything else is a bug and keeps its traceback."""
     if isinstance(error, BrokenPipeError):  # the reader of a pipe went away: click's own business
         return False
+    if disk_trouble(error):
+        return True
     return isinstance(error, EtendueError | OSError) or type(error).__module__.startswith(("sqlalchemy", "sqlite3"))
 
 
@@ -66,6 +75,8 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         remedy = _REMEDIES.get(errno.errorcode.get(error.errno or 0, ""), "check the path")
         return f"{error.filename}: {error.strerror}; {remedy}" if error.filename else f"{error.strerror}; {remedy}"
+    if not isinstance(error, EtendueError) and (trouble := disk_trouble(error)):
+        return f"{trouble}; make space or the disk writable, then do it again"
     return " ".join(str(error).split())
 
 
