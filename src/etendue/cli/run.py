@@ -25,12 +25,22 @@ _PUBLISHED = ("drp", "ap")
 @click.option("-d", "--where", help="Data ID expression: \"visit > 5 AND band = 'r'\".")
 @click.option("-c", "--config", "overrides", multiple=True, metavar="LABEL:FIELD=VALUE", help="Config override.")
 @click.option("-j", "--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
-@click.option("--resume", is_flag=True, help="Finish the latest run of the output.")
+@click.option("--resume", is_flag=True, help="Finish the latest run of the output, with its inputs and expression.")
+@click.option(
+    "--retries",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Further attempts at a quantum whose worker was killed.",
+)
+@click.option("--time-limit", type=float, metavar="S", help="Stop a quantum that takes longer.")
+@click.option("--memory-limit", type=float, metavar="MIB", help="Stop a quantum whose process needs more memory.")
 @click.option("--no-publish", is_flag=True, help="Send nothing to the archive and the alert log.")
 @AS_JSON
 def run(
     pipeline: str, repo: Path, inputs: tuple[str, ...], output: str | None, where: str | None,
-    overrides: tuple[str, ...], workers: int, resume: bool, no_publish: bool, as_json: bool,
+    overrides: tuple[str, ...], workers: int, resume: bool, retries: int, time_limit: float | None,
+    memory_limit: float | None, no_publish: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run PIPELINE: calib, drp, ap, or a YAML file; PIPELINE#label,label runs some of its tasks.
 
@@ -40,9 +50,12 @@ def run(
     from etendue.app.quickstart import publish_products
     from etendue.errors import EtendueError
     from etendue.middleware.executor import run_pipeline
+    from etendue.middleware.limits import Limits
     from etendue.middleware.pipeline import load_pipeline
     from etendue.middleware.repository import Repository
+    from etendue.middleware.runs import latest
 
+    limits = Limits(retries, time_limit, memory_limit)
     home = Repository.open(repo)
     loaded = load_pipeline(pipeline, overrides)
     name = Path(pipeline.partition("#")[0]).stem
@@ -51,9 +64,12 @@ def run(
     if not inputs and name in _NEEDS:
         _require_products(home, name)
     chain = output or f"{home.camera().name}/{_OUTPUTS.get(name, name)}"
+    if resume and (journal := latest(home.runs_folder, chain)) is not None:
+        before = journal.description()
+        inputs, where = inputs or tuple(before["inputs"]), where or before["where"]
     report = run_pipeline(
         home, loaded, inputs=inputs or _inputs(home, name), output=chain, where=where, workers=workers, resume=resume,
-        progress=not as_json,
+        progress=not as_json, limits=limits,
     )  # fmt: skip
     published = publish_products(home, chain) if name in _PUBLISHED and not (output or no_publish) else {}
     if as_json:
