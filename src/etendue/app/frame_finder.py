@@ -62,7 +62,7 @@ def find_frames(
     InputError
         If a folder does not exist, or no FITS file is in any of them.
     """
-    files = sorted({path for directory in directories for path in _fits_files(Path(directory))})
+    files = sorted({path for directory in directories for path in fits_files(Path(directory))})
     if not files:
         raise InputError("no FITS files found", source=", ".join(map(str, directories)),
                          remedy=f"give files or folders with {' '.join(_ENDINGS)}")  # fmt: skip
@@ -103,7 +103,23 @@ def _guess(headers: Mapping[Path, Mapping[str, Any]]) -> Camera:
     raise first
 
 
-def _fits_files(directory: Path) -> list[Path]:
+def fits_files(directory: Path) -> list[Path]:
+    """Return the FITS files in a folder, at any depth; a file stands for itself.
+
+    Parameters
+    ----------
+    directory : Path
+        Folder or file.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    InputError
+        If there is no such folder.
+    """
     if directory.is_file():
         return [directory]
     if not directory.is_dir():

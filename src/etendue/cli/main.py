@@ -14,6 +14,7 @@ from etendue.cli.refcat import refcat
 from etendue.cli.report import report
 from etendue.cli.repository import certify, hash_command, ingest, init, skymap
 from etendue.cli.run import publish, run
+from etendue.cli.solve import solve
 from etendue.cli.survey import demo, quickstart, simulate
 from etendue.cli.warm import warm
 from etendue.disk import disk_trouble
@@ -102,7 +103,7 @@ def main() -> None:
 
 
 for _command in (
-    quickstart, demo, init, camera, ingest, refcat, skymap, run, certify, publish, report, archive, alerts,
+    quickstart, demo, init, camera, ingest, refcat, solve, skymap, run, certify, publish, report, archive, alerts,
     hash_command, simulate, warm,
 ):  # fmt: skip
     main.add_command(_command)

@@ -48,6 +48,33 @@ def build(
     click.echo(f"{target}: {len(catalog)} stars, bands {' '.join(catalog.bands) or 'none'}")
 
 
+@refcat.command(short_help="Make a catalog of Debian's Tycho-2 files.")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory of the new catalog.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing catalog.")
+def tycho2(folder: Path | None, out: Path, overwrite: bool) -> None:
+    """Make a catalog of the Tycho-2 stars in FOLDER, by default where Debian's astrometry-data-tycho2 packages are."""
+    from etendue.refcat.tycho2 import DEBIAN_FOLDER, build_tycho2_catalog
+
+    catalog = build_tycho2_catalog(out, folder or DEBIAN_FOLDER, overwrite=overwrite)
+    click.echo(f"{out}: {len(catalog)} stars, bands {' '.join(catalog.bands)}; next: etendue refcat index {out}")
+
+
+@refcat.command(short_help="Index the star patterns of a catalog, for blind solving.")
+@click.argument("catalog", type=click.Path(path_type=Path))
+@click.option("--band", help="Band that ranks the stars; default the one that most stars have.")
+@click.option("--max-order", type=click.IntRange(3, 13), default=11, show_default=True,
+              help="HEALPix order of the finest level (11: quads of 0.9' to 1.7').")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace an existing index.")
+def index(catalog: Path, band: str | None, max_order: int, overwrite: bool) -> None:
+    """Index the star patterns of CATALOG, for etendue solve; the index lies inside the catalog's directory."""
+    from etendue.refcat.catalog import ReferenceCatalog
+    from etendue.refcat.star_index import build_star_index
+
+    made = build_star_index(ReferenceCatalog(catalog), band=band, max_order=max_order, overwrite=overwrite)
+    click.echo(f"{catalog}: {made.n_stars} stars and {len(made.quads)} quads at {len(made.orders)} scales")
+
+
 @refcat.command()
 @REPO
 @click.argument("catalog", type=click.Path(path_type=Path))

@@ -217,7 +217,9 @@ def pick_quads(vectors, flux, first, last, centers, cell_rad, n_quads, n_uses, n
             while chosen < n_quads and next_triple(faintest, started, triple):
                 started = 1
                 four[0], four[1], four[2] = triple[0], triple[1], triple[2]
-                if uses[four].max() >= n_uses or not quad_code(x, y, four, 0.0, order, code):
+                if max(uses[four[0]], uses[four[1]], uses[four[2]], uses[faintest]) >= n_uses:
+                    continue
+                if not quad_code(x, y, four, 0.0, order, code):
                     continue
                 a, b = order[0], order[1]
                 length = np.hypot(x[a] - x[b], y[a] - y[b])

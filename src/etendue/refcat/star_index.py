@@ -128,7 +128,7 @@ class StarIndex:
             if int(metadata["version"]) > INDEX_VERSION:
                 raise InputError("star index is of a newer version", source=folder, value=metadata["version"])
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
-            text = {name: str(metadata[name]) for name in ("catalog", "band", "content")}
+            text: dict[str, Any] = {name: str(metadata[name]) for name in ("catalog", "band", "content")}
             index = cls(**text, orders=tuple(map(int, metadata["orders"])), **arrays)
         except OSError as error:
             remedy = "make it with: etendue refcat index CATALOG"

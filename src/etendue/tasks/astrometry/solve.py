@@ -1,6 +1,7 @@
 """Solve a field: find it on the sky, then fit its WCS."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,9 +64,9 @@ class SolvedField:
         -------
         dict
             ``log_odds``, ``matched`` and ``rms_arcsec`` of the fit, ``order``, ``scale_arcsec``, ``rotation_deg``
-            (position angle of the y axis, from north through east), ``parity`` (``sky`` as seen from below, else
-            ``mirror``), ``ra_deg`` and ``dec_deg`` of the middle of the stars' frame, ``rated`` and ``sources_tried``
-            of the search.
+            (position angle of the y axis, from north through east), ``parity`` (``true`` where east is left of north,
+            else ``mirror``), ``ra_deg`` and ``dec_deg`` of the middle of the frame, ``rated`` and ``sources_tried`` of
+            the search.
         """
         middle = {"x": self.match.wcs.crpix[0], "y": self.match.wcs.crpix[1]}
         ra, dec = self.wcs.pixel_to_sky(**middle)
@@ -75,7 +76,7 @@ class SolvedField:
             "dec_deg": float(dec),
             "scale_arcsec": float(self.wcs.pixel_scale(**middle)),
             "rotation_deg": float(np.degrees(np.arctan2(jacobian[0, 1], jacobian[1, 1]))),
-            "parity": "sky" if np.linalg.det(jacobian) < 0.0 else "mirror",
+            "parity": "true" if np.linalg.det(jacobian) < 0.0 else "mirror",
             "log_odds": self.match.log_odds,
             "matched": self.fit.n_used,
             "rms_arcsec": self.fit.rms_arcsec,
@@ -202,7 +203,7 @@ class SolveFieldTask(Task[SolveFieldConfig]):
         error = np.full(np.shape(x), self.config.default_err_px)
         radius = self.config.match_radius_px * float(match.wcs.pixel_scale())
         ranks = near.flux_in(band)
-        columns = {
+        columns: dict[str, Any] = {
             "x": x[bright],
             "y": y[bright],
             "x_err": (error if x_err is None else x_err)[bright],

@@ -255,9 +255,7 @@ class BlindMatchTask(Task[BlindMatchConfig]):
             np.concatenate([np.asarray(index.quads[hit[0]], np.int64), best.star]),
         )  # fmt: skip
 
-    def _odds(
-        self, seen: _Field, index: StarIndex, center: Vector, plane: Vector, quad: Rows, fitted: Rows
-    ) -> _Judged:
+    def _odds(self, seen: _Field, index: StarIndex, center: Vector, plane: Vector, quad: Rows, fitted: Rows) -> _Judged:
         """Judge a position whose quad and matches are given; errors grow away from those."""
         config = self.config
         width = np.hypot(plane[0], plane[1]) * seen.diagonal
