@@ -40,9 +40,17 @@ class RawFormatter(_LocalFormatter):
         """Read a raw frame."""
         from etendue.camera.raw import read_raw
         from etendue.middleware.cameras import camera_for
+        from etendue.middleware.overrides import override_for
 
-        camera = camera_for(str(self.data_id["instrument"]), (*self._own_cameras(), *sorted(camera_folders)))
-        return read_raw(Path(path), camera)
+        folders = (*self._own_cameras(), *sorted(camera_folders))
+        camera = camera_for(str(self.data_id["instrument"]), folders)
+        try:
+            return read_raw(Path(path), camera)
+        except InputError:  # stages apply the overrides; here they only make the header readable
+            override = override_for(self.data_id, folders)
+            if override is None:
+                raise
+            return read_raw(Path(path), camera, override)
 
     def _own_cameras(self) -> tuple[Path, ...]:
         # A file inside the repository leads to the repository's cameras, also in stock tools.

@@ -2,7 +2,7 @@
 
 import filecmp
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +11,10 @@ from astropy.time import Time
 from lsst.daf.butler import Butler, DatasetRef, DatasetType, FileDataset, Timespan
 
 from etendue.camera.camera import Camera
+from etendue.camera.frame_override import FrameOverride
 from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.raw import read_header
-from etendue.camera.translate import translate
+from etendue.camera.translate import identify_frame, translate
 from etendue.errors import InputError
 from etendue.faults import fault_point
 from etendue.middleware.cameras import NO_FILTER, filter_record
@@ -40,6 +41,8 @@ class IngestOutcome:
         Exposure ID where the header could be read.
     observation_type, physical_filter : str
         As in the header; empty where unknown.
+    detector : int or None
+        Detector ID where the header could be read.
     """
 
     path: str
@@ -48,6 +51,7 @@ class IngestOutcome:
     exposure: int | None = None
     observation_type: str = ""
     physical_filter: str = ""
+    detector: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,12 @@ class _Frame:
 
 
 def ingest_files(
-    butler: Butler, camera: Camera, paths: Iterable[str | Path], *, transfer: Transfer
+    butler: Butler,
+    camera: Camera,
+    paths: Iterable[str | Path],
+    *,
+    transfer: Transfer,
+    override_of: Callable[[str, int, int], FrameOverride | None] = lambda *_: None,
 ) -> tuple[IngestOutcome, ...]:
     """Ingest raw frames of one camera.
 
@@ -71,6 +80,8 @@ def ingest_files(
         FITS files, one detector each.
     transfer : {"copy", "link", "direct"}
         Copy into the repository, link from it, or refer to the file where it is.
+    override_of : callable
+        From file name, exposure and detector to what people say instead of the header.
 
     Returns
     -------
@@ -84,9 +95,10 @@ def ingest_files(
     for path in ordered:
         try:
             header = read_header(path)
-            info = translate(header, camera, path)
+            override = override_of(path.name, *identify_frame(header, camera, path))
+            info = translate(header, camera, path, override)
             camera.detector(info.detector_id).check_shape((header["NAXIS2"], header["NAXIS1"]), path)
-            outcome = _judge(butler, _Frame(path, info), fresh)
+            outcome = _judge(butler, _Frame(path, info), fresh, originals=transfer == "direct")
         except InputError as error:
             outcome = IngestOutcome(str(path), "refused", str(error))
         outcomes[path] = outcome
@@ -95,12 +107,13 @@ def ingest_files(
     return tuple(outcomes[path] for path in ordered)
 
 
-def _judge(butler: Butler, frame: _Frame, fresh: dict[tuple[int, int], _Frame]) -> IngestOutcome:
+def _judge(butler: Butler, frame: _Frame, fresh: dict[tuple[int, int], _Frame], *, originals: bool) -> IngestOutcome:
     info = frame.info
     facts: dict[str, Any] = {
         "exposure": info.exposure_id,
         "observation_type": info.observation_type,
         "physical_filter": info.physical_filter,
+        "detector": info.detector_id,
     }
     key = (info.exposure_id, info.detector_id)
     if key in fresh:
@@ -110,9 +123,16 @@ def _judge(butler: Butler, frame: _Frame, fresh: dict[tuple[int, int], _Frame]) 
     if other is None:
         fresh[key] = frame
         return IngestOutcome(str(frame.path), "ingested", **facts)
-    if other.resolve() == frame.path.resolve() or (other.is_file() and filecmp.cmp(other, frame.path, shallow=False)):
+    if other.resolve() == frame.path.resolve():
         return IngestOutcome(str(frame.path), "already there", **facts)
-    reason = f"{frame.path}: exposure {info.exposure_id} detector {info.detector_id} is already there from {other}"
+    if other.is_file() and filecmp.cmp(other, frame.path, shallow=False):
+        # A file that was copied in before is no news; two files of the user's with equal bytes are.
+        reason = f"{frame.path}: the same bytes as {other}, passed over" if originals or key in fresh else ""
+        return IngestOutcome(str(frame.path), "already there", reason, **facts)
+    reason = (
+        f"{frame.path}: exposure {info.exposure_id} detector {info.detector_id} is already there from {other} with"
+        " other bytes; keep one of the two, or correct the time or number in the header"
+    )
     return IngestOutcome(str(frame.path), "refused", reason, **facts)
 
 
@@ -145,13 +165,34 @@ def _insert(butler: Butler, frames: Sequence[_Frame], transfer: Transfer) -> Non
 def _insert_records(butler: Butler, infos: Sequence[ObservationInfo]) -> None:
     registry = butler.registry
     unique = {info.exposure_id: info for info in infos}.values()
-    for name, band in {(_filter(info), info.band or NO_FILTER) for info in unique}:
-        registry.syncDimensionData("physical_filter", filter_record(infos[0].instrument, name, band))
+    _insert_filters(butler, unique)
     days = {info.day_obs: {"instrument": info.instrument, "id": info.day_obs} for info in unique}
     groups = {info.group: {"instrument": info.instrument, "name": info.group} for info in unique}
     registry.insertDimensionData("day_obs", *days.values(), skip_existing=True)
     registry.insertDimensionData("group", *groups.values(), skip_existing=True)
     registry.insertDimensionData("exposure", *(_exposure_record(info) for info in unique), skip_existing=True)
+
+
+def update_records(butler: Butler, infos: Iterable[ObservationInfo]) -> None:
+    """Make the records of exposures say what their corrected headers say.
+
+    Parameters
+    ----------
+    butler : Butler
+        Writeable.
+    infos : iterable of ObservationInfo
+        One per exposure that is there already.
+    """
+    unique = {info.exposure_id: info for info in infos}.values()
+    with butler.transaction():
+        _insert_filters(butler, unique)
+        for info in unique:
+            butler.registry.syncDimensionData("exposure", _exposure_record(info), update=True)
+
+
+def _insert_filters(butler: Butler, infos: Collection[ObservationInfo]) -> None:
+    for instrument, name, band in {(info.instrument, _filter(info), info.band or NO_FILTER) for info in infos}:
+        butler.registry.syncDimensionData("physical_filter", filter_record(instrument, name, band))
 
 
 def _filter(info: ObservationInfo) -> str:

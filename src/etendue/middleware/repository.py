@@ -1,8 +1,9 @@
 """One door to a repository: cameras, raws, visits, calibrations, skymaps, datasets."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from sqlalchemy import text
 
 from etendue.camera.camera import Camera
 from etendue.camera.observation_info import ObservationInfo
+from etendue.disk import whole_file
 from etendue.errors import InputError
+from etendue.faults import fault_point
 from etendue.geom.skymap import SkyMap
 from etendue.middleware import calibrations, skymaps, visits
 from etendue.middleware.cameras import camera_for, register_records
 from etendue.middleware.formatters import camera_folders
 from etendue.middleware.ingest import IngestOutcome, Transfer, ingest_files
+from etendue.middleware.overrides import OverrideChange, OverrideStore, correct_records
 from etendue.middleware.refusals import Refusals
 from etendue.middleware.storage import seed_config
 from etendue.middleware.visits import VisitOutcome
@@ -167,6 +171,7 @@ class Repository:
             A different camera of this name is registered and ``update`` is False.
         """
         register_records(self.butler.registry, camera, update=update)
+        fault_point("camera.after-records")
         run, chain = f"{camera.name}/calib/camera", f"{camera.name}/calib"
         self.register_dataset_type("camera", ("instrument",), "EtendueCamera")
         self.butler.collections.register(self.calibration_collection(camera.name), CollectionType.CALIBRATION)
@@ -174,23 +179,27 @@ class Repository:
         for name in (f"{camera.name}/raw/all", skymaps.SKYMAP_RUN):
             self.butler.collections.register(name, CollectionType.RUN)
         self._chain(chain, [self.calibration_collection(camera.name), run])
-        self._chain(f"{camera.name}/defaults", [f"{camera.name}/raw/all", chain, skymaps.SKYMAP_RUN])
+        self._chain_defaults(camera.name)
 
     def _put_camera(self, camera: Camera, run: str, *, update: bool) -> None:
         path = self.cameras_folder / f"{camera.name}.yaml"
         with self.writing(run=run, collections=[run]) as butler:
             existing = butler.query_datasets("camera", collections=run, instrument=camera.name, explain=False)
-            if existing and butler.get(existing[0]) == camera:
-                return
-            if existing and not update:
+            same = bool(existing) and butler.get(existing[0]) == camera
+            if existing and not same and not update:
                 raise InputError(
                     "a different camera of this name is registered", value=camera.name, remedy="register with update"
                 )
-            if existing:
+            if existing and not same:
                 butler.pruneDatasets(existing, disassociate=True, unstore=True, purge=True)
-            butler.put(camera, "camera", instrument=camera.name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(camera.to_yaml())
+            if not same:
+                butler.put(camera, "camera", instrument=camera.name)
+        fault_point("camera.after-put")
+        description = camera.to_yaml()
+        if not path.is_file() or path.read_text() != description:  # a process may have died between the two
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(path, "camera-yaml") as part:
+                part.write_text(description)
 
     def cameras(self) -> list[str]:
         """Return the names of the registered cameras."""
@@ -245,10 +254,67 @@ class Repository:
             One per file: ingested, already there, or refused and why; `refusals` remembers the refused.
         """
         chosen = self.camera(camera)
+        store = self.overrides(chosen.name)
+        said = store.read()
         with self.writing(run=f"{chosen.name}/raw/all", collections=[f"{chosen.name}/raw/all"]) as butler:
-            outcomes = ingest_files(butler, chosen, paths, transfer=transfer)
+            outcomes = ingest_files(
+                butler, chosen, paths, transfer=transfer, override_of=partial(store.for_frame, said)
+            )
         self.refusals.record({str(Path(o.path).resolve()): o.reason for o in outcomes}, camera=chosen.name)
+        if transfer != "direct":
+            store.remember_names({
+                (o.exposure, o.detector): Path(o.path).name
+                for o in outcomes
+                if o.status == "ingested" and o.exposure is not None and o.detector is not None
+            })  # fmt: skip
+        self.apply_overrides(chosen.name)
         return outcomes
+
+    def overrides(self, camera: str) -> OverrideStore:
+        """Return the manual overrides of a camera, with the file that people edit.
+
+        Parameters
+        ----------
+        camera : str
+            Registered camera.
+
+        Returns
+        -------
+        OverrideStore
+        """
+        return OverrideStore(self.path, self.camera(camera))
+
+    def apply_overrides(self, camera: str | None = None) -> tuple[OverrideChange, ...]:
+        """Bring the file ``overrides.yaml`` into force: frames, dimension records, visits.
+
+        Parameters
+        ----------
+        camera : str, optional
+            Registered camera; may be left out when only one is registered.
+
+        Returns
+        -------
+        tuple of OverrideChange
+            Frames about which something else is said than before.
+
+        Raises
+        ------
+        InputError
+            The file is wrong: one line names the entry.
+        """
+        chosen = self.camera(camera)
+        store = self.overrides(chosen.name)
+        if not store.path.is_file() and not self.has_collection(store.collection):
+            return ()
+        with self.writing(collections=[f"{chosen.name}/raw/all"]) as butler:
+            changes = store.apply(butler)
+            again = {change.exposure for change in changes if change.header}
+            if again:
+                correct_records(butler, chosen, again, store.said(butler))
+        self._chain_defaults(chosen.name)
+        if again:
+            self.define_visits(chosen.name, again=again)
+        return changes
 
     def raw_info(self, ref: DatasetRef) -> ObservationInfo:
         """Return the translated header of a raw frame; its pixels are not read.
@@ -262,10 +328,13 @@ class Repository:
         -------
         ObservationInfo
         """
-        return visits.raw_info(self.butler, self.camera(str(ref.dataId["instrument"])), ref)
+        name = str(ref.dataId["instrument"])
+        said = self.overrides(name).said(self.butler)
+        override = said.get((int(ref.dataId["exposure"]), int(ref.dataId["detector"])))
+        return visits.raw_info(self.butler, self.camera(name), ref, override)
 
     def define_visits(
-        self, camera: str | None = None, *, padding_px: int = _REGION_PADDING_PX
+        self, camera: str | None = None, *, padding_px: int = _REGION_PADDING_PX, again: Collection[int] = ()
     ) -> tuple[VisitOutcome, ...]:
         """Define a visit for every science exposure that is none yet.
 
@@ -275,6 +344,8 @@ class Repository:
             Registered camera; may be left out when only one is registered.
         padding_px : int
             Margin of the sky regions, for pointing errors [px].
+        again : collection of int
+            Exposures to define anew although they are visits already.
 
         Returns
         -------
@@ -283,7 +354,8 @@ class Repository:
         """
         chosen = self.camera(camera)
         with self.writing(collections=[f"{chosen.name}/raw/all"]) as butler:
-            outcomes = visits.define_visits(butler, chosen, padding_px=padding_px)
+            said = self.overrides(chosen.name).said(butler)
+            outcomes = visits.define_visits(butler, chosen, padding_px=padding_px, again=again, said=said)
         self.refusals.record({f"exposure {o.exposure}": o.reason for o in outcomes}, camera=chosen.name)
         return outcomes
 
@@ -473,6 +545,12 @@ class Repository:
         """
         with self.writing(run=run) as butler:
             return butler.put(value, dataset_type, dict(data_id))
+
+    def _chain_defaults(self, camera: str) -> None:
+        """Make the chain of everything that pipelines of a camera read."""
+        tagged = f"{camera}/overrides"
+        members = [tagged] if self.has_collection(tagged) else []
+        self._chain(f"{camera}/defaults", [*members, f"{camera}/raw/all", f"{camera}/calib", skymaps.SKYMAP_RUN])
 
     def _chain(self, name: str, members: Sequence[str]) -> None:
         self.butler.collections.register(name, CollectionType.CHAINED)

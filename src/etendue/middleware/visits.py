@@ -1,5 +1,6 @@
 """Define visits, one per science exposure, with the sky regions of their detectors."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +9,12 @@ from lsst.daf.butler import Butler, DatasetRef
 from lsst.sphgeom import ConvexPolygon, UnitVector3d
 
 from etendue.camera.camera import Camera
+from etendue.camera.frame_override import FrameOverride
 from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.raw import read_header
 from etendue.camera.translate import translate
 from etendue.errors import InputError
+from etendue.faults import fault_point
 from etendue.geom.sphere import unit_vector
 from etendue.middleware.cameras import NO_FILTER
 from etendue.middleware.ingest import timespan, zenith_angle_deg
@@ -37,7 +40,12 @@ class VisitOutcome:
 
 
 def define_visits(
-    butler: Butler, camera: Camera, *, padding_px: int, new_only: bool = True
+    butler: Butler,
+    camera: Camera,
+    *,
+    padding_px: int,
+    again: Collection[int] = (),
+    said: Mapping[tuple[int, int], FrameOverride] | None = None,
 ) -> tuple[VisitOutcome, ...]:
     """Define a visit for every science exposure of a camera that has none yet.
 
@@ -49,8 +57,10 @@ def define_visits(
         Its header translation and geometry.
     padding_px : int
         Regions grow by this much on every side, because pointing keywords err [px].
-    new_only : bool
-        Leave exposures alone that are visits already.
+    again : collection of int
+        Exposures to define anew although they are visits already.
+    said : mapping, optional
+        What people say instead of the headers, by exposure and detector.
 
     Returns
     -------
@@ -72,26 +82,36 @@ def define_visits(
     frames: dict[int, list[DatasetRef]] = {}
     for ref in raws:
         exposure = int(ref.dataId["exposure"])
-        if not (new_only and exposure in known):
+        if exposure not in known or exposure in again:
             frames.setdefault(exposure, []).append(ref)
-    return tuple(_define(butler, camera, exposure, refs, padding_px) for exposure, refs in sorted(frames.items()))
+    return tuple(
+        _define(butler, camera, exposure, refs, padding_px, said or {}) for exposure, refs in sorted(frames.items())
+    )
 
 
-def _define(butler: Butler, camera: Camera, exposure: int, refs: list[DatasetRef], padding_px: int) -> VisitOutcome:
+def _define(
+    butler: Butler,
+    camera: Camera,
+    exposure: int,
+    refs: list[DatasetRef],
+    padding_px: int,
+    said: Mapping[tuple[int, int], FrameOverride],
+) -> VisitOutcome:
     try:
-        infos = [raw_info(butler, camera, ref) for ref in refs]
+        infos = [raw_info(butler, camera, ref, said.get((exposure, int(ref.dataId["detector"])))) for ref in refs]
         corners = {info.detector_id: _corners(camera, info, padding_px) for info in infos}
     except InputError as error:
         return VisitOutcome(exposure, False, str(error))
     with butler.transaction():
         _insert(butler, infos[0], corners)
+    fault_point("visit.between-visits")
     return VisitOutcome(exposure, True)
 
 
-def raw_info(butler: Butler, camera: Camera, ref: DatasetRef) -> ObservationInfo:
-    """Return the translated header of a raw frame; its pixels are not read."""
+def raw_info(butler: Butler, camera: Camera, ref: DatasetRef, override: FrameOverride | None = None) -> ObservationInfo:
+    """Return the translated header of a raw frame, or what people say instead; its pixels are not read."""
     path = butler.getURI(ref).ospath
-    return translate(read_header(path), camera, path)
+    return translate(read_header(path), camera, path, override)
 
 
 def _corners(camera: Camera, info: ObservationInfo, padding_px: int) -> list[UnitVector3d]:
@@ -124,6 +144,7 @@ def _insert(butler: Butler, info: ObservationInfo, corners: dict[int, list[UnitV
     key = {"instrument": info.instrument, "visit": visit}
     whole = ConvexPolygon([vector for vectors in corners.values() for vector in vectors])
     registry.syncDimensionData("visit", _visit_record(info) | {"region": whole}, update=True)
+    fault_point("visit.after-record")
     registry.syncDimensionData("visit_definition", {**key, "exposure": visit})
     registry.syncDimensionData("visit_system_membership", {**key, "visit_system": 0})
     for detector, vectors in corners.items():
