@@ -23,6 +23,7 @@ from etendue.simulate.simulate import simulate_survey
 pytestmark = pytest.mark.slow
 SIZE, X0, Y0 = (640, 600), 200, 190
 GAIN = 1.5
+TRUE_RATES = [np.hypot(31.0, 8.0), np.hypot(38.0, 17.0)]  # of the two movers inside the cutout [arcsec/h]
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,8 @@ def test_an_unknown_camera_is_processed_from_raw_to_alerts(guessed):
     assert metrics["photometry_best50"] < 25.0  # the fiftieth star of this small field has a S/N of about 60
     assert 0.8 < numbers["repeatability"]["error_ratio_30_300"] < 1.25
     assert numbers["visits"]["medians"]["n_source"] > 100
+    rates = sorted(mover["rate"] for mover in numbers["movers"]["movers"])
+    assert rates == pytest.approx(TRUE_RATES, abs=0.2)
 
 
 def test_the_guess_takes_the_sky_frames_and_the_electrons_per_adu(guessed):

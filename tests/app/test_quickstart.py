@@ -9,6 +9,7 @@ import pytest
 from etendue.app.quickstart import lay_out_sky, quickstart
 from etendue.camera.shipped import load_camera
 from etendue.errors import InputError
+from etendue.geom.skymap import SingleTractSkyMap
 from etendue.middleware.repository import Repository
 from etendue.simulate.preset import Night, SurveyPreset
 from etendue.simulate.simulate import simulate_survey
@@ -56,6 +57,28 @@ def test_a_sky_without_pointing_cannot_be_laid_out(tmp_path):
     home.register_camera(camera)
     with pytest.raises(InputError, match="no science frame"):
         lay_out_sky(home, camera)
+
+
+def test_frames_outside_the_skymap_are_named_not_lost(empty_survey, tmp_path, caplog):
+    shutil.copytree(empty_survey.home.path, tmp_path / "repo")
+    home, camera = Repository.open(tmp_path / "repo"), load_camera("simcam")
+    elsewhere = SingleTractSkyMap(ra_deg=10.0, dec_deg=20.0, half_size_deg=0.1, pixel_scale=0.5)
+    home.register_skymap(elsewhere, "field")
+    lay_out_sky(home, camera)
+    found = {refusal.subject: refusal.reason for refusal in home.refusals.current()}
+    assert set(found) == {f"sky of exposure {visit}" for visit in empty_survey.visits}
+    assert all("outside the skymap" in reason and ".fits.fz" in reason for reason in found.values())
+    assert "process it in another repository" in caplog.text
+
+
+def test_a_later_call_leaves_the_skymap_alone(empty_survey, tmp_path):
+    shutil.copytree(empty_survey.home.path, tmp_path / "repo")
+    home, camera = Repository.open(tmp_path / "repo"), load_camera("simcam")
+    lay_out_sky(home, camera)
+    before = home.get("skyMap", {"skymap": "field"}, collections="skymaps")
+    lay_out_sky(home, camera)
+    assert home.get("skyMap", {"skymap": "field"}, collections="skymaps") == before
+    assert home.refusals.current() == ()
 
 
 def test_folders_without_frames_are_refused(tmp_path):

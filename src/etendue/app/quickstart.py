@@ -11,18 +11,22 @@ from rich.console import Console
 
 from etendue.app.frame_finder import find_frames
 from etendue.camera.camera import Camera
+from etendue.camera.observation_info import ObservationInfo
 from etendue.errors import InputError
 from etendue.geom.skymap import SingleTractSkyMap
+from etendue.log import get_logger
 from etendue.middleware.executor import run_pipeline
 from etendue.middleware.ingest import IngestOutcome
 from etendue.middleware.refcats import REFCAT_RUN, register_refcat
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.middleware.sinks import AlertLogSink, ArchiveSink, publish
+from etendue.middleware.skymaps import SKYMAP_RUN
 from etendue.middleware.visits import VisitOutcome
 from etendue.refcat.build import build_reference_catalog
 from etendue.refcat.catalog import ReferenceCatalog
 
+_log = get_logger(__name__)
 CALIBRATIONS = ("bias", "flat", "ptc", "defects")
 SKYMAP = "field"
 _LARGEST_PATCH = 2000
@@ -238,7 +242,7 @@ def reference_catalog(path: Path, home: Repository) -> ReferenceCatalog:
 
 
 def lay_out_sky(home: Repository, camera: Camera) -> None:
-    """Register a skymap of one tract around all visits, once.
+    """Register a skymap of one tract around all visits, once; later frames that miss it are named and left out.
 
     Parameters
     ----------
@@ -252,11 +256,12 @@ def lay_out_sky(home: Repository, camera: Camera) -> None:
     InputError
         If no frame has a WCS.
     """
-    known = [record.name for record in home.butler.query_dimension_records("skymap", explain=False)]
-    if SKYMAP in known:
-        return
     refs = home.query("raw", collections=f"{camera.name}/raw/all", where="exposure.observation_type='science'")
     infos = [home.raw_info(ref) for ref in refs]
+    known = [record.name for record in home.butler.query_dimension_records("skymap", explain=False)]
+    if SKYMAP in known:
+        _tell_outside(home, camera, infos)
+        return
     images = [(info.wcs, camera.detector(info.detector_id).bbox) for info in infos if info.wcs is not None]
     if not images:
         raise InputError("no science frame has a WCS or a pointing", source=home.path,
@@ -265,6 +270,22 @@ def lay_out_sky(home: Repository, camera: Camera) -> None:
     side = max(skymap.tract().bbox.shape)
     per_side = max(2, math.ceil(side / _LARGEST_PATCH))  # at least four, so that several processes share the work
     home.register_skymap(replace(skymap, patch_size=math.ceil(side / per_side)), SKYMAP)
+
+
+def _tell_outside(home: Repository, camera: Camera, infos: Sequence[ObservationInfo]) -> None:
+    """Refuse frames outside the skymap: no pipeline would find them."""
+    skymap = home.get("skyMap", {"skymap": SKYMAP}, collections=SKYMAP_RUN)
+    verdicts: dict[str, str] = {}
+    for info in infos:
+        if info.wcs is None:
+            continue
+        inside = skymap.find_patches(wcs=info.wcs, bbox=camera.detector(info.detector_id).bbox)
+        reason = f"{info.file_name}: lies outside the skymap of this repository; process it in another repository"
+        subject = f"sky of exposure {info.exposure_id}"
+        verdicts[subject] = "" if inside else verdicts.get(subject, reason)
+        if not inside:
+            _log.warning("%s", reason)
+    home.refusals.record(verdicts, camera=camera.name)
 
 
 def publish_products(home: Repository, collection: str) -> dict[str, int]:
