@@ -5,6 +5,7 @@ frames its entries mean and puts what changed as datasets ``frame_override`` int
 ``<camera>/overrides/``; the TAGGED collection ``<camera>/overrides``, searched with the raws, holds those that are in
 force. So every quantum records exactly what it saw, `pipetask` sees the same, and a frame about which nothing new is
 said keeps its dataset.
+"""
 
 import json
 import re
