@@ -1,0 +1,1 @@
+"""Light curves: ensemble photometry, trends, variability, periods and transits."""
