@@ -266,6 +266,15 @@ def test_the_archive_answers(repo):
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_a_row_of_very_many_columns_is_printed_on_its_side(repo):
+    text = etendue("archive", "query", repo, "SELECT * FROM dia_source", "-n", "5").output
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.count("diaSourceId") == text.count("midpointMjdTai") == 1
+    line = next(line for line in text.splitlines() if " psfFlux " in line)
+    assert line.split() == ["psfFlux", "500", "500", "500"]
+    assert "3 of 40 rows" in text
+
+
 def test_an_answer_is_written_to_a_file(repo, tmp_path):
     etendue("archive", "query", repo, "SELECT snr FROM dia_source", "-o", tmp_path / "a.csv")
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 41

@@ -125,9 +125,9 @@ def _print(rows: list[dict[str, Any]], total: int, as_json: bool) -> None:
     if as_json:
         print_json({"rows": rows, "total": total})
         return
-    print_table(rows)
-    if total > len(rows):
-        click.echo(f"{len(rows)} of {total} rows; -n prints more, -o writes all")
+    shown = print_table(rows)
+    if total > shown:
+        click.echo(f"{shown} of {total} rows; -n prints more, -o writes all")
 
 
 def _write(arrow: Any, output: Path) -> None:

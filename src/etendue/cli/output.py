@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 _WIDTH = 100
+_WIDEST = 160  # a table that would need more is turned on its side
+_MOST_ROWS = 3  # then
 
 
 def print_json(value: Any) -> None:
@@ -21,8 +23,8 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(_plain(value), indent=1))
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> None:
-    """Print rows as a table of at most 100 columns; long cells wrap.
+def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> int:
+    """Print rows as a table of at most 100 columns; long cells wrap, and rows of very many cells become columns.
 
     Parameters
     ----------
@@ -30,12 +32,23 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
         With the same keys, which become the headings.
     title : str, optional
         Above the table.
+
+    Returns
+    -------
+    int
+        Number of rows printed: three at most where they became columns.
     """
     from rich.table import Table
 
     if not rows:
         click.echo("nothing" if title is None else f"{title}: nothing")
-        return
+        return 0
+    shown = len(rows)
+    if sum(max(len(name), *(len(_text(row[name])) for row in rows)) + 1 for name in rows[0]) > _WIDEST:
+        shown = min(shown, _MOST_ROWS)
+        rows = [
+            {"column": name, **{f"row {k + 1}": row[name] for k, row in enumerate(rows[:shown])}} for name in rows[0]
+        ]
     table = Table(title=title, title_justify="left")
     for name, value in rows[0].items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -43,6 +56,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
     print_lines([table])
+    return shown
 
 
 def print_lines(lines: Sequence[Any]) -> None:
