@@ -227,6 +227,41 @@ def test_a_frame_that_is_no_fits_is_refused(tmp_path, repo):
     assert "no FITS files" in error_of("ingest", repo, repo / "archive")
 
 
+def test_a_guessed_camera_goes_from_a_frame_to_ingested_visits(tmp_path):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for second in (5, 45):
+        cards = {
+            "TELESCOP": "home",
+            "INSTRUME": "ccd",
+            "EXPTIME": 30.0,
+            "DATE-OBS": f"2024-01-02T03:04:{second:02d}",
+            "IMAGETYP": "Light Frame",
+            "FILTER": "V",
+            "RA": "02:00:00",
+            "DEC": "+20:00:00",
+            "SECPIX": 1.5,
+        }
+        fits.PrimaryHDU(np.full((40, 50), 700, np.uint16), fits.Header(cards)).writeto(frames / f"{second}.fits")
+    yaml, place = tmp_path / "home.yaml", tmp_path / "repo"
+    assert "then: etendue camera check" in etendue("camera", "guess", frames / "5.fits", "-o", yaml).output
+    told = json.loads(etendue("camera", "check", yaml, *sorted(frames.iterdir()), "--json").output)
+    assert [(row["type"], row["filter"], row["RA [deg]"]) for row in told["frames"]] == [("science", "V", 30.0)] * 2
+    etendue("init", place)
+    assert "registered home_ccd" in etendue("camera", "register", place, yaml).output
+    assert "2 ingested; 2 new visits" in etendue("ingest", place, frames).output
+    assert "2 already there; 0 new visits" in etendue("ingest", place, frames).output
+    assert json.loads(etendue("skymap", place, "--json").output)["tracts"] == 1
+    fits.PrimaryHDU(np.zeros((20, 20), np.uint16), fits.Header(cards | {"DATE-OBS": "2024-01-02T04:00:00"})).writeto(
+        frames / "binned.fits"
+    )
+    answer = json.loads(etendue("ingest", place, frames, "--json").output)
+    assert answer["counts"] == {"already there": 2, "refused": 1}
+    assert "wrong size" in answer["refused"][0]["reason"]
+    refused = json.loads(etendue("report", place, "--json").output)["observations"]["refused"]
+    assert [row["name"] for row in refused] == ["binned.fits"]
+
+
 def test_an_unknown_pipeline_and_a_bad_override_are_refused(repo):
     assert "no such pipeline (got 'dr')" in error_of("run", "dr", "-b", repo)
     assert "no such task" in error_of("run", "drp", "-b", repo, "-c", "nothing:x=1")
