@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from etendue.kernels.types import F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64
+from etendue.kernels.types import BOOL, F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64
 
 _STAMPS = types.Array(types.float64, 3, "C")
 _LOCATIONS = types.Array(types.int64, 1, "C")
@@ -199,8 +199,8 @@ def draw_grids(grids, step, dx, dy, size):
     return stamps
 
 
-@njit([_STAMPS(F64_3D, F64, F64_1D, F64_1D, I64)], cache=True, nogil=True, error_model="numpy")
-def backproject(stamps, step, dx, dy, m):
+@njit([_STAMPS(F64_3D, F64, F64_1D, F64_1D, I64, BOOL)], cache=True, nogil=True, error_model="numpy")
+def backproject(stamps, step, dx, dy, m, squared):
     """Apply the transpose of `draw_grids`: spread stamps back on the grid of each source.
 
     Parameters
@@ -213,6 +213,8 @@ def backproject(stamps, step, dx, dy, m):
         Source position minus the centre of the middle stamp pixel [px].
     m : int
         Grid side.
+    squared : bool
+        Square the B-spline taps: weights then become the diagonal of the normal equations of each source.
 
     Returns
     -------
@@ -226,6 +228,9 @@ def backproject(stamps, step, dx, dy, m):
     for s in range(n):
         spline_taps(dx[s], step, size, m, ix, wx, slope)
         spline_taps(dy[s], step, size, m, iy, wy, slope)
+        if squared:
+            wx *= wx
+            wy *= wy
         for j in range(size):
             row = np.zeros(m)
             for i in range(size):

@@ -7,8 +7,8 @@ from etendue.kernels.psf import backproject, draw_grids
 
 Real = NDArray[np.float64]
 
-# Mean over sub-pixel phases of the summed squares of the 16 B-spline taps of a pixel, (151 / 315)**2.
-_MEAN_SQUARED_TAPS = 0.2298
+# Waves (along y, x) that repeat from pixel to pixel; those with the opposite sign are their complex conjugates.
+_PIXEL_WAVES = ((1, 0), (0, 1), (1, 1), (1, -1))
 
 
 def solve_components(
@@ -25,7 +25,9 @@ def solve_components(
 ) -> Real:
     """Minimise ``sum w (d - A c)^2 + sum (c - start)^2 / prior^2`` over all stars together.
 
-    Conjugate gradients with a diagonal preconditioner; A combines the spatial terms and draws each star's stamp.
+    Conjugate gradients, preconditioned with the diagonal of the normal equations; A combines the spatial terms and
+    draws each star's stamp. The diagonal must be the true one: the photons of bright stars make the weights of their
+    cores hundreds of times smaller than those of their wings, and a rougher guess leaves the cores unsolved.
 
     Parameters
     ----------
@@ -55,12 +57,12 @@ def solve_components(
         return draw_grids((terms @ c.reshape(len(c), -1)).reshape(n, m, m), step, dx, dy, size)
 
     def transpose(stamps: Real) -> Real:
-        grids = backproject(stamps, step, dx, dy, m)
+        grids = backproject(stamps, step, dx, dy, m, False)
         return (terms.T @ grids.reshape(n, -1)).reshape(start.shape)
 
     stiffness = prior**-2.0
-    per_star = np.median(weight, axis=(1, 2)) * _MEAN_SQUARED_TAPS * step**2
-    diagonal = (per_star @ terms**2)[:, None, None] + stiffness
+    power_of_star = backproject(np.ascontiguousarray(weight), step, dx, dy, m, True)
+    diagonal = ((terms**2).T @ power_of_star.reshape(n, -1)).reshape(start.shape) + stiffness
     change = np.zeros_like(start)
     residual = transpose(weight * (data - forward(start)))
     conditioned = residual / diagonal
@@ -127,6 +129,41 @@ def centred(components: Real, window: float) -> Real:
         dipole = np.einsum("tij,i,j->t", components, *lever)
         moved -= (dipole / np.einsum("ij,i,j->", slope, *lever))[:, None, None] * slope
     return moved
+
+
+def flattened(components: Real, step: float) -> Real:
+    """Make the pixel sum of a PSF the same at every sub-pixel phase, everywhere.
+
+    A PSF times any function of the sub-pixel phase, and star fluxes divided by it, fit the data as well: the stars of
+    one image do not determine that function, and fluxes inherit what the first guess and the noise left in it. It is 1
+    where the pixels respond uniformly: the Fourier transform of a PSF that contains the pixel is 0 at whole waves per
+    pixel. To first order: each term loses the part of the mean profile, modulated by such waves, that carries them.
+
+    Parameters
+    ----------
+    components : ndarray, float64, shape (n_terms, m, m)
+        B-spline coefficients.
+    step : float
+        Grid spacing [px].
+
+    Returns
+    -------
+    ndarray, float64, shape (n_terms, m, m)
+        Components whose pixel sums do not depend on the phase.
+    """
+    offset = (np.arange(components.shape[1]) - 0.5 * (components.shape[1] - 1)) * step
+    phase = np.stack([2.0 * np.pi * (ky * offset[:, None] + kx * offset) for ky, kx in _PIXEL_WAVES])
+    modulated = np.concatenate([np.cos(phase), np.sin(phase)]) * components[0]
+    response, present = _pixel_waves(modulated, offset, step), _pixel_waves(components, offset, step)
+    amount, *_ = np.linalg.lstsq(response.T, present.T, rcond=1e-3)
+    return components - np.einsum("qt,qij->tij", amount, modulated)
+
+
+def _pixel_waves(grids: Real, offset: Real, step: float) -> Real:
+    """Return real and imaginary parts of the transform of B-spline grids at whole waves per pixel, shape (n, 8)."""
+    waves = {k: np.sinc(k * step) ** 4 * np.exp(-2j * np.pi * k * offset) for k in (-1, 0, 1)}
+    found = [np.einsum("nij,i,j->n", grids, waves[ky], waves[kx]) for ky, kx in _PIXEL_WAVES]
+    return np.stack([wave.real for wave in found] + [wave.imag for wave in found], axis=-1) * step**2
 
 
 def renormalised(components: Real, factor: Real) -> Real:

@@ -13,7 +13,15 @@ from etendue.kernels.moments import adaptive_moments
 from etendue.kernels.photometry import isolated_stamps, mask_bits
 from etendue.kernels.point_sources import PointSources, fit_point_sources
 from etendue.kernels.psf import draw_pixel_basis
-from etendue.kernels.psf_fit import aperture_scale, centred, normalised, radial_profile, renormalised, solve_components
+from etendue.kernels.psf_fit import (
+    aperture_scale,
+    centred,
+    flattened,
+    normalised,
+    radial_profile,
+    renormalised,
+    solve_components,
+)
 from etendue.tasks.psf.star_selection import select_stars
 from etendue.tasks.task import Task, TaskConfig
 
@@ -239,7 +247,7 @@ class FitPsfTask(Task[FitPsfConfig]):
             iterations=self.config.iterations,
         )
         fwhm = float(psf.fwhm(x=psf.x_center, y=psf.y_center)[0])
-        components = normalised(centred(components, fwhm / psf.step), psf.step)
+        components = normalised(centred(flattened(components, psf.step), fwhm / psf.step), psf.step)
         if not np.isfinite(components).all():
             raise AlgorithmError("The PSF fit diverged", stars=int(train.sum()))
         model = draw_pixel_basis(components, terms[good], psf.step, dx[good], dy[good], psf.size)
