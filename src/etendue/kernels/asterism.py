@@ -14,6 +14,7 @@ from etendue.kernels.types import BOOL, F64, F64_1D, F64_2D, I64, I64_1D
 
 _REAL = types.Array(types.float64, 1, "C")
 _INT = types.Array(types.int64, 1, "C")
+_INT_2D = types.Array(types.int64, 2, "C")
 _CODES = types.Array(types.float32, 2, "C")
 _QUADS = types.Array(types.int32, 2, "C")
 
@@ -164,6 +165,68 @@ def project(vectors, rows, center, xi, eta):
 
 
 @njit(
+    [_INT_2D(F64_1D, F64_1D, F64, I64, I64)],
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+)
+def quads_around(x, y, cell, n_quads, n_uses):
+    """Choose quads of bright stars around the middle of one cell.
+
+    Definition: go through the stars; with each new one, take every four of it and brighter ones that have a code, half
+    to one cell between A and B, and the middle of AB within 0.6 cells of the origin, while there is room.
+
+    Parameters
+    ----------
+    x, y : ndarray, float64, shape (n,)
+        Stars around the cell, brightest first.
+    cell : float
+        Side of the cell.
+    n_quads : int
+        Most quads.
+    n_uses : int
+        Most quads that share a star.
+
+    Returns
+    -------
+    ndarray, int64, shape (q, 4)
+        Stars of the quads; the first two are A and B, or B and A.
+    """
+    n = x.size
+    pair_a, pair_b = np.empty(n * n, np.int64), np.empty(n * n, np.int64)
+    inside, count = np.empty((n * n, n), np.int64), np.zeros(n * n, np.int64)
+    quads, uses = np.empty((n_quads, 4), np.int64), np.zeros(n, np.int64)
+    pairs = total = 0
+    for newest in range(n):
+        known = pairs
+        for a in range(newest):
+            length = np.hypot(x[a] - x[newest], y[a] - y[newest])
+            middle = 0.5 * np.hypot(x[a] + x[newest], y[a] + y[newest])
+            if 0.5 * cell <= length < cell and middle <= 0.6 * cell:
+                pair_a[pairs], pair_b[pairs] = a, newest
+                pairs += 1
+        for pair in range(pairs):
+            a, b = pair_a[pair], pair_b[pair]
+            for c in range(newest if pair < known else 0, newest + 1):
+                # The angle at c over AB is obtuse inside the circle.
+                obtuse = (x[a] - x[c]) * (x[b] - x[c]) + (y[a] - y[c]) * (y[b] - y[c]) <= 0.0
+                if c in (a, b) or not obtuse:
+                    continue
+                for k in range(count[pair]):
+                    d = inside[pair, k]
+                    if total < n_quads and max(uses[a], uses[b], uses[c], uses[d]) < n_uses:
+                        quads[total, 0], quads[total, 1], quads[total, 2], quads[total, 3] = a, b, c, d
+                        for star in quads[total]:
+                            uses[star] += 1
+                        total += 1
+                inside[pair, count[pair]] = c
+                count[pair] += 1
+        if total == n_quads:
+            break
+    return quads[:total].copy()
+
+
+@njit(
     [types.Tuple((_QUADS, _CODES))(F64_2D, F64_1D, I64, I64, F64_2D, F64, I64, I64, I64)],
     cache=True,
     nogil=True,
@@ -171,9 +234,6 @@ def project(vectors, rows, center, xi, eta):
 )
 def pick_quads(vectors, flux, first, last, centers, cell_rad, n_quads, n_uses, n_stars):
     """Choose quads of bright stars around every cell of a grid.
-
-    Quads have half to one cell side between A and B, and the middle of AB within 0.6 sides of the cell's center;
-    those of the brightest stars come first: all of the brightest four, then of five, and so on.
 
     Parameters
     ----------
@@ -187,10 +247,8 @@ def pick_quads(vectors, flux, first, last, centers, cell_rad, n_quads, n_uses, n
         Unit vectors of the cells.
     cell_rad : float
         Side of the cells [rad].
-    n_quads : int
-        Most quads per cell.
-    n_uses : int
-        Most quads of one cell that share a star.
+    n_quads, n_uses : int
+        Most quads per cell, and how many of those may share a star; see `quads_around`.
     n_stars : int
         Most stars around a cell to choose from, the brightest.
 
@@ -204,36 +262,21 @@ def pick_quads(vectors, flux, first, last, centers, cell_rad, n_quads, n_uses, n
     quads, codes = np.empty((1024, 4), np.int32), np.empty((1024, 4), np.float32)
     found, total = np.empty(4096, np.int64), 0
     order, new_order, code, new_code = np.empty(4, np.int64), np.empty(4, np.int64), np.empty(4), np.empty(4)
-    triple, four = np.empty(3, np.int64), np.empty(4, np.int64)
     for cell in range(centers.shape[0]):
         n = min(rows_within(vectors, first, last, centers[cell], 1.1 * cell_rad, found), found.size)
         rows = found[:n][np.argsort(-flux[found[:n]])[:n_stars]]
         x, y = np.empty(rows.size), np.empty(rows.size)
         project(vectors, rows, centers[cell], x, y)
-        uses, chosen = np.zeros(rows.size, np.int64), 0
-        for faintest in range(3, rows.size):
-            four[3] = faintest
-            started = 0
-            while chosen < n_quads and next_triple(faintest, started, triple):
-                started = 1
-                four[0], four[1], four[2] = triple[0], triple[1], triple[2]
-                if max(uses[four[0]], uses[four[1]], uses[four[2]], uses[faintest]) >= n_uses:
-                    continue
-                if not quad_code(x, y, four, 0.0, order, code):
-                    continue
-                a, b = order[0], order[1]
-                length = np.hypot(x[a] - x[b], y[a] - y[b])
-                middle = np.hypot(x[a] + x[b], y[a] + y[b]) / 2.0
-                if not 0.5 * cell_rad <= length < cell_rad or middle > 0.6 * cell_rad:
-                    continue
-                for variant in range(VARIANTS):
-                    if code_variant(code, order, variant, 0.0, new_code, new_order):
-                        break
-                if total == quads.shape[0]:
-                    quads, codes = np.concatenate((quads, quads)), np.concatenate((codes, codes))
-                for k in range(4):
-                    quads[total, k], codes[total, k] = rows[new_order[k]], new_code[k]
-                    uses[four[k]] += 1
-                total += 1
-                chosen += 1
+        chosen = quads_around(x, y, cell_rad, n_quads, n_uses)
+        while total + chosen.shape[0] > quads.shape[0]:
+            quads, codes = np.concatenate((quads, quads)), np.concatenate((codes, codes))
+        for q in range(chosen.shape[0]):
+            if not quad_code(x, y, chosen[q], 1e-9, order, code):
+                continue
+            for variant in range(VARIANTS):
+                if code_variant(code, order, variant, 0.0, new_code, new_order):
+                    break
+            for k in range(4):
+                quads[total, k], codes[total, k] = rows[new_order[k]], new_code[k]
+            total += 1
     return quads[:total].copy(), codes[:total].copy()

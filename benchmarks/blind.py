@@ -1,0 +1,283 @@
+"""Measure blind solving: a real night, simulated fields, and fields that are nowhere on the sky.
+
+Usage: python benchmarks/blind.py CATALOG FRAMES RESULT.json [--seed N]
+
+CATALOG is the Tycho-2 catalog with its star index (etendue refcat tycho2, etendue refcat index), FRAMES the folder of
+the hatp32 night. Where astrometry.net's solve-field and its Tycho-2 index files are installed, it solves the same
+frames too, from the same kind of command: files in, WCS out, detection included.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from machine import machine_facts, rounded
+from numpy.typing import NDArray
+
+from etendue.camera.raw import read_raw
+from etendue.camera.shipped import load_camera
+from etendue.errors import AlgorithmError
+from etendue.geom.box import Box
+from etendue.geom.sphere import separation_deg, sky_position, tangent_plane, tangent_plane_inverse
+from etendue.refcat.build import write_reference_catalog
+from etendue.refcat.star_index import StarIndex, build_star_index
+from etendue.table.table import Table
+from etendue.tasks.astrometry.find_stars import FindStarsTask
+from etendue.tasks.astrometry.solve import SolveFieldTask
+from etendue.tasks.isr.isr import IsrTask
+from etendue.tasks.match.blind import BlindMatchConfig, BlindMatchTask
+
+Vector = NDArray[np.float64]
+
+SIDE = 1024
+WIDTHS = {"deep": (0.1, 0.2), "tycho2": (0.5, 1.0, 2.0, 5.0)}
+FIELDS = 60
+ETENDUE = str(Path(sys.executable).with_name("etendue"))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """A simulated source list and where it is."""
+
+    x: Vector
+    y: Vector
+    flux: Vector
+    ra_deg: float
+    dec_deg: float
+    catalog_stars: int
+
+
+def simulated_field(rng: np.random.Generator, index: StarIndex, ra: float, dec: float, width_deg: float) -> Sources:
+    """Return what a camera may see: 15% of the catalog's stars missing, half of all sources not in the catalog.
+
+    Rotation and parity are random, brightness is off by 0.3 mag, positions by 0.3 px; a radial distortion moves the
+    corners by 1 px.
+    """
+    stars = index.near(ra_deg=ra, dec_deg=dec, radius_deg=0.75 * width_deg)
+    xi, eta = tangent_plane(stars.ra_deg, stars.dec_deg, ra, dec)
+    plane = (xi + 1j * eta) * SIDE / width_deg * np.exp(2j * np.pi * rng.random())
+    if rng.random() < 0.5:
+        plane = plane.conj()
+    plane = plane * (1.0 + np.abs(plane / (0.707 * SIDE)) ** 2 / (0.707 * SIDE))
+    seen = (np.abs(plane.real) < SIDE / 2) & (np.abs(plane.imag) < SIDE / 2)
+    flux = stars.fluxes[index.band][0]
+    bright = np.flatnonzero(seen)[np.argsort(-flux[seen])[:300]]
+    kept = bright[rng.random(bright.size) > 0.15]
+    n_bright, n_faint = int(0.15 * kept.size) + 1, int(0.85 * kept.size) + 5
+    x = np.r_[plane.real[kept], rng.uniform(-SIDE / 2, SIDE / 2, n_bright + n_faint)]
+    y = np.r_[plane.imag[kept], rng.uniform(-SIDE / 2, SIDE / 2, n_bright + n_faint)]
+    lowest = flux[kept].min() if kept.size else 1.0
+    brightness = np.r_[flux[kept], rng.choice(flux[kept], n_bright), lowest * rng.uniform(0.2, 1.5, n_faint)] if (
+        kept.size) else rng.random(n_bright + n_faint)  # fmt: skip
+    brightness = brightness * 10.0 ** (0.4 * rng.normal(0.0, 0.3, brightness.size))
+    noise = rng.normal(0.0, 0.3, (2, x.size))
+    return Sources(x + noise[0] + SIDE / 2, y + noise[1] + SIDE / 2, brightness, ra, dec, int(kept.size))
+
+
+def deep_index(folder: Path, seed: int) -> StarIndex:
+    """Return the index of a made-up catalog of 15,000 stars per square degree in a piece of 2 x 2 deg."""
+    rng = np.random.default_rng(seed)
+    n = 60_000
+    ra, dec = tangent_plane_inverse(rng.uniform(-1.0, 1.0, n), rng.uniform(-1.0, 1.0, n), 200.0, -35.0)
+    mag = 20.0 + np.log10(rng.random(n)) / 0.35
+    values = {"id": np.arange(n) + 1, "ra": ra, "dec": dec, "raErr": np.zeros(n), "decErr": np.zeros(n),
+              "r_flux": 10.0 ** (0.4 * (31.4 - mag)), "r_fluxErr": np.full(n, np.nan)}  # fmt: skip
+    return build_star_index(write_reference_catalog(Table("refcat", values), folder / "deep"))
+
+
+def completeness(index: StarIndex, width_deg: float, seed: int, *, deep: bool) -> dict[str, Any]:
+    """Solve simulated fields blindly; a wrong position counts as false."""
+    rng = np.random.default_rng(seed)
+    task = BlindMatchTask()
+    counts, solved, cpu, false = [], [], [], 0
+    for _ in range(FIELDS):
+        direction = rng.normal(size=3)
+        ra, dec = (float(v) for v in sky_position(direction))
+        if deep:
+            ra, dec = (float(v) for v in tangent_plane_inverse(*rng.uniform(-0.85, 0.85, 2), 200.0, -35.0))
+        field = simulated_field(rng, index, ra, dec, width_deg)
+        start = time.process_time()
+        frame = (-0.5, SIDE - 0.5, -0.5, SIDE - 0.5)
+        try:
+            match = task.run(x=field.x, y=field.y, flux=field.flux, frame=frame, index=index)
+        except AlgorithmError:
+            right = False
+        else:
+            off = float(separation_deg(*match.wcs.crval, ra, dec))
+            right = off < 5.0 * width_deg / SIDE
+            false += not right
+        cpu.append(time.process_time() - start)
+        counts.append(field.catalog_stars)
+        solved.append(right)
+    counts_, solved_ = np.array(counts), np.array(solved)
+    enough = counts_ >= 12
+    return {
+        "width_deg": width_deg,
+        "seed": seed,
+        "fields": FIELDS,
+        "solved": int(solved_.sum()),
+        "fields_with_12_stars": int(enough.sum()),
+        "solved_with_12_stars": int((solved_ & enough).sum()),
+        "false": false,
+        "catalog_stars_median": float(np.median(counts_)),
+        "cpu_s_median": float(np.median(cpu)),
+        "cpu_s_max": float(np.max(cpu)),
+    }
+
+
+def random_field(rng: np.random.Generator, kind: str) -> tuple[Vector, Vector]:
+    """Return positions that are nowhere on the sky."""
+    n = int(rng.integers(15, 300))
+    x, y = rng.uniform(0.0, SIDE, (2, n))
+    if kind == "pairs":  # every star double: a trailed frame
+        x, y = np.r_[x, x + 7.0], np.r_[y, y + 2.0]
+    elif kind == "columns":  # bleed trails and hot columns
+        x[: n // 3] = rng.choice(rng.uniform(0.0, SIDE, 4), n // 3)
+    elif kind == "cluster":
+        x[: n // 2], y[: n // 2] = rng.normal(SIDE / 2, SIDE / 15, (2, n // 2))
+    elif kind == "grid":
+        x, y = (np.round(v / 32.0) * 32.0 + rng.normal(0.0, 0.3, n) for v in (x, y))
+    return x, y
+
+
+def false_solutions(index: StarIndex, sources: dict[str, Vector], seed: int) -> dict[str, Any]:
+    """Try to solve what cannot be solved: random fields of five kinds, and real ones stretched out of shape."""
+    rng = np.random.default_rng(seed)
+    task = BlindMatchTask(BlindMatchConfig(max_rated=1_000_000))
+    kinds = ("uniform", "pairs", "columns", "cluster", "grid")
+    fields = [(kind, *random_field(rng, kind), rng.random(600)) for kind in kinds for _ in range(50)]
+    fields += [("stretched", 1.25 * x, y, flux) for x, y, flux in list(sources.values())[::7]]
+    best: dict[str, list[float]] = {}
+    accepted, rated, cpu = 0, 0, time.process_time()
+    for kind, x, y, flux in fields:
+        frame = (min(x.min(), -0.5), max(x.max(), SIDE - 0.5), min(y.min(), -0.5), max(y.max(), SIDE - 0.5))
+        try:
+            task.run(x=x, y=y, flux=flux[: x.size], frame=frame, index=index)
+            accepted += 1
+        except AlgorithmError as error:
+            best.setdefault(kind, []).append(float(error.metadata.get("best_log_odds", 0.0)))  # type: ignore[arg-type]
+            rated += int(error.metadata.get("rated", 0))  # type: ignore[call-overload]
+    return {
+        "seed": seed,
+        "fields": len(fields),
+        "accepted": accepted,
+        "positions_rated": rated,
+        "largest_log_odds": {kind: max(values) for kind, values in best.items()},
+        "threshold_log_odds": task.config.accept_log_odds,
+        "cpu_s": time.process_time() - cpu,
+    }
+
+
+def found_sources(frames: list[Path]) -> dict[str, Vector]:
+    """Return the sources of every frame of the night, shape (3, n)."""
+    camera, found = load_camera("microobservatory"), {}
+    for path in frames:
+        stars = FindStarsTask().run(exposure=IsrTask().run(raw=read_raw(path, camera), camera=camera))
+        found[path.name] = np.stack([stars.x, stars.y, stars.flux])
+    return found
+
+
+def solver_seconds(index: StarIndex, sources: dict[str, Vector]) -> dict[str, float]:
+    """Return CPU seconds per frame of search and fit alone, the sources given."""
+    cpu = []
+    for x, y, flux in sources.values():
+        start = time.process_time()
+        SolveFieldTask().run(x=x, y=y, flux=flux, bbox=Box.from_shape((500, 650)), index=index)
+        cpu.append(time.process_time() - start)
+    return {"median": float(np.median(cpu)), "max": float(np.max(cpu))}
+
+
+def timed(command: list[str], folder: Path | None = None) -> tuple[float, float, str]:
+    """Return wall seconds, CPU seconds of all processes, and what a command prints."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
+
+
+def night(catalog: Path, frames: Path, *, blind: bool) -> dict[str, Any]:
+    """Solve the night by the command line with two workers."""
+    command = [ETENDUE, "solve", str(frames), "--index", str(catalog), "--json", *(["--blind"] if blind else [])]
+    wall, cpu, text = timed(command)
+    rows = json.loads(text)
+    good = [row for row in rows if row["solved"]]
+    return {
+        "frames": len(rows),
+        "solved": len(good),
+        "by": sorted({row["how"] for row in good}),
+        "wall_s": wall,
+        "cpu_s": cpu,
+        "rms_arcsec_median": float(np.median([row["rms_arcsec"] for row in good])),
+        "rms_arcsec_max": max(row["rms_arcsec"] for row in good),
+        "matched_median": float(np.median([row["matched"] for row in good])),
+        "matched_min": min(row["matched"] for row in good),
+        "log_odds_min": min(row["log_odds"] for row in good),
+    }
+
+
+def peer(frames: list[Path], step: int) -> dict[str, Any] | None:
+    """Solve every ``step``-th frame with solve-field, blindly, and with this program one by one, in turn."""
+    if shutil.which("solve-field") is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        plain, solved = [], 0
+        for path in frames[::step]:
+            with fits.open(path) as hdus:
+                image = next(hdu for hdu in hdus if hdu.header.get("NAXIS") == 2)
+                target = Path(folder) / f"{path.name.split('.')[0]}.fits"
+                fits.PrimaryHDU(image.data).writeto(target)  # no header: nothing to be guided by
+                plain.append(target)
+        wall = cpu = 0.0
+        for target in plain:
+            seconds = timed(
+                ["solve-field", "--no-plots", "--overwrite", "--cpulimit", "120", str(target)], Path(folder)
+            )
+            wall, cpu = wall + seconds[0], cpu + seconds[1]
+            solved += target.with_suffix(".solved").exists()
+    return {"frames": len(plain), "solved": solved, "wall_s_per_frame": wall / len(plain),
+            "cpu_s_per_frame": cpu / len(plain),
+            "computes": "detection, blind search, TAN-SIP; one process per frame"}  # fmt: skip
+
+
+def main() -> None:
+    """Measure everything and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("catalog", type=Path)
+    parser.add_argument("frames", type=Path)
+    parser.add_argument("result", type=Path)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    index = StarIndex.open(given.catalog)
+    frames = sorted(given.frames.rglob("*.fits.fz"))
+    sources = found_sources(frames)
+    result: dict[str, Any] = {"machine": machine_facts(), "index": {"stars": index.n_stars, "quads": len(index.quads)}}
+    result["hatp32"] = {"pointing": night(given.catalog, given.frames, blind=False),
+                        "blind": night(given.catalog, given.frames, blind=True),
+                        "search_and_fit_cpu_s": solver_seconds(index, sources)}  # fmt: skip
+    result["solve_field"] = peer(frames, 10)
+    result["false"] = false_solutions(index, sources, given.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        deep = deep_index(Path(folder), given.seed)
+        result["completeness"] = [
+            completeness(deep if kind == "deep" else index, width, given.seed + number, deep=kind == "deep")
+            for kind, widths in WIDTHS.items()
+            for number, width in enumerate(widths)
+        ]
+    given.result.write_text(json.dumps(rounded(result), indent=1) + "\n")
+    print(json.dumps(rounded(result), indent=1))
+
+
+if __name__ == "__main__":
+    main()
