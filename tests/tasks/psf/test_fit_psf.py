@@ -16,11 +16,11 @@ SHAPE, NOISE = (300, 300), 5.0
 PSF = GaussianMixturePsf.circular(1.15, 31)
 
 
-def exposure(n_stars, *, seed=1, hot_column=None):
+def exposure(n_stars, *, seed=1, hot_column=None, true_psf=PSF):
     rng = np.random.default_rng(seed)
     pixels = rng.normal(0.0, NOISE, (SHAPE[0] + 80, SHAPE[1] + 80))
     x, y = rng.uniform(20, 280, (2, n_stars))
-    stamps = PSF.draw(x=x, y=y)
+    stamps = true_psf.draw(x=x, y=y)
     for stamp, x0, y0, flux in zip(stamps.value, stamps.x0, stamps.y0, rng.uniform(3e3, 3e4, n_stars), strict=True):
         pixels[y0 + 40 : y0 + 71, x0 + 40 : x0 + 71] += flux * stamp
     pixels = pixels[40:-40, 40:-40]
@@ -66,3 +66,12 @@ def test_places_in_pure_noise_give_an_error_and_no_nan(seed):
     except AlgorithmError:
         return
     assert np.isfinite(result.psf.components).all()
+
+
+def test_pixel_sums_of_the_fitted_psf_do_not_depend_on_the_sub_pixel_phase():
+    sharp = GaussianMixturePsf.circular(0.7, 31)
+    psf = fitted(exposure(60, true_psf=sharp))[1].psf
+    phase = (np.arange(8) + 0.5) / 8.0 - 0.5
+    dy, dx = (axis.ravel() for axis in np.meshgrid(phase, phase, indexing="ij"))
+    for x, y in ((150, 150), (60, 230)):
+        assert psf.draw(x=x + dx, y=y + dy).value.sum(axis=(1, 2)).std() < 1.2e-3
