@@ -83,3 +83,14 @@ def test_fitted_rates_have_calibrated_errors():
     pulls = np.array(pulls)
     assert np.abs(pulls.std() - 1.0) < 4.0 / np.sqrt(2 * pulls.size)
     assert np.abs(pulls.mean()) < 4.0 / np.sqrt(pulls.size)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 4])
+def test_a_neighbour_that_is_not_on_a_short_track_is_left_out(seed):
+    """One of eight, six errors off, draws the track towards itself; its deleted residual gives it away."""
+    sources = night([(10.0, 20.0, 2.5, -7.0, 0.5)], frames=8, noise=0.1, clutter=0, seed=seed)
+    dec = np.asarray(sources["dec"]).copy()
+    dec[5] += 0.6 / 3600.0
+    (track,) = LinkTask().run(sources=sources.with_columns(dec=dec), site=SITE)
+    assert 5 not in track.rows
+    assert track.rows.size >= 6

@@ -37,11 +37,11 @@ class LinkConfig(TaskConfig):
     max_chi2_per_dof: float = Field(3.0, gt=0.0)
     """Tracks that fit worse are refused."""
 
-    position_floor: float = Field(0.03, ge=0.0)
+    position_floor: float = Field(0.01, ge=0.0)
     """Systematic error added in quadrature to every position [arcsec]."""
 
-    max_sigma: float = Field(4.0, gt=0.0)
-    """Detections farther from their track are dropped [sigma]."""
+    max_sigma: float = Field(3.5, gt=0.0)
+    """Detections farther from their track, in the plane, are dropped [sigma]: 0.2% of the true ones."""
 
     max_false_log10: float = -3.0
     """log10 of the number of chance tracks that is still accepted."""
@@ -146,7 +146,9 @@ class LinkTask(Task[LinkConfig]):
             near = members(frames.x, frames.y, frames.start, place[:, 0].copy(), place[:, 1].copy(), reach)
             near = near[near >= 0]
             near = near[free[near]]
-            near = near[self._pull(sources, frames, track, near) < self.config.max_sigma] if near.size > 4 else near
+            if near.size > 4:
+                fitted = np.isin(near, index)
+                near = near[self._pull(sources, frames, track, near, fitted) < self.config.max_sigma]
             if near.size < 3 or np.array_equal(near, index):
                 break
             index = near
@@ -191,13 +193,20 @@ class LinkTask(Task[LinkConfig]):
         err = track.predict_err(mjd_tai=frames.mjd_tai, observer_au=observer).max(axis=1)
         return np.stack([xi, eta], axis=-1) * 3600.0, err
 
-    def _pull(self, sources: Table, frames: Frames, track: Track, index: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the larger pull of both coordinates; a track's own error widens it."""
+    def _pull(
+        self, sources: Table, frames: Frames, track: Track, index: NDArray[np.int64], fitted: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Return the distance from the track in sigma, both coordinates together.
+
+        The track's own error widens that of a detection it has not seen; the residual of a ``fitted`` one, which
+        drew the track towards itself, is smaller than its error by as much (a deleted residual in units of its error).
+        """
         place, err = self._predict(frames, track)
         frame = np.searchsorted(frames.start, index, side="right") - 1
         offset = np.stack([frames.x[index], frames.y[index]], axis=-1) - place[frame]
-        sigma = np.hypot(self._errors(sources, frames.row[index]), err[frame, None])
-        return np.abs(offset / sigma).max(axis=1)
+        single, own = self._errors(sources, frames.row[index]) ** 2, err[frame, None] ** 2
+        variance = np.where(fitted[:, None], np.maximum(single - own, 0.1 * single), single + own)
+        return np.asarray(np.sqrt((offset**2 / variance).sum(axis=1)), np.float64)
 
     def _false_log10(self, frames: Frames, track: Track, n: int) -> float:
         """Expect chance tracks from detections strewn at the density found along this one.
