@@ -130,7 +130,7 @@ def test_an_unknown_camera_is_processed_from_raw_to_alerts(guessed):
     metrics = {row["metric"]: row["value"] for row in numbers["repeatability"]["metrics"]}
     assert metrics["astrometry_snr50"] < 25.0  # of pixels of 500 mas
     assert metrics["photometry_best50"] < 25.0  # the fiftieth star of this small field has a S/N of about 60
-    assert 0.8 < numbers["repeatability"]["error_ratio_30_300"] < 1.25
+    assert 0.7 < numbers["repeatability"]["error_ratio_30_300"] < 1.3  # of some twenty stars
     assert numbers["visits"]["medians"]["n_source"] > 100
     rates = sorted(mover["rate"] for mover in numbers["movers"]["movers"])
     assert rates == pytest.approx(TRUE_RATES, abs=0.2)
