@@ -118,7 +118,7 @@ def flux_columns(columns: SourceColumns, scale: NDArray[np.float64]) -> dict[str
     """Return PSF and aperture fluxes [nJy].
 
     ``calibFlux`` is the flux inside `CALIB_RADIUS` corrected to the total flux of a star. At the sampling of small
-    telescopes it repeats better than a PSF fit, whose model errors depend on the sub-pixel position.
+    telescopes it repeats better than a PSF fit, which carries the errors of the model over the field.
     """
     found: dict[str, NDArray] = {
         "psfFlux": columns.psf_flux * scale,
