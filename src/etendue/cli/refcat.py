@@ -75,6 +75,44 @@ def index(catalog: Path, band: str | None, max_order: int, overwrite: bool) -> N
     click.echo(f"{catalog}: {made.n_stars} stars and {len(made.quads)} quads at {len(made.orders)} scales")
 
 
+@refcat.command(short_help="Fetch a field of gaia, ps1 or 2mass into the cache.")
+@click.argument("service")
+@click.option("--ra", type=float, required=True, help="Right ascension of the field's middle [deg].")
+@click.option("--dec", type=click.FloatRange(-90.0, 90.0), required=True, help="Declination [deg].")
+@click.option("--radius", type=click.FloatRange(0.0, 10.0, min_open=True), required=True, help="Radius [deg].")
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the field as a sharded catalog.")
+@click.option("--camera", help="Shipped camera or YAML file whose bands --out gets.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing catalog.")
+def fetch(
+    service: str, ra: float, dec: float, radius: float, out: Path | None, camera: str | None, overwrite: bool
+) -> None:
+    """Fetch the stars of SERVICE (gaia, ps1, 2mass) around a point; later runs find them in the cache without network.
+
+    For a machine without network, run this elsewhere and copy the folder it names, or give --out and copy that.
+    """
+    from etendue.camera.shipped import load_camera
+    from etendue.errors import InputError
+    from etendue.refcat.bands import add_bands, colour_terms, in_camera_bands
+    from etendue.refcat.build import write_reference_catalog
+    from etendue.refcat.field_cache import FieldCache
+    from etendue.refcat.service import load_service
+
+    cache = FieldCache(load_service(service))
+    missing = len(cache.missing(ra_deg=ra, dec_deg=dec, radius_deg=radius))
+    stars = cache.load_cone(ra_deg=ra, dec_deg=dec, radius_deg=radius)
+    click.echo(f"{len(stars)} stars of {service}, {missing} tiles fetched; cache: {cache.folder}")
+    if out is None:
+        return
+    if len(stars) == 0:
+        raise InputError("no star in the field", source=service, value=(ra, dec, radius))
+    if camera is None:
+        stars = add_bands(stars, colour_terms(service), catalog=service)
+    else:
+        stars = in_camera_bands(stars, load_camera(camera), catalog=service)
+    made = write_reference_catalog(stars, out, overwrite=overwrite)
+    click.echo(f"{out}: {len(made)} stars, bands {' '.join(made.bands)}")
+
+
 @refcat.command()
 @REPO
 @click.argument("catalog", type=click.Path(path_type=Path))
