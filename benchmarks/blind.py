@@ -58,10 +58,13 @@ class Sources:
     catalog_stars: int
 
 
-def simulated_field(rng: np.random.Generator, index: StarIndex, ra: float, dec: float, width_deg: float) -> Sources:
-    """Return what a camera may see: 15% of the catalog's stars missing, half of all sources not in the catalog.
+def simulated_field(
+    rng: np.random.Generator, index: StarIndex, ra: float, dec: float, width_deg: float, *, hard: bool
+) -> Sources:
+    """Return what a camera may see: stars of the catalog, some missing, and sources that are not in it.
 
-    Rotation and parity are random, brightness is off by 0.3 mag, positions by 0.3 px; a radial distortion moves the
+    Ordinary fields miss 15% and have as many other sources as stars, most of them faint; hard ones miss 40%, and
+    two of five bright sources are others. Rotation and parity are random, brightness is off by 0.3 mag, positions by 0.3 px; a radial distortion moves the
     corners by 1 px.
     """
     stars = index.near(ra_deg=ra, dec_deg=dec, radius_deg=0.75 * width_deg)
@@ -73,8 +76,8 @@ def simulated_field(rng: np.random.Generator, index: StarIndex, ra: float, dec: 
     seen = (np.abs(plane.real) < SIDE / 2) & (np.abs(plane.imag) < SIDE / 2)
     flux = stars.fluxes[index.band][0]
     bright = np.flatnonzero(seen)[np.argsort(-flux[seen])[:300]]
-    kept = bright[rng.random(bright.size) > 0.15]
-    n_bright, n_faint = int(0.15 * kept.size) + 1, int(0.85 * kept.size) + 5
+    kept = bright[rng.random(bright.size) > (0.4 if hard else 0.15)]
+    n_bright, n_faint = int((0.67 if hard else 0.15) * kept.size) + 1, int(0.85 * kept.size) + 5
     x = np.r_[plane.real[kept], rng.uniform(-SIDE / 2, SIDE / 2, n_bright + n_faint)]
     y = np.r_[plane.imag[kept], rng.uniform(-SIDE / 2, SIDE / 2, n_bright + n_faint)]
     lowest = flux[kept].min() if kept.size else 1.0
@@ -96,7 +99,7 @@ def deep_index(folder: Path, seed: int) -> StarIndex:
     return build_star_index(write_reference_catalog(Table("refcat", values), folder / "deep"))
 
 
-def completeness(index: StarIndex, width_deg: float, seed: int, *, deep: bool) -> dict[str, Any]:
+def completeness(index: StarIndex, width_deg: float, seed: int, *, deep: bool, hard: bool) -> dict[str, Any]:
     """Solve simulated fields blindly; a wrong position counts as false."""
     rng = np.random.default_rng(seed)
     task = BlindMatchTask()
@@ -106,7 +109,7 @@ def completeness(index: StarIndex, width_deg: float, seed: int, *, deep: bool) -
         ra, dec = (float(v) for v in sky_position(direction))
         if deep:
             ra, dec = (float(v) for v in tangent_plane_inverse(*rng.uniform(-0.85, 0.85, 2), 200.0, -35.0))
-        field = simulated_field(rng, index, ra, dec, width_deg)
+        field = simulated_field(rng, index, ra, dec, width_deg, hard=hard)
         start = time.process_time()
         frame = (-0.5, SIDE - 0.5, -0.5, SIDE - 0.5)
         try:
@@ -124,6 +127,7 @@ def completeness(index: StarIndex, width_deg: float, seed: int, *, deep: bool) -
     enough = counts_ >= 12
     return {
         "width_deg": width_deg,
+        "kind": "hard" if hard else "ordinary",
         "seed": seed,
         "fields": FIELDS,
         "solved": int(solved_.sum()),
@@ -271,7 +275,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         deep = deep_index(Path(folder), given.seed)
         result["completeness"] = [
-            completeness(deep if kind == "deep" else index, width, given.seed + number, deep=kind == "deep")
+            completeness(deep if kind == "deep" else index, width, given.seed + number, deep=kind == "deep", hard=hard)
+            for hard in (False, True)
             for kind, widths in WIDTHS.items()
             for number, width in enumerate(widths)
         ]

@@ -90,7 +90,7 @@ def test_without_quads_or_bands_there_is_no_index(tmp_path):
 
 def test_absent_damaged_and_outdated_indexes_are_refused(tmp_path):
     catalog = write_reference_catalog(stars(n=400), tmp_path / "cat")
-    with pytest.raises(InputError, match="no star index.*etendue refcat index"):
+    with pytest.raises(InputError, match=r"no star index.*etendue refcat index"):
         StarIndex.open(catalog.path)
     build_star_index(catalog, max_order=6)
     with pytest.raises(InputError, match="already exists"):

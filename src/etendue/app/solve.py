@@ -73,7 +73,7 @@ class SolveOptions:
     write : Path, optional
         Folder for copies of the frames with the WCS in their header.
     headers : Path, optional
-        Folder for ``NAME.wcs``, FITS headers with the WCS only.
+        Folder for ``NAME.wcs``, header cards of the WCS as lines of text.
     config : SolveFieldConfig
         Every knob of the search and the fit.
     """
@@ -127,7 +127,8 @@ class _Frame:
     """A frame ready for the search."""
 
     exposure: Exposure
-    raw_shift: tuple[float, float]  # from pixels of the exposure to those of the file
+    file_shape: tuple[int, int]  # (ny, nx) of the file's array
+    raw_shift: tuple[float, float] = (0.0, 0.0)  # from pixels of the exposure to those of the file
     pointing: tuple[float, float] | None = None
     plate_scale: float | None = None
     epoch_mjd: float | None = None
@@ -222,13 +223,15 @@ def _opened(path: Path) -> tuple[StarIndex, ReferenceCatalog | None]:
 def _read(path: Path, options: SolveOptions) -> _Frame:
     camera = identify_camera(read_header(path)) if options.camera is None else load_camera(options.camera)
     if camera is None:
-        return _Frame(_plain_exposure(path), (0.0, 0.0))
+        plain = _plain_exposure(path)
+        return _Frame(plain, plain.bbox.shape)
     raw = read_raw(path, camera)
     info = raw.info
     pointing = (info.ra_deg, info.dec_deg) if np.isfinite(info.ra_deg + info.dec_deg) else None
     epoch = info.mjd_tai_mid if np.isfinite(info.mjd_tai_mid) else None
     exposure = IsrTask().run(raw=raw, camera=camera)
-    return _Frame(exposure, _raw_shift(raw, camera), pointing, camera.plate_scale, epoch)
+    ny, nx = raw.array.shape
+    return _Frame(exposure, (ny, nx), _raw_shift(raw, camera), pointing, camera.plate_scale, epoch)
 
 
 def _raw_shift(raw: RawFrame, camera: Camera) -> tuple[float, float]:
@@ -311,8 +314,9 @@ def _write(path: Path, wcs: SkyWcs, frame: _Frame, statistics: dict[str, Any], o
         cards |= {"LOGODDS": round(statistics["log_odds"], 2), "NMATCH": statistics["matched"],
                   "ASTRRMS": round(statistics["rms_arcsec"], 4)}  # fmt: skip
     if options.headers is not None:
-        header = fits.Header(cards)
-        _save(fits.HDUList([fits.PrimaryHDU(header=header)]), options.headers / f"{_stem(path)}.wcs")
+        header = fits.Header({"NAXIS": 2, "NAXIS1": frame.file_shape[1], "NAXIS2": frame.file_shape[0]} | cards)
+        with whole_file(options.headers / f"{_stem(path)}.wcs", "solved") as part:
+            header.totextfile(part, overwrite=True)
     if options.write is not None:
         if options.write.resolve() == path.parent.resolve():
             raise InputError("would overwrite the frame itself", source=path, remedy="write to another folder")

@@ -10,6 +10,7 @@ from etendue import __version__
 from etendue.cli.alerts import alerts
 from etendue.cli.archive import archive
 from etendue.cli.camera import camera
+from etendue.cli.overrides import overrides
 from etendue.cli.process import process
 from etendue.cli.refcat import refcat
 from etendue.cli.report import report
@@ -104,7 +105,7 @@ def main() -> None:
 
 
 for _command in (
-    quickstart, process, demo, init, camera, ingest, refcat, solve, skymap, run, certify, publish, report, archive, alerts,
-    hash_command, simulate, warm,
+    quickstart, process, demo, init, camera, ingest, overrides, refcat, solve, skymap, run, certify, publish, report,
+    archive, alerts, hash_command, simulate, warm,
 ):  # fmt: skip
     main.add_command(_command)

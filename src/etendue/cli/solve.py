@@ -32,7 +32,7 @@ def _scale(_context: click.Context, _option: click.Parameter, value: str | None)
 @click.option("--camera", help="Shipped camera or YAML file; default the one that the header names.")
 @click.option("--blind", is_flag=True, help="Use neither the header's pointing nor the camera's plate scale.")
 @click.option("--write", type=click.Path(path_type=Path), help="Folder for copies with the WCS in the header.")
-@click.option("--headers", type=click.Path(path_type=Path), help="Folder for NAME.wcs, headers with the WCS only.")
+@click.option("--headers", type=click.Path(path_type=Path), help="Folder for NAME.wcs, the WCS cards as text.")
 @click.option("-j", "--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @AS_JSON
 def solve(
@@ -66,7 +66,8 @@ def solve(
         ]
         if rows:
             print_table(rows)
-        print_lines([f"{outcome.path.name}: {outcome.reason}" for outcome in failed])
+        # Reasons that lie in the file name it themselves.
+        print_lines([o.reason if str(o.path) in o.reason else f"{o.path}: {o.reason}" for o in failed])
     if failed:
         raise EtendueError(f"{len(failed)} of {len(outcomes)} frames not solved")
 

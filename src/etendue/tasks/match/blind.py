@@ -23,7 +23,7 @@ _RAD_PER_ARCSEC = np.pi / 180.0 / 3600.0
 class BlindMatchConfig(TaskConfig):
     """How far the search goes, and how sure a match must be."""
 
-    n_quad_sources: int = Field(40, ge=4, le=100)
+    n_quad_sources: int = Field(50, ge=4, le=100)
     """The brightest sources, of which quads are tried: all of the first four, then of five, and so on."""
 
     n_test_sources: int = Field(80, ge=10, le=1000)
@@ -41,7 +41,7 @@ class BlindMatchConfig(TaskConfig):
     code_err_px: float = Field(1.5, gt=0.0)
     """Codes may differ by this over the distance of A and B..."""
 
-    code_err_range: tuple[float, float] = (0.003, 0.012)
+    code_err_range: tuple[float, float] = (0.003, 0.015)
     """...but not by less or more than these."""
 
     min_quad_fraction: float = Field(0.1, ge=0.0, lt=1.0)
@@ -187,6 +187,7 @@ class BlindMatchTask(Task[BlindMatchConfig]):
             for level in self._levels(index, seen, scales):
                 hits, log_odds, count = self._scan(seen, index, level, newest, scales)
                 rated += count
+                best = max(best, float(log_odds.max(initial=0.0)))
                 for row in np.argsort(-log_odds, kind="stable")[:5]:
                     if log_odds[row] < self.config.promising_log_odds:
                         break
