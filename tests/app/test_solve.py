@@ -85,6 +85,47 @@ def test_frames_of_an_unknown_camera_get_headers_and_copies(catalog, frames, tmp
     assert fits.getheader(tmp_path / "copy" / "a.fits")["OBJECT"] == "test"
 
 
+CAMERA = """
+name: shifted
+description: a camera with 20 columns of overscan before the pixels
+plate_scale: 3.0
+filters: [{physical_filter: Clear, band: clear}]
+detectors:
+  - id: 0
+    name: main
+    raw_shape: [300, 420]
+    amplifiers:
+      - {name: A, raw_data: "[21:420,1:300]", bbox: "[1:400,1:300]", raw_serial_overscan: "[1:20,1:300]", gain: 1,
+         read_noise: 4, saturation: 65000}
+header:
+  time: {date: [DATE-OBS]}
+  exposure_time: {keywords: [EXPTIME], unit: s}
+  observation_type: {constant: science}
+  physical_filter: {keywords: [FILTER]}
+  ra: {keywords: [RA], unit: deg}
+  dec: {keywords: [DEC], unit: deg}
+"""
+
+
+@pytest.mark.parametrize(("ra", "options", "how"), [(80.5, (), "pointing"), (200.0, (), "blind"),
+                                                    (80.5, ("--blind",), "blind")])  # fmt: skip
+def test_a_known_camera_s_pointing_is_tried_first_and_its_overscan_counts_as_pixels(
+    catalog, tmp_path, ra, options, how
+):
+    camera, frame = tmp_path / "camera.yaml", tmp_path / "frame.fits"
+    camera.write_text(CAMERA)
+    header = fits.Header({"DATE-OBS": "2020-01-01T00:00:00", "EXPTIME": 60.0, "FILTER": "Clear", "RA": ra, "DEC": 10.3})
+    raw = np.hstack([np.full((300, 20), 100, np.uint16), pixels(catalog)])
+    fits.PrimaryHDU(raw, header).writeto(frame)
+    result = etendue("solve", frame, "--index", catalog.path, "--camera", camera, "--headers", tmp_path, "--json",
+                     *options)  # fmt: skip
+    assert json.loads(result.stdout)[0]["how"] == how
+    found = fits.Header.fromtextfile(tmp_path / "frame.wcs")
+    assert found["NAXIS1"] == 420
+    found["CRPIX1"] -= 20.0
+    assert largest_error_arcsec(WCS(found)) < 0.1 * SCALE
+
+
 def test_the_command_prints_a_row_per_frame_and_a_line_per_failure(catalog, frames, tmp_path):
     bad, empty = tmp_path / "bad.fits", tmp_path / "empty.fits"
     bad.write_text("hello")

@@ -64,7 +64,7 @@ def test_help_imports_nothing_heavy():
 def test_help_lists_every_command():
     text = etendue("--help").output
     for name in ("init", "camera", "ingest", "certify", "skymap", "refcat", "run", "report", "quickstart", "simulate",
-                 "demo", "archive", "alerts", "warm", "hash", "publish"):  # fmt: skip
+                 "demo", "archive", "alerts", "warm", "hash", "publish", "solve"):  # fmt: skip
         assert f"\n  {name}" in text
         assert "Usage" in etendue(name, "--help").output
 

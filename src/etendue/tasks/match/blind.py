@@ -1,6 +1,6 @@
 """Find where on the sky a list of sources lies, without knowing anything about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -240,21 +240,17 @@ class BlindMatchTask(Task[BlindMatchConfig]):
 
     def _judge(self, seen: _Field, index: StarIndex, hit: Rows) -> _Judged:
         """Fit a position to all its matches, and judge it again; the quad never counts."""
-        quad, stars = hit[1:], np.asarray(index.quads[hit[0]], np.int64)
-        sources, best = quad, None
+        quad, quad_stars = hit[1:], np.asarray(index.quads[hit[0]], np.int64)
+        sources, stars, best = quad, quad_stars, None
         for _ in range(3):
             center, plane = _fit(seen, index, sources, stars)
             judged = self._odds(seen, index, center, plane, quad, sources)
             if best is not None and judged.log_odds <= best.log_odds:
                 break
             best = judged
-            sources = np.concatenate([quad, judged.source])
-            stars = np.concatenate([np.asarray(index.quads[hit[0]], np.int64), judged.star])
+            sources, stars = np.concatenate([quad, judged.source]), np.concatenate([quad_stars, judged.star])
         assert best is not None
-        return _Judged(
-            best.center, best.plane, best.log_odds, np.concatenate([quad, best.source]),
-            np.concatenate([np.asarray(index.quads[hit[0]], np.int64), best.star]),
-        )  # fmt: skip
+        return replace(best, source=np.concatenate([quad, best.source]), star=np.concatenate([quad_stars, best.star]))
 
     def _odds(self, seen: _Field, index: StarIndex, center: Vector, plane: Vector, quad: Rows, fitted: Rows) -> _Judged:
         """Judge a position whose quad and matches are given; errors grow away from those."""
