@@ -54,8 +54,10 @@ class DifferenceDetectTask(DetectTask):
 class DiaDetectConfig(TaskConfig):
     """Detection and measurement on differences."""
 
-    detect: DetectConfig = DetectConfig(polarity="both", bad_planes=("NO_DATA", "BAD", "SAT", "CR", "EDGE"))
-    """Matched-filter detection."""
+    detect: DetectConfig = DetectConfig(
+        polarity="both", bad_planes=("NO_DATA", "BAD", "SAT", "CR", "EDGE", "VIGNETTED")
+    )
+    """Matched-filter detection; not where the pupil is vignetted, for there the sky changes from frame to frame."""
 
     bad_planes: tuple[str, ...] = ("NO_DATA", "BAD", "SAT")
     """Mask planes whose pixels are not measured."""
