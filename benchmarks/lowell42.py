@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import differences
+import lonely
 import numpy as np
-from scipy.spatial import cKDTree
+from sky_noise import sky_noise
 
-from etendue.geom.sphere import unit_vector
 from etendue.middleware.repository import Repository
 from etendue.qa.repeatability import (
     astrometric_repeatability,
@@ -24,7 +25,6 @@ from etendue.table.table import Table
 from etendue.tasks.coadd.coadd import AssembleCoaddTask
 
 CAMERA = "lowell42"
-ARCSEC = np.radians(1.0 / 3600.0)
 CENTRAL = slice(440, 925)  # rows and columns of the well-illuminated centre
 
 
@@ -54,32 +54,32 @@ def calibration(home: Repository) -> dict[str, Any]:
     }
 
 
-def recurrence(home: Repository, sources: list[Table]) -> dict[str, Any]:
-    """Count detections that recur within 1 arcsec in at least five frames, and what the others are."""
+def non_recurring(home: Repository, night: "Night") -> dict[str, Any]:
+    """Count detections that recur within 1 arcsec in at least five frames, and account for every other one."""
     (ref,) = home.query("flat", collections=f"{CAMERA}/calibrations")
     flat = home.get(ref).image.array
+    lit = flat > 0.4
     good = []
-    for table in sources:
+    for table in night.sources:
         row = np.clip(np.rint(table["y"]).astype(int), 0, flat.shape[0] - 1)
         column = np.clip(np.rint(table["x"]).astype(int), 0, flat.shape[1] - 1)
-        good.append(table.take(np.flatnonzero(flat[row, column] > 0.4)))
-    vectors = [unit_vector(table["ra"], table["dec"]) for table in good]
-    trees = [cKDTree(vector) for vector in vectors]
-    recurring, single, masked = [], [], []
-    for k, vector in enumerate(vectors):
-        seen = sum(np.isfinite(tree.query(vector, distance_upper_bound=1.0 * ARCSEC)[0]) for tree in trees)
-        lonely = seen < 5
-        flagged = np.zeros(len(good[k]), bool)
-        for flag in ("pixelFlags_cr", "pixelFlags_saturated", "pixelFlags_edge", "pixelFlags_bad"):
-            flagged |= np.asarray(good[k][flag])
-        recurring.append(int((~lonely).sum()))
-        single.append(float(lonely.mean()))
-        masked.append(float((lonely & flagged).sum() / max(lonely.sum(), 1)))
-    return {
-        "recurring_per_frame": recurring,
-        "non_recurring_fraction": single,
-        "non_recurring_flagged_fraction": masked,
-    }
+        good.append(table.take(np.flatnonzero(lit[row, column])))
+    sky, frames = lonely.Sky.of(night.objects, night.forced), []
+    for table, seen in zip(good, lonely.recurrence(good), strict=True):
+        image, alone = night.image(int(table["visit"][0])), seen < lonely.MIN_FRAMES
+        halo = lonely.haloes(image)
+        near = lonely.classify(table, sky, night.movers, halo)
+        first = lonely.first_class(near)[alone]
+        frames.append({
+            "recurring": int((~alone).sum()), "non_recurring_fraction": float(alone.mean()),
+            **{name: int((first == name).sum()) for name in lonely.CLASSES},
+            "halo_area": float(halo[lit].mean()), "halo_of_recurring": float(near["halo"][~alone].mean()),
+            "halo_of_non_recurring": float(near["halo"][alone].mean()),
+            "star_and_halo": int((near["star"] & near["halo"] & alone).sum()),
+            "star_by_chance": sky.chance(table.take(np.flatnonzero(alone))),
+            "noise_peaks_expected": lonely.noise_peaks(image, 5.0, int(lit.sum())),
+        })  # fmt: skip
+    return {"frames": frames, "faint_stars_expected_per_frame": sky.lonely_expected(5.0)["lonely"]}
 
 
 def repeatability(sources: Table) -> dict[str, Any]:
@@ -147,24 +147,79 @@ def depth_gain(home: Repository) -> dict[str, float]:
     }
 
 
-def movers(home: Repository) -> list[dict[str, float]]:
-    (table,) = tables(home, "tracklet", "ap")
-    names = ("nObs", "snr", "raRate", "decRate", "raRateErr", "rms", "chi2PerDof", "falseAlarmLog10", "ra", "dec")
-    return [{name: float(table[name][k]) for name in names} for k in range(len(table))]
+def movers(tracklets: Table) -> list[dict[str, float]]:
+    names = ("nObs", "snr", "raRate", "decRate", "raRateErr", "decRateErr", "raCurvature", "decCurvature",
+             "parallaxAmplitude", "rms", "chi2PerDof", "falseAlarmLog10", "ra", "dec")  # fmt: skip
+    return [{name: float(tracklets[name][k]) for name in names} for k in range(len(tracklets))]
+
+
+def scatter_of_tracks(members: Table) -> list[dict[str, float]]:
+    """Compare the positions of each track in single frames with the fitted one, and both halves with each other."""
+    found = []
+    for number in np.unique(members["trackletId"]):
+        one = members.take(np.flatnonzero(np.asarray(members["trackletId"]) == number)).sort_by("mjd_tai")
+        offset = np.stack([one["raResidual"], one["decResidual"]]).astype(float)
+        error = np.stack([one["raErr"], one["decErr"]]).astype(float) * 3600.0
+        halves = offset[:, ::2].mean(axis=1) - offset[:, 1::2].mean(axis=1)
+        found.append({
+            "frames": len(one), "rms_per_axis": float(np.sqrt(np.mean(offset**2))),
+            "median_distance": float(np.median(np.hypot(*offset))), "formal": float(np.median(error)),
+            "pull_rms": float(np.sqrt(np.mean((offset / error) ** 2))),
+            "odd_minus_even": float(np.hypot(*halves)),
+        })  # fmt: skip
+    return found
+
+
+def dia_classes(night: "Night") -> dict[str, Any]:
+    """Count the detections of each difference by what they are, and look for the star that is known to vary."""
+    variables = differences.variables_of(night.objects, night.forced)
+    sources = {int(t["visit"][0]): t for t in night.sources}
+    frames = []
+    for table in night.dia:
+        visit = int(table["visit"][0])
+        kind = differences.classify(table, night.image(visit), sources[visit], night.movers, variables)
+        frames.append({name: int((kind == name).sum()) for name in differences.CLASSES})
+    return {
+        "frames": frames,
+        "variables": len(variables[0]),
+        "eclipsing": differences.found_at(night.dia, *differences.ECLIPSING),
+    }
+
+
+class Night:
+    """The tables of the night, in order of visit, and its images on demand."""
+
+    def __init__(self, home: Repository):
+        self.home = home
+        self.sources = sorted(tables(home, "source", "drp"), key=lambda t: int(t["visit"][0]))
+        self.dia = sorted(tables(home, "dia_source_detector", "ap"), key=lambda t: int(t["visit"][0]))
+        self.objects = Table.concat(tables(home, "object", "drp"))
+        self.forced = Table.concat(tables(home, "forced_source", "drp"))
+        self.movers = Table.concat(tables(home, "tracklet_source", "ap"))
+        self.refs = {r.dataId["visit"]: r for r in home.query("visit_image", collections=f"{CAMERA}/drp")}
+
+    def image(self, visit: int) -> Any:
+        return self.home.get(self.refs[visit])
 
 
 def measure(repository: Path) -> dict[str, Any]:
     home = Repository.open(repository, writeable=False)
-    sources = tables(home, "source", "drp")
-    dia = tables(home, "dia_source_detector", "ap")
+    night = Night(home)
+    (tracklets,) = tables(home, "tracklet", "ap")
+    place = np.asarray(night.objects["coord_ra"]), np.asarray(night.objects["coord_dec"])
+    ratios = half_coadds(home)
     return {
         "calibration": calibration(home),
-        "recurrence": recurrence(home, sources),
-        "repeatability": repeatability(Table.concat(sources)),
-        "half_coadd_noise_ratio": half_coadds(home),
+        "recurrence": non_recurring(home, night),
+        "repeatability": repeatability(Table.concat(night.sources)),
+        "half_coadd_noise_ratio": ratios,
+        "half_coadd_variance_ratio": [ratio**2 for ratio in ratios],
+        "blank_sky_of_frame_pairs": sky_noise([night.image(visit) for visit in sorted(night.refs)], *place),
         "depth": depth_gain(home),
-        "dia_sources_per_frame": [len(table) for table in dia],
-        "movers": movers(home),
+        "dia_sources_per_frame": [len(table) for table in night.dia],
+        "differences": dia_classes(night),
+        "movers": movers(tracklets),
+        "mover_scatter_arcsec": scatter_of_tracks(night.movers),
     }
 
 
