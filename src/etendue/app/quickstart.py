@@ -1,9 +1,8 @@
 """From folders of FITS files to the report of a night, without a question."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ from etendue.app.frame_finder import find_frames
 from etendue.camera.camera import Camera
 from etendue.camera.observation_info import ObservationInfo
 from etendue.errors import InputError
-from etendue.geom.skymap import SingleTractSkyMap
+from etendue.geom.fields import FieldsSkyMap
 from etendue.log import get_logger
 from etendue.middleware.executor import run_pipeline
 from etendue.middleware.ingest import IngestOutcome
+from etendue.middleware.changes import Changes, certify_current
 from etendue.middleware.refcats import REFCAT_RUN, register_refcat
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
@@ -49,6 +49,8 @@ class QuickstartResult:
     no_visit : tuple of VisitOutcome
         Science exposures that are no visit, and why: without a pointing they are not processed.
     runs : tuple of RunReport
+    missing : tuple of str
+        Calibrations that frames were processed without.
         One per pipeline.
     wall_s : dict of str to float
         Wall time by step [s].
@@ -61,6 +63,7 @@ class QuickstartResult:
     refused: tuple[tuple[Path, str], ...]
     no_visit: tuple[VisitOutcome, ...]
     runs: tuple[RunReport, ...]
+    missing: tuple[str, ...]
     wall_s: dict[str, float]
 
     def lines(self) -> list[Any]:
@@ -68,7 +71,9 @@ class QuickstartResult:
         bad = [f"refused {path}: {reason}" for path, reason in self.refused]
         bad += [f"refused {Path(o.path).name}: {o.reason}" for o in self.ingested if o.status == "refused"]
         bad += [f"no visit of exposure {o.exposure}: {o.reason}" for o in self.no_visit]
+        bad += [f"passed over {Path(o.path).name}: {o.reason}" for o in self.ingested if _is_double(o)]
         bad += [
+        bad += [f"missing: {line}" for line in self.missing]
             f"{o.label}: {o.message}" for run in self.runs for o in run.outcomes if o.status in ("defeated", "failed")
         ]
         return [*bad, *(run.table() for run in self.runs), f"report: {self.report}"]
@@ -82,12 +87,17 @@ class QuickstartResult:
             "ingested": [_as_text(outcome) for outcome in self.ingested],
             "refused": [{"path": str(path), "reason": reason} for path, reason in self.refused],
             "no_visit": [{"exposure": str(o.exposure), "reason": o.reason} for o in self.no_visit],
+            "missing": list(self.missing),
             "runs": [run.to_dict() for run in self.runs],
             "wall_s": self.wall_s,
         }
 
 
 def _as_text(outcome: IngestOutcome) -> dict[str, str]:
+def _is_double(outcome: IngestOutcome) -> bool:
+    return outcome.status == "already there" and bool(outcome.reason)
+
+
     """Return an ingest outcome as text."""
     return {"path": outcome.path, "status": outcome.status, "reason": outcome.reason}
 
@@ -154,7 +164,8 @@ def quickstart(
     page = clock.step("writing the report", lambda: _report(home))
     return QuickstartResult(
         repository=home.path, report=page, camera=found.camera.name, ingested=ingested, refused=found.refused,
-        no_visit=tuple(visit for visit in visits if not visit.defined), runs=tuple(runs), wall_s=clock.seconds,
+        no_visit=tuple(visit for visit in visits if not visit.defined),
+        missing=missing_calibrations(home, found.camera.name), runs=tuple(runs), wall_s=clock.seconds,
     )  # fmt: skip
 
 
@@ -170,7 +181,7 @@ class _Chain:
     def calibrate(self) -> RunReport:
         """Build and certify bias, flats, gains and defects."""
         run = self._run("calib", "calibrations", [f"{self.camera}/defaults"], f"instrument='{self.camera}'")
-        self.home.certify(CALIBRATIONS, run=run.run, camera=self.camera, replace=True)
+        certify_current(self.home, f"{self.camera}/calibrations", CALIBRATIONS, camera=self.camera)
         return run
 
     def release(self) -> RunReport:
@@ -188,11 +199,16 @@ class _Chain:
     def _run(self, pipeline: str, output: str, inputs: list[str], where: str) -> RunReport:
         return run_pipeline(
             self.home, pipeline, inputs=inputs, output=f"{self.camera}/{output}", where=where,
-            workers=self.workers, progress=self.progress,
+            workers=self.workers, progress=self.progress, reuse=True, tell=self._tell,
         )  # fmt: skip
 
 
 class _Clock:
+    def _tell(self, changes: Changes) -> None:
+        """Say what is kept of earlier runs, and why the rest runs again."""
+        if self.progress and not changes.everything:
+            Console(stderr=True).print(changes.table())
+
     """Say what is being done, and remember how long it took."""
 
     def __init__(self, console: Console):
@@ -242,7 +258,9 @@ def reference_catalog(path: Path, home: Repository) -> ReferenceCatalog:
 
 
 def lay_out_sky(home: Repository, camera: Camera) -> None:
-    """Register a skymap of one tract around all visits, once; later frames that miss it are named and left out.
+    """Register a skymap with a tract around every field, once; later frames that miss it are named and left out.
+
+    Frames that people excluded do not count.
 
     Parameters
     ----------
@@ -257,7 +275,8 @@ def lay_out_sky(home: Repository, camera: Camera) -> None:
         If no frame has a WCS.
     """
     refs = home.query("raw", collections=f"{camera.name}/raw/all", where="exposure.observation_type='science'")
-    infos = [home.raw_info(ref) for ref in refs]
+    excluded = {key for key, said in home.overrides(camera.name).said(home.butler).items() if said.excluded}
+    infos = [info for ref in refs if (_frame(info := home.raw_info(ref))) not in excluded]
     known = [record.name for record in home.butler.query_dimension_records("skymap", explain=False)]
     if SKYMAP in known:
         _tell_outside(home, camera, infos)
@@ -266,10 +285,12 @@ def lay_out_sky(home: Repository, camera: Camera) -> None:
     if not images:
         raise InputError("no science frame has a WCS or a pointing", source=home.path,
                          remedy="ingest science frames, or correct the camera's header translation")  # fmt: skip
-    skymap = SingleTractSkyMap.covering(images, pixel_scale=camera.plate_scale)
-    side = max(skymap.tract().bbox.shape)
-    per_side = max(2, math.ceil(side / _LARGEST_PATCH))  # at least four, so that several processes share the work
-    home.register_skymap(replace(skymap, patch_size=math.ceil(side / per_side)), SKYMAP)
+    skymap = FieldsSkyMap.covering(images, pixel_scale=camera.plate_scale, patch_size=_LARGEST_PATCH)
+    home.register_skymap(skymap.fields[0] if skymap.n_tracts == 1 else skymap, SKYMAP)
+
+
+def _frame(info: ObservationInfo) -> tuple[int, int]:
+    return info.exposure_id, info.detector_id
 
 
 def _tell_outside(home: Repository, camera: Camera, infos: Sequence[ObservationInfo]) -> None:

@@ -116,19 +116,26 @@ def certify(
 @click.option("--camera", help="Registered camera; needed only if there are several.")
 @AS_JSON
 def skymap(repo: Path, camera: str | None, as_json: bool) -> None:
-    """Lay a skymap of one tract (name "field") around all science frames of REPO."""
+    """Lay a skymap (name "field") around all science frames of REPO, one tract around each separate field."""
     from etendue.app.quickstart import SKYMAP, lay_out_sky
     from etendue.middleware.repository import Repository
 
     home = Repository.open(repo)
     lay_out_sky(home, home.camera(camera))
-    tract = home.get("skyMap", {"skymap": SKYMAP}, collections="skymaps").tract(0)
-    rows, columns = tract.patch_grid
-    facts = {"skymap": SKYMAP, "tracts": 1, "patches": rows * columns, "patch_rows": rows, "patch_columns": columns}
+    found = home.get("skyMap", {"skymap": SKYMAP}, collections="skymaps")
+    facts = [_tract_row(found.tract(number)) for number in range(found.n_tracts)]
     if as_json:
-        print_json(facts)
+        print_json({"skymap": SKYMAP, "tracts": facts})
     else:
-        print_table([facts])
+        print_table(facts, title=f"skymap {SKYMAP}")
+
+
+def _tract_row(tract: Any) -> dict[str, Any]:
+    """Return what a tract is, for people."""
+    rows, columns = tract.patch_grid
+    ra, dec = tract.wcs.pixel_to_sky(x=tract.bbox.x.center, y=tract.bbox.y.center)
+    return {"tract": tract.id, "ra": float(ra), "dec": float(dec), "patches": rows * columns, "patch_rows": rows,
+            "patch_columns": columns}  # fmt: skip
 
 
 @click.command("hash", short_help="Print the content hash of every product.")

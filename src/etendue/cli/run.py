@@ -9,6 +9,7 @@ from etendue.cli.output import print_json, print_lines
 from etendue.cli.repository import AS_JSON, REPO, require_collection
 
 if TYPE_CHECKING:
+    from etendue.middleware.overrides import OverrideChange
     from etendue.middleware.repository import Repository
 
 _NEEDS = {"ap": "drp"}  # shipped pipelines that read the products of another one
@@ -35,20 +36,26 @@ _PUBLISHED = ("drp", "ap")
 )
 @click.option("--time-limit", type=float, metavar="S", help="Stop a quantum that takes longer.")
 @click.option("--memory-limit", type=float, metavar="MIB", help="Stop a quantum whose process needs more memory.")
+@click.option("--all", "everything", is_flag=True, help="Run everything, also what did not change.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would run, and why.")
 @click.option("--no-publish", is_flag=True, help="Send nothing to the archive and the alert log.")
 @AS_JSON
 def run(
     pipeline: str, repo: Path, inputs: tuple[str, ...], output: str | None, where: str | None,
     overrides: tuple[str, ...], workers: int, resume: bool, retries: int, time_limit: float | None,
-    memory_limit: float | None, no_publish: bool, as_json: bool,
+    memory_limit: float | None, everything: bool, dry_run: bool, no_publish: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run PIPELINE: calib, drp, ap, or a YAML file; PIPELINE#label,label runs some of its tasks.
+
+    Only what changed since the last run runs again (configuration, inputs, overrides.yaml), and what is downstream
+    of it; a table tells why. --all runs everything.
 
     What drp and ap make in their default output is published: tables to the archive, alerts to the alert log,
     where batches that differ from those of an earlier run supersede them. "etendue publish" does it for others.
     """
     from etendue.app.quickstart import publish_products
     from etendue.errors import EtendueError
+    from etendue.middleware.changes import plan_run
     from etendue.middleware.executor import run_pipeline
     from etendue.middleware.limits import Limits
     from etendue.middleware.pipeline import load_pipeline
@@ -67,9 +74,17 @@ def run(
     if resume and (journal := latest(home.runs_folder, chain)) is not None:
         before = journal.description()
         inputs, where = inputs or tuple(before["inputs"]), where or before["where"]
+    told = [f"override: {c.file}: {c.before} -> {c.after}" for c in _apply_overrides(home)]
+    inputs = inputs or tuple(_inputs(home, name))
+    if dry_run:
+        changes = plan_run(home, loaded, f"{chain}/dry-run", inputs=inputs, output=chain, where=where or "",
+                           reuse=not everything).changes  # fmt: skip
+        print_json({"changes": changes.rows()}) if as_json else print_lines([*told, changes.table()])
+        return
     report = run_pipeline(
-        home, loaded, inputs=inputs or _inputs(home, name), output=chain, where=where, workers=workers, resume=resume,
-        progress=not as_json, limits=limits,
+        home, loaded, inputs=inputs, output=chain, where=where, workers=workers, resume=resume,
+        progress=not as_json, limits=limits, reuse=not everything,
+        tell=None if as_json else lambda changes: print_lines([*told, changes.table()]),
     )  # fmt: skip
     published = publish_products(home, chain) if name in _PUBLISHED and not (output or no_publish) else {}
     if as_json:
@@ -102,6 +117,10 @@ def publish(repo: Path, collection: str, as_json: bool) -> None:
         print_json({"collection": collection, "published": published})
     else:
         print_lines(_told(published))
+
+
+def _apply_overrides(home: "Repository") -> list["OverrideChange"]:
+    return [change for camera in home.cameras() for change in home.apply_overrides(camera)]
 
 
 def _told(published: dict[str, int]) -> list[str]:

@@ -341,7 +341,7 @@ def skymap_from_dict(state: Mapping[str, Any]) -> SkyMap:
     Parameters
     ----------
     state : mapping
-        With ``kind`` "rings" or "single_tract" and the numbers of that map.
+        With ``kind`` "rings", "single_tract" or "fields" and the numbers of that map.
 
     Returns
     -------
@@ -358,6 +358,10 @@ def skymap_from_dict(state: Mapping[str, Any]) -> SkyMap:
             return RingsSkyMap(RingsSkyMapConfig(**numbers))
         if state.get("kind") == "single_tract":
             return SingleTractSkyMap(**numbers)
+        if state.get("kind") == "fields":
+            from etendue.geom.fields import FieldsSkyMap  # which is made of the maps above
+
+            return FieldsSkyMap.from_dict(state)
     except TypeError as error:
         raise InputError(f"skymap description does not fit: {error}", value=dict(state)) from None
-    raise InputError("unknown kind of skymap", value=state.get("kind"), remedy="use rings or single_tract")
+    raise InputError("unknown kind of skymap", value=state.get("kind"), remedy="use rings, single_tract or fields")

@@ -1,9 +1,16 @@
 """Certify calibrations: say from when to when the products of a run apply."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from astropy.time import Time
-from lsst.daf.butler import Butler, CollectionType, MissingDatasetTypeError, Timespan
+from lsst.daf.butler import (
+    Butler,
+    CollectionType,
+    DataCoordinate,
+    MissingCollectionError,
+    MissingDatasetTypeError,
+    Timespan,
+)
 from lsst.daf.butler.registry import ConflictingDefinitionError
 
 from etendue.errors import InputError
@@ -74,6 +81,33 @@ def _certify_type(butler: Butler, name: str, run: str, collection: str, span: Ti
         ) from None
     fault_point("certify.between-types")
     return len(refs)
+
+
+def withdraw_others(
+    butler: Butler, name: str, collection: str, output: str, current: Collection[DataCoordinate]
+) -> None:
+    """End the validity of calibrations that an output made once and makes no more.
+
+    Parameters
+    ----------
+    butler : Butler
+        Writeable.
+    name : str
+        Dataset type.
+    collection : str
+        CALIBRATION collection.
+    output : str
+        Chain of the runs; calibrations of other origin are left alone.
+    current : collection of DataCoordinate
+        Data IDs that it makes now.
+    """
+    try:
+        refs = butler.query_datasets(name, collections=collection, find_first=False, explain=False, limit=None)
+    except (MissingDatasetTypeError, MissingCollectionError):
+        return
+    gone = [r.dataId for r in refs if str(r.run).startswith(f"{output}/") and r.dataId not in current]
+    if gone:
+        butler.registry.decertify(collection, name, Timespan(None, None), dataIds=gone)
 
 
 def _span(begin_mjd_tai: float | None, end_mjd_tai: float | None) -> Timespan:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import networkx
-from lsst.daf.butler import Butler, CollectionType
+from lsst.daf.butler import CollectionType
 from lsst.pipe.base import Pipeline
-from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -20,16 +19,17 @@ from etendue.disk import disk_trouble, whole_file
 from etendue.errors import InputError, Interrupted
 from etendue.faults import fault_point
 from etendue.log import get_logger
+from etendue.middleware.changes import Changes, current_outcomes, keep_products, own_collections, plan_run
 from etendue.middleware.derive import plain_data_id
 from etendue.middleware.journal import FINISHED, Journal, QuantumOutcome, Status
 from etendue.middleware.limits import Limits
-from etendue.middleware.pipeline import check_pipeline, load_pipeline
+from etendue.middleware.pipeline import load_pipeline
 from etendue.middleware.pool import Lost, WorkerPool
 from etendue.middleware.quantum_runner import QuantumRunner
 from etendue.middleware.registration import forget_failures, register, remove_parts
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
-from etendue.middleware.runs import held_output, latest, new_journal, next_number
+from etendue.middleware.runs import held_output, journals, latest, new_journal, next_number
 from etendue.middleware.schedule import Schedule
 
 _LOG = get_logger(__name__)
@@ -49,6 +49,8 @@ def run_pipeline(
     overrides: Sequence[str] = (),
     run_name: str | None = None,
     limits: Limits | None = None,
+    reuse: bool = False,
+    tell: Callable[[Changes], None] | None = None,
 ) -> RunReport:
     """Run a pipeline and register what it made.
 
@@ -79,6 +81,12 @@ def run_pipeline(
         Name of the run inside ``output``; the UTC time by default.
     limits : Limits, optional
         Time and memory of each quantum, and how often one whose worker died is tried again (once by default).
+    reuse : bool
+        Run only what changed since the earlier runs of ``output`` (configurations, inputs, overrides) and what is
+        downstream of it; other products are taken from them, and products that are made no more disappear from
+        ``output``. Where nothing changed, nothing runs.
+    tell : callable, optional
+        Called with the changes before anything runs.
 
     Returns
     -------
@@ -100,9 +108,10 @@ def run_pipeline(
         with held_output(repository.runs_folder, output):
             journal = latest(repository.runs_folder, output) if resume else None
             if journal is None:
-                journal = _prepare(
-                    repository, loaded, new_journal(repository.runs_folder, output, run_name), description
-                )
+                fresh = new_journal(repository.runs_folder, output, run_name)
+                journal = _prepare(repository, loaded, fresh, description, reuse, tell)
+                if journal is None:
+                    return _unchanged(repository, output, begin)
             else:
                 _check_same(journal, description)
             with journal.locked():
@@ -126,21 +135,46 @@ def _check_same(journal: Journal, description: dict[str, Any]) -> None:
         )
 
 
-def _prepare(repository: Repository, pipeline: Pipeline, journal: Journal, description: dict[str, Any]) -> Journal:
-    """Save the graph, then the description: from then on the run exists and can be resumed."""
+def _prepare(
+    repository: Repository,
+    pipeline: Pipeline,
+    journal: Journal,
+    description: dict[str, Any],
+    reuse: bool,
+    tell: Callable[[Changes], None] | None,
+) -> Journal | None:
+    """Save the graph, then the description: from then on the run exists and can be resumed. None: nothing changed."""
     run = journal.folder.relative_to(repository.runs_folder).as_posix()
-    with repository.writing(collections=_searched(repository, description)) as butler:
-        _build(pipeline, butler, run, description, journal)
-    journal.prepare(description | {"run": run, "number": next_number(repository.runs_folder)})
+    plan = plan_run(
+        repository, pipeline, run, inputs=description["inputs"], output=description["output"],
+        where=description["where"], reuse=reuse,
+    )  # fmt: skip
+    if not plan.changes.total:
+        raise InputError(
+            "nothing to do: no data match",
+            value=description["where"] or description["inputs"],
+            remedy="check the input collections and the expression",
+        )
+    if tell is not None:
+        tell(plan.changes)
+    if plan.components is None:
+        return None
+    journal.folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(journal.graph_path, "graph") as part:
+        plan.components.write(str(part))
+    plan.signatures.save(journal.folder)
+    if reuse:
+        description = description | {"kept": sorted(plan.kept)}
+    journal.prepare(description | {"run": run, "reuse": reuse, "number": next_number(repository.runs_folder)})
     return journal
 
 
-def _searched(repository: Repository, description: dict[str, Any]) -> list[str]:
-    output, inputs = description["output"], description["inputs"]
-    chained = (
-        repository.butler.collections.query(output, flatten_chains=True) if repository.has_collection(output) else ()
-    )
-    return list(dict.fromkeys([*chained, *inputs]))
+def _unchanged(repository: Repository, output: str, begin: float) -> RunReport:
+    """Return the report of a run that had nothing to do."""
+    journal = latest(repository.runs_folder, output)
+    assert journal is not None
+    outcomes = current_outcomes(journals(repository.runs_folder), output)
+    return RunReport(str(journal.description()["run"]), output, outcomes, time.perf_counter() - begin, 0)
 
 
 def _run(
@@ -164,37 +198,22 @@ def _open_run(repository: Repository, journal: Journal, graph: PredictedQuantumG
     """Register the collections of the run, and write what every task writes once; doing it again changes nothing."""
     description = journal.description()
     run, output = description["run"], description["output"]
-    searched = _searched(repository, description)
+    earlier = own_collections(repository, output)
+    searched = list(dict.fromkeys([*earlier, *description["inputs"]]))
     with repository.writing(run=run, collections=searched) as writer:
         fault_point("run.after-collection")
         graph.pipeline_graph.register_dataset_types(writer)
         writer.collections.register(output, CollectionType.CHAINED)
-        if run not in searched:
+        if run not in searched and description.get("reuse"):
+            kept = keep_products(repository, run, output, description["kept"])
+            writer.collections.redefine_chain(output, [run, kept, *description["inputs"]])
+        elif run not in searched:
             writer.collections.redefine_chain(output, [run, *searched])
         fault_point("run.after-chain")
         graph.init_output_run(writer, existing=resume)
         fault_point("run.after-init-outputs")
     if resume:
         remove_parts(repository, run, graph)
-
-
-def _build(pipeline: Pipeline, butler: Butler, run: str, description: dict[str, Any], journal: Journal) -> None:
-    pipeline_graph = check_pipeline(pipeline)
-    try:
-        builder = AllDimensionsQuantumGraphBuilder(pipeline_graph, butler, where=description["where"], output_run=run)
-        metadata = {"data_query": description["where"]}
-        components = builder.finish(output=description["output"], metadata=metadata, attach_datastore_records=True)
-    except Exception as error:  # Rubin raises many types for bad expressions and missing inputs
-        raise InputError(f"cannot build the graph: {error}", remedy="check the inputs and the expression") from error
-    if not components.quantum_datasets:
-        raise InputError(
-            "nothing to do: no data match",
-            value=description["where"] or description["inputs"],
-            remedy="check the input collections and the expression",
-        )
-    journal.folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(journal.graph_path, "graph") as part:
-        components.write(str(part))
 
 
 class _Execution:

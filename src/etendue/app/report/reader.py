@@ -7,6 +7,7 @@ from typing import Any
 from etendue.errors import InputError
 from etendue.geom.box import Box
 from etendue.log import get_logger
+from etendue.middleware.changes import current_outcomes, kept_collection, own_collections
 from etendue.middleware.journal import Journal, QuantumOutcome
 from etendue.middleware.repository import Repository
 from etendue.middleware.runs import journals
@@ -36,7 +37,7 @@ class Reader:
         self.unreadable: list[str] = []
         runs = self._flattened(collections) if collections else self._all_runs()
         self.journals = [journal for journal in journals(home.runs_folder) if _run_of(journal) in runs]
-        latest = [_run_of(journal) for journal in self.journals]
+        latest = [name for j in self.journals for name in (_run_of(j), kept_collection(_run_of(j))) if name in runs]
         self.runs = latest + sorted((run for run in runs if run not in latest), reverse=True)
 
     def _flattened(self, collections: Sequence[str]) -> set[str]:
@@ -46,8 +47,14 @@ class Reader:
         return set(self.home.butler.collections.query(list(collections), flatten_chains=True))
 
     def _all_runs(self) -> set[str]:
+        """Return all runs but those whose output has replaced them, and what newer runs keep of them."""
         infos = self.home.butler.collections.query_info("*")
-        return {info.name for info in infos if info.type.name == "RUN"}
+        runs = {info.name for info in infos if info.type.name == "RUN"}
+        for output in {str(journal.description()["output"]) for journal in journals(self.home.runs_folder)}:
+            own = own_collections(self.home, output)
+            if own:
+                runs = {run for run in runs if not run.startswith(f"{output}/")} | set(own)
+        return runs
 
     def refs(self, name: str) -> tuple[Any, ...]:
         """Return the datasets of a type, the latest per data ID, sorted by data ID."""
@@ -73,15 +80,11 @@ class Reader:
 
     @functools.cached_property
     def outcomes(self) -> list[tuple[str, QuantumOutcome]]:
-        """Last outcome of every quantum of the latest run of each output, with the run's name."""
-        seen: set[str] = set()
-        found = []
+        """Outcome of every quantum that the products depend on, with the name of the latest run of its output."""
+        latest: dict[str, str] = {}
         for journal in self.journals:
-            output = str(journal.description().get("output", ""))
-            if output not in seen:
-                seen.add(output)
-                found += [(_run_of(journal), outcome) for outcome in journal.outcomes().values()]
-        return found
+            latest.setdefault(str(journal.description()["output"]), _run_of(journal))
+        return [(run, o) for output, run in latest.items() for o in current_outcomes(self.journals, output)]
 
 
 def _run_of(journal: Journal) -> str:
