@@ -9,14 +9,15 @@ from typing import Any
 from rich.console import Console
 
 from etendue.app.frame_finder import find_frames
+from etendue.app.missing_calibrations import missing_calibrations
 from etendue.camera.camera import Camera
 from etendue.camera.observation_info import ObservationInfo
 from etendue.errors import InputError
 from etendue.geom.fields import FieldsSkyMap
 from etendue.log import get_logger
+from etendue.middleware.changes import Changes, certify_current
 from etendue.middleware.executor import run_pipeline
 from etendue.middleware.ingest import IngestOutcome
-from etendue.middleware.changes import Changes, certify_current
 from etendue.middleware.refcats import REFCAT_RUN, register_refcat
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
@@ -48,9 +49,9 @@ class QuickstartResult:
         Files that did not even reach ingest.
     no_visit : tuple of VisitOutcome
         Science exposures that are no visit, and why: without a pointing they are not processed.
-    runs : tuple of RunReport
     missing : tuple of str
         Calibrations that frames were processed without.
+    runs : tuple of RunReport
         One per pipeline.
     wall_s : dict of str to float
         Wall time by step [s].
@@ -62,18 +63,18 @@ class QuickstartResult:
     ingested: tuple[IngestOutcome, ...]
     refused: tuple[tuple[Path, str], ...]
     no_visit: tuple[VisitOutcome, ...]
-    runs: tuple[RunReport, ...]
     missing: tuple[str, ...]
+    runs: tuple[RunReport, ...]
     wall_s: dict[str, float]
 
     def lines(self) -> list[Any]:
         """Return what the terminal shows: refusals, a table per run, the report's path."""
         bad = [f"refused {path}: {reason}" for path, reason in self.refused]
         bad += [f"refused {Path(o.path).name}: {o.reason}" for o in self.ingested if o.status == "refused"]
-        bad += [f"no visit of exposure {o.exposure}: {o.reason}" for o in self.no_visit]
         bad += [f"passed over {Path(o.path).name}: {o.reason}" for o in self.ingested if _is_double(o)]
-        bad += [
+        bad += [f"no visit of exposure {o.exposure}: {o.reason}" for o in self.no_visit]
         bad += [f"missing: {line}" for line in self.missing]
+        bad += [
             f"{o.label}: {o.message}" for run in self.runs for o in run.outcomes if o.status in ("defeated", "failed")
         ]
         return [*bad, *(run.table() for run in self.runs), f"report: {self.report}"]
@@ -86,18 +87,18 @@ class QuickstartResult:
             "camera": self.camera,
             "ingested": [_as_text(outcome) for outcome in self.ingested],
             "refused": [{"path": str(path), "reason": reason} for path, reason in self.refused],
-            "no_visit": [{"exposure": str(o.exposure), "reason": o.reason} for o in self.no_visit],
             "missing": list(self.missing),
+            "no_visit": [{"exposure": str(o.exposure), "reason": o.reason} for o in self.no_visit],
             "runs": [run.to_dict() for run in self.runs],
             "wall_s": self.wall_s,
         }
 
 
-def _as_text(outcome: IngestOutcome) -> dict[str, str]:
 def _is_double(outcome: IngestOutcome) -> bool:
     return outcome.status == "already there" and bool(outcome.reason)
 
 
+def _as_text(outcome: IngestOutcome) -> dict[str, str]:
     """Return an ingest outcome as text."""
     return {"path": outcome.path, "status": outcome.status, "reason": outcome.reason}
 
@@ -202,13 +203,13 @@ class _Chain:
             workers=self.workers, progress=self.progress, reuse=True, tell=self._tell,
         )  # fmt: skip
 
-
-class _Clock:
     def _tell(self, changes: Changes) -> None:
         """Say what is kept of earlier runs, and why the rest runs again."""
         if self.progress and not changes.everything:
             Console(stderr=True).print(changes.table())
 
+
+class _Clock:
     """Say what is being done, and remember how long it took."""
 
     def __init__(self, console: Console):
