@@ -25,7 +25,7 @@ class SolveFieldConfig(TaskConfig):
     blind: BlindMatchConfig = BlindMatchConfig()
     """Search of the star index."""
 
-    fit: FitAstrometryConfig = FitAstrometryConfig(trust_start=True)
+    fit: FitAstrometryConfig = FitAstrometryConfig(trust_start=True, stars_per_term=2.0)
     """Fit that starts where the search ends; its matching radius is replaced by the next field, and its order is
     the highest tried: the one that predicts best wins."""
 
