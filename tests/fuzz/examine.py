@@ -29,7 +29,7 @@ class Verdict:
     message: str = ""
 
 
-class TooSlow(BaseException):
+class TooSlowError(BaseException):
     """Not an Exception: nothing on the way may swallow it."""
 
 
@@ -47,13 +47,13 @@ def ingest(home: Repository, path: Path) -> None:
     """Ingest a file; a refusal, which is no exception there, becomes one here."""
     (outcome,) = home.ingest([path], transfer="direct")
     if outcome.status == "refused":
-        raise OneLine(outcome.reason)
+        raise RefusedError(outcome.reason)
     for visit in home.define_visits():
         if not visit.defined:
-            raise OneLine(visit.reason)
+            raise RefusedError(visit.reason)
 
 
-class OneLine(EtendueError):
+class RefusedError(EtendueError):
     """A reason that a command would print."""
 
 
@@ -69,7 +69,7 @@ def run(path: Path, what: str, step: str, action: Callable[[], Any]) -> Verdict:
     """Run one step under a time limit."""
 
     def stop(*_: object) -> None:
-        raise TooSlow
+        raise TooSlowError
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(LIMIT_S)
@@ -79,7 +79,7 @@ def run(path: Path, what: str, step: str, action: Callable[[], Any]) -> Verdict:
         text = str(error)
         good = "\n" not in text and text.strip() and len(text) < 1000
         return Verdict(path.name, what, step, "refused" if good else "defect", text)
-    except TooSlow:
+    except TooSlowError:
         return Verdict(path.name, what, step, "defect", f"took more than {LIMIT_S} s")
     except Exception:
         return Verdict(path.name, what, step, "defect", traceback.format_exc())

@@ -12,13 +12,13 @@ BLOCK, CARD = 2880, 80
 Random = np.random.Generator
 VALUES = (
     "NaN", "'nan'", "inf", "'-inf'", "'Infinity'", "1e999", "-1E+400", "9" * 60, "-" + "9" * 40, str(2**63), "-1", "0",
-    "1.0e-320", "''", "'    '", "'string'", "T", "F", "(1.0, 2.0)", "'12:34:56:78'", "'99:99:99'", "'2024-13-45T99:99:99'",
-    "'0000-00-00T00:00:00'", "'9999-12-31T23:59:59'", "'0001-01-01T00:00:00'", "'unterminated", "1.2.3", "0x1F", "'1e5'",
-    "'r;DROP TABLE raw'", "'../../etc/passwd'", "'[9:520,1:99999999]'", "'[0:0,0:0]'", "1e308", "'１２'", "",
+    "1.0e-320", "''", "'    '", "'string'", "T", "F", "(1.0, 2.0)", "'12:34:56:78'", "'99:99:99'",
+    "'2024-13-45T99:99:99'",    "'0000-00-00T00:00:00'", "'9999-12-31T23:59:59'", "'0001-01-01T00:00:00'", "'unterminated", "1.2.3", "0x1F",
+    "'1e5'",    "'r;DROP TABLE raw'", "'../../etc/passwd'", "'[9:520,1:99999999]'", "'[0:0,0:0]'", "1e308", "'１２'", "",
 )  # fmt: skip
 STRUCTURE = (
-    ("NAXIS", "0"), ("NAXIS", "1"), ("NAXIS", "3"), ("NAXIS", "-2"), ("NAXIS", "999"), ("NAXIS1", "0"), ("NAXIS1", "-5"),
-    ("NAXIS1", "2147483648"), ("NAXIS2", "99999999999"), ("NAXIS2", "'300'"), ("BITPIX", "13"), ("BITPIX", "-64"),
+    ("NAXIS", "0"), ("NAXIS", "1"), ("NAXIS", "3"), ("NAXIS", "-2"), ("NAXIS", "999"), ("NAXIS1", "0"),
+    ("NAXIS1", "-5"),    ("NAXIS1", "2147483648"), ("NAXIS2", "99999999999"), ("NAXIS2", "'300'"), ("BITPIX", "13"), ("BITPIX", "-64"),
     ("BITPIX", "'16'"), ("BZERO", "NaN"), ("BSCALE", "0"), ("BSCALE", "1e300"), ("PCOUNT", "-1"), ("GCOUNT", "0"),
     ("EXTEND", "7"), ("SIMPLE", "F"), ("NAXIS1", "7"), ("TFIELDS", "0"), ("ZNAXIS1", "-1"), ("ZCMPTYPE", "'NONE_1'"),
     ("ZTILE1", "0"), ("ZBITPIX", "5"), ("TFORM1", "'9Z'"), ("XTENSION", "'WHAT'"),
@@ -108,7 +108,9 @@ def _duplicate(data: bytes, rng: Random) -> tuple[bytes, str]:
 
 def _continue(data: bytes, rng: Random) -> tuple[bytes, str]:
     at = _pick(data, rng)
-    card = rng.choice(np.array(["CONTINUE  'lost&'", "CONTINUE", "CONTINUE  12", "HIERARCH ESO X Y = 'a'", "HIERARCH ="]))
+    card = rng.choice(
+        np.array(["CONTINUE  'lost&'", "CONTINUE", "CONTINUE  12", "HIERARCH ESO X Y = 'a'", "HIERARCH ="])
+    )
     return _replace(data, at, str(card)), f"{card} for {_keyword(data, at)}"
 
 
@@ -171,7 +173,14 @@ def _zip_garbage(data: bytes, rng: Random) -> tuple[bytes, str]:
 
 
 def _text(data: bytes, rng: Random) -> tuple[bytes, str]:
-    kinds = (b"", b"hello\n", b"SIMPLE", b"<html>404</html>", bytes(2880), b"SIMPLE  =                    T" + b" " * 2850)
+    kinds = (
+        b"",
+        b"hello\n",
+        b"SIMPLE",
+        b"<html>404</html>",
+        bytes(2880),
+        b"SIMPLE  =                    T" + b" " * 2850,
+    )
     kind = int(rng.integers(len(kinds)))
     return kinds[kind], f"kind {kind}"
 
