@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from etendue.errors import AlgorithmError
+from etendue.geom.box import Box
+from etendue.image.exposure import Exposure
+from etendue.image.image import Image
+from etendue.image.mask import Mask
 from etendue.stages.stage import Input, Output, Prerequisite, Stage, StageConfig
+from etendue.table.table import Table
 from etendue.tasks.task import TaskConfig
 
 
@@ -106,3 +112,24 @@ class Summary(Stage[StageConfig]):
 
     def run(self, *, totals: Any) -> SummaryResult:
         return SummaryResult(" ".join(str(total["total"]) for total in totals))
+
+
+@dataclass(frozen=True)
+class DrawResult:
+    picture: Exposure
+    rows: Table
+
+
+class Draw(Stage[StageConfig]):
+    """Make an image and a table of a number: products with files of their own formats."""
+
+    dimensions = ("instrument", "exposure", "detector")
+    measured = Input("measured", ("instrument", "exposure", "detector"), "EtendueJson")
+    picture = Output("picture", ("instrument", "exposure", "detector"), "EtendueExposure")
+    rows = Output("rows", ("instrument", "exposure", "detector"), "EtendueTable")
+
+    def run(self, *, measured: dict[str, float]) -> DrawResult:
+        box = Box.from_shape((64, 64))
+        image = Image.full(box, measured["value"])
+        exposure = Exposure(image=image, mask=Mask.empty(box), variance=Image.full(box, 1.0), unit="")
+        return DrawResult(exposure, Table("refcat", {"id": np.arange(3), "ra": np.arange(3.0), "dec": np.zeros(3)}))

@@ -10,3 +10,5 @@ Total = derive_task(toy_stages.Total, __name__)
 TotalConfig = Total.ConfigClass
 Summary = derive_task(toy_stages.Summary, __name__)
 SummaryConfig = Summary.ConfigClass
+Draw = derive_task(toy_stages.Draw, __name__)
+DrawConfig = Draw.ConfigClass

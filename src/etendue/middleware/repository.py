@@ -20,12 +20,13 @@ from sqlalchemy import text
 
 from etendue.camera.camera import Camera
 from etendue.camera.observation_info import ObservationInfo
-from etendue.disk import whole_file
+from etendue.disk import disk_trouble, whole_file
 from etendue.errors import InputError
 from etendue.faults import fault_point
 from etendue.geom.skymap import SkyMap
 from etendue.middleware import calibrations, skymaps, visits
 from etendue.middleware.cameras import camera_for, register_records
+from etendue.middleware.database_tables import complete_tables, lacks_table
 from etendue.middleware.formatters import camera_folders
 from etendue.middleware.ingest import IngestOutcome, Transfer, ingest_files
 from etendue.middleware.overrides import OverrideChange, OverrideStore, correct_records
@@ -112,9 +113,13 @@ class Repository:
         if not (folder / "butler.yaml").is_file():
             raise InputError("is not a repository", source=root, remedy="create one with 'etendue init'")
         try:
-            return cls(folder, Butler.from_config(str(folder), writeable=writeable))
+            butler = Butler.from_config(str(folder), writeable=writeable)
+            if writeable:
+                complete_tables(butler)
+            return cls(folder, butler)
         except Exception as error:  # database and version errors have no common base
-            raise InputError(f"cannot open the repository: {error}", source=root) from error
+            reason = disk_trouble(error) or str(error)
+            raise InputError(f"cannot open the repository: {reason}", source=root) from error
 
     @property
     def root(self) -> str:
@@ -151,7 +156,14 @@ class Repository:
             raise InputError("the repository was opened read-only", source=self.path)
         if run is not None:
             self.butler.collections.register(run, CollectionType.RUN)
-        yield self.butler.clone(run=run, collections=list(collections) or None)
+        butler = self.butler.clone(run=run, collections=list(collections) or None)
+        try:
+            yield butler
+        except Exception as error:
+            if lacks_table(error) and complete_tables(butler):
+                remedy = "it is made now: do it again"
+                raise InputError("the database had no room for a table", source=self.path, remedy=remedy) from error
+            raise
 
     # Cameras and raws
 
