@@ -1,0 +1,92 @@
+"""etendue overrides: check, show, add, apply; and what run tells before it runs."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from etendue.camera.shipped import load_camera
+from etendue.cli.main import main
+from etendue.middleware.repository import Repository
+from etendue.simulate.preset import Night, SurveyPreset
+from etendue.simulate.simulate import simulate_survey
+
+
+def etendue(*arguments, status=0):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == status, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def biases(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("overrides")
+    preset = SurveyPreset(name="biases", detectors=(0,), nights=(Night(day=0, filters="r"),), n_bias=4, n_flat=0,
+                          n_stars=3, n_galaxies=0)  # fmt: skip
+    simulate_survey(preset, folder / "frames")
+    home = Repository.create(folder / "repo")
+    home.register_camera(load_camera("simcam"))
+    home.ingest(sorted((folder / "frames" / "bias").iterdir()))
+    return folder / "repo"
+
+
+@pytest.fixture
+def repo(biases, tmp_path):
+    shutil.copytree(biases, tmp_path / "repo")
+    return tmp_path / "repo"
+
+
+def names(repo):
+    return sorted(row["file"] for row in json.loads(etendue("overrides", "show", "-b", repo, "--json").output)["frames"])
+
+
+def test_a_bad_frame_is_added_checked_and_shown(repo):
+    assert "nothing" in etendue("overrides", "show", "-b", repo).output
+    text = etendue("overrides", "add", "-b", repo, "--bad", "sc_2025093000002_0", "--reason", "light leak").output
+    assert "sc_2025093000002_0.fits.fz (exposure 2025093000002): excluded: light leak" in " ".join(text.split())
+    told = json.loads(etendue("overrides", "show", "-b", repo, "--json").output)["frames"]
+    assert [(row["said"], row["in force"]) for row in told] == [("excluded: light leak", True)]
+    with (repo / "overrides.yaml").open("a") as stream:
+        stream.write("masks: [{frame: nothing, box: '[1:2,1:2]'}]\n")
+    text = etendue("overrides", "check", "-b", repo).output
+    assert "2 entries, 1 frames" in text
+    assert "masks.0 means no frame" in text
+
+
+def test_a_name_that_no_frame_has_is_kept_for_later_and_said(repo):
+    assert "no frame of this repository is meant yet" in etendue(
+        "overrides", "add", "-b", repo, "--bad", "tomorrow*", "--reason", "moon"
+    ).output  # fmt: skip
+    assert "tomorrow*" in (repo / "overrides.yaml").read_text()
+
+
+def test_a_wrong_file_is_one_line(repo):
+    (repo / "overrides.yaml").write_text("bad_frames: [{frame: a}]\n")
+    for command in (("check",), ("show",), ("apply",), ("add", "--bad", "x", "--reason", "y")):
+        result = etendue("overrides", command[0], "-b", repo, *command[1:], status=1)
+        (line,) = result.stderr.splitlines()
+        assert "overrides.yaml: bad_frames.0.reason: Field required; add 'bad_frames.0.reason'" in line
+
+
+def test_run_tells_what_an_override_changes_and_runs_only_that(repo):
+    etendue("run", "calib", "-b", repo, "-j", 1)
+    dry = json.loads(etendue("run", "calib", "-b", repo, "--dry-run", "--json").output)
+    assert {row["task"]: row["rerun"] for row in dry["changes"]} == {"build_bias": 0, "build_defects": 0}
+    text = "bad_frames: [{frame: sc_2025093000002_0, reason: light leak}]\n"
+    (repo / "overrides.yaml").write_text(text)
+    told = etendue("run", "calib", "-b", repo, "--dry-run").output
+    assert "nothing -> excluded: light leak" in " ".join(told.split())
+    dry = json.loads(etendue("run", "calib", "-b", repo, "--dry-run", "--json").output)["changes"]
+    assert [row["what changed"] for row in dry] == ["override: 0 -> 1", "after build_bias"]
+    etendue("run", "calib", "-b", repo, "-j", 1)
+    home = Repository.open(repo)
+    (bias,) = home.query("bias", collections="simcam/calibrations")
+    assert home.get(bias, component="metadata")["n_frames"] == 3
+    again = json.loads(etendue("run", "calib", "-b", repo, "-j", 1, "--json").output)
+    assert again["executed"] == 0
+    assert json.loads(etendue("run", "calib", "-b", repo, "-j", 1, "--all", "--json").output)["executed"] == 2
+    assert Path(repo / "overrides.yaml").read_text() == text
