@@ -65,7 +65,7 @@ class FinalizeVisit(Stage[FinalizeVisitConfig]):
             raise AlgorithmError("no joint calibration holds this exposure", visit=visit, detector=exposure.detector)
         best = max(solutions, key=lambda solution: solution.n_stars_astrometry)
         preliminary = exposure.photo_calib or PhotoCalib(scale=1.0)
-        image = _calibrated(exposure, best)
+        image = calibrated(exposure, best)
         source = self._source(stars, image, preliminary, best, isolated_stars)
         return FinalizeVisitResult(visit_image=image, source=source)
 
@@ -97,8 +97,20 @@ def _is_flux(name: str) -> bool:
     return name.endswith(("Flux", "FluxErr")) or name in ("sky", "skyErr")
 
 
-def _calibrated(exposure: Exposure, best: ExposureCalibration) -> Exposure:
-    """Return the image in nJy."""
+def calibrated(exposure: Exposure, best: ExposureCalibration) -> Exposure:
+    """Return an image in nJy, with the numbers that later stages need without reading pixels.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        In electrons, with the facts of `CalibrateImage`.
+    best : ExposureCalibration
+        Its WCS and flux scale.
+
+    Returns
+    -------
+    Exposure
+    """
     scale: np.ndarray | np.float32 = np.float32(best.photo_calib.scale)
     if best.photo_calib.spatial is not None:
         rows, columns = np.indices(exposure.bbox.shape)

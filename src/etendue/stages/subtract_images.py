@@ -58,15 +58,25 @@ class SubtractImages(Stage[SubtractImagesConfig]):
         AlgorithmError
             If there is no template in this band, or the kernel cannot be fitted.
         """
-        patches = [handle for handle in templates if handle.data_id["band"] == image.band]
-        if not patches:
-            raise AlgorithmError("no template in this band", band=image.band)
-        template = WarpTemplateTask(self.config.warp).run(science=image, patches=(p.get() for p in patches))
+        template = self.warped(image, templates)
         result = SubtractTask(self.config.subtract).run(science=image, template=template)
         found = DiaDetectTask(self.config.detect).run(
             difference=result.difference, science=image, matched_template=result.matched_template
         )
         return SubtractImagesResult(found.exposure, _dia_source_table(found.columns, image))
+
+    def warped(self, image: Exposure, templates: tuple[DatasetHandle, ...]) -> Exposure:
+        """Return the template of the image's band on the image's pixels.
+
+        Raises
+        ------
+        AlgorithmError
+            If there is none in this band, or it does not overlap.
+        """
+        patches = [handle for handle in templates if handle.data_id["band"] == image.band]
+        if not patches:
+            raise AlgorithmError("no template in this band", band=image.band)
+        return WarpTemplateTask(self.config.warp).run(science=image, patches=(p.get() for p in patches))
 
 
 def _dia_source_table(columns: Mapping[str, NDArray], image: Exposure) -> Table:
