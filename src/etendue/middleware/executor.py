@@ -51,6 +51,7 @@ def run_pipeline(
     limits: Limits | None = None,
     reuse: bool = False,
     tell: Callable[[Changes], None] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> RunReport:
     """Run a pipeline and register what it made.
 
@@ -87,6 +88,8 @@ def run_pipeline(
         ``output``. Where nothing changed, nothing runs.
     tell : callable, optional
         Called with the changes before anything runs.
+    stop : callable, optional
+        Asked after every quantum; where it returns True the run ends as with Ctrl-C, but between quanta.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def run_pipeline(
             else:
                 _check_same(journal, description)
             with journal.locked():
-                outcomes, executed = _run(repository, journal, workers, limits or Limits(), resume, progress)
+                outcomes, executed = _run(repository, journal, workers, limits or Limits(), resume, progress, stop)
     except Exception as error:  # the database has errors of its own for a full disk
         if not (trouble := disk_trouble(error)) or isinstance(error, InputError):
             raise
@@ -178,12 +181,18 @@ def _unchanged(repository: Repository, output: str, begin: float) -> RunReport:
 
 
 def _run(
-    repository: Repository, journal: Journal, workers: int, limits: Limits, resume: bool, progress: bool
+    repository: Repository,
+    journal: Journal,
+    workers: int,
+    limits: Limits,
+    resume: bool,
+    progress: bool,
+    stop: Callable[[], bool] | None,
 ) -> tuple[dict[str, QuantumOutcome], int]:
     graph = PredictedQuantumGraph.read_execution_quanta(str(journal.graph_path))
     _open_run(repository, journal, graph, resume)
     before = {key: o for key, o in journal.outcomes().items() if o.is_finished(repository.path)} if resume else {}
-    execution = _Execution(repository, journal, graph, before, resume)
+    execution = _Execution(repository, journal, graph, before, resume, stop or (lambda: False))
     try:
         execution.run(workers, limits, progress)
     except KeyboardInterrupt:
@@ -226,7 +235,9 @@ class _Execution:
         graph: PredictedQuantumGraph,
         before: dict[str, QuantumOutcome],
         resume: bool,
+        stop: Callable[[], bool],
     ):
+        self._stop = stop
         self.order = [str(quantum) for quantum in graph]  # by task in order of dependence, then by data ID
         self.outcomes = dict(before)
         self._root, self._journal, self._graph, self._resume = repository.root, journal, graph, resume
@@ -282,11 +293,13 @@ class _Execution:
         self._advance(outcome)
         if outcome.status in FINISHED:
             self._schedule.finish(outcome.quantum_id)
-            return
-        _LOG.warning("%s %s failed: %s", outcome.label, outcome.data_id, outcome.message)
-        for quantum_id in self._schedule.fail(outcome.quantum_id):
-            self.outcomes[quantum_id] = self._outcome(quantum_id, "skipped", "something upstream failed")
-            self._advance(self.outcomes[quantum_id])
+        else:
+            _LOG.warning("%s %s failed: %s", outcome.label, outcome.data_id, outcome.message)
+            for quantum_id in self._schedule.fail(outcome.quantum_id):
+                self.outcomes[quantum_id] = self._outcome(quantum_id, "skipped", "something upstream failed")
+                self._advance(self.outcomes[quantum_id])
+        if self._stop() and len(self._schedule):
+            raise KeyboardInterrupt
 
     def _outcome(self, quantum_id: str, status: Status, message: str) -> QuantumOutcome:
         node = self._graph.quantum_only_xgraph.nodes[uuid.UUID(quantum_id)]
