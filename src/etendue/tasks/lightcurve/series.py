@@ -19,7 +19,7 @@ _FRAME_COLUMNS = ("midpointMjdTai", "exposureTime", "airmass", "fwhm")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """All measurements of one band, frames in order of time.
+    """All measurements of one band and detector, frames in order of time.
 
     Parameters
     ----------
@@ -29,8 +29,10 @@ class Series:
         Positions, ICRS [deg].
     band : str
         Band.
-    visit, detector : ndarray, int64, shape (n_frames,)
-        Which images.
+    detector : int
+        Detector.
+    visit : ndarray, int64, shape (n_frames,)
+        Which visits.
     mjd_tai, exposure_s, airmass, fwhm : ndarray, float64, shape (n_frames,)
         Middle [d, TAI], length [s], airmass and PSF width [px] of the exposures.
     radii : ndarray, float64, shape (n_apertures,)
@@ -49,8 +51,8 @@ class Series:
     ra_deg: Real
     dec_deg: Real
     band: str
+    detector: int
     visit: Index
-    detector: Index
     mjd_tai: Real
     exposure_s: Real
     airmass: Real
@@ -120,7 +122,7 @@ def radii_of(meta: Mapping[str, str]) -> Real:
 
 
 def assemble_series(sources: Sequence[Table], stars: Table) -> list[Series]:
-    """Turn tables of images into matrices, band by band.
+    """Turn tables of images into matrices, one for each band and detector.
 
     Parameters
     ----------
@@ -132,7 +134,7 @@ def assemble_series(sources: Sequence[Table], stars: Table) -> list[Series]:
     Returns
     -------
     list of Series
-        In alphabetical order of the bands.
+        Sorted by band and detector; stars that are on none of the images are left out.
 
     Raises
     ------
@@ -144,12 +146,16 @@ def assemble_series(sources: Sequence[Table], stars: Table) -> list[Series]:
         raise AlgorithmError("no star of the series is on any image", images=len(sources))
     order = np.argsort(np.asarray(stars["isolated_star_id"]), kind="stable")
     catalog = stars.take(order)
-    bands = sorted({str(table["band"][0]) for table in filled})
-    return [_of_band([t for t in filled if str(t["band"][0]) == band], catalog, band) for band in bands]
+    groups: dict[tuple[str, int], list[Table]] = {}
+    for table in filled:
+        groups.setdefault((str(table["band"][0]), int(table["detector"][0])), []).append(table)
+    return [_of_group(groups[key], catalog, *key) for key in sorted(groups)]
 
 
-def _of_band(sources: list[Table], stars: Table, band: str) -> Series:
-    ordered = sorted(sources, key=lambda t: (float(t["midpointMjdTai"][0]), int(t["visit"][0]), int(t["detector"][0])))
+def _of_group(sources: list[Table], catalog: Table, band: str, detector: int) -> Series:
+    seen = np.unique(np.concatenate([np.asarray(table["isolated_star_id"]) for table in sources]))
+    stars = catalog.take(np.flatnonzero(np.isin(catalog["isolated_star_id"], seen)))
+    ordered = sorted(sources, key=lambda t: (float(t["midpointMjdTai"][0]), int(t["visit"][0])))
     ids = np.asarray(stars["isolated_star_id"], np.int64)
     columns = [np.searchsorted(ids, np.asarray(table["isolated_star_id"])) for table in ordered]
     shape = (len(ordered), ids.size)
@@ -163,15 +169,12 @@ def _of_band(sources: list[Table], stars: Table, band: str) -> Series:
     def of_frames(name: str, dtype: type) -> NDArray:
         return np.array([table[name][0] for table in ordered], dtype)
 
-    neighbours = matrix("nNeighbour")
-    seen = np.isfinite(neighbours).any(axis=0)
-    counts = np.zeros(ids.size)
-    counts[seen] = np.nanmedian(neighbours[:, seen], axis=0)
     return Series(
-        ids, np.asarray(stars["ra"], float), np.asarray(stars["dec"], float), band,
-        of_frames("visit", np.int64), of_frames("detector", np.int64),
+        ids, np.asarray(stars["ra"], float), np.asarray(stars["dec"], float), band, detector,
+        of_frames("visit", np.int64),
         *(of_frames(name, np.float64) for name in _FRAME_COLUMNS), radii_of(ordered[0].meta),
         np.stack([matrix(f"aperture{k}Flux") for k in range(1, N_APERTURES + 1)]),
         np.stack([matrix(f"aperture{k}FluxErr") for k in range(1, N_APERTURES + 1)]),
-        matrix("x"), matrix("y"), matrix("sky"), matrix("usable", 0.0) > 0.5, matrix("saturated", 0.0) > 0.5, counts,
+        matrix("x"), matrix("y"), matrix("sky"), matrix("usable", 0.0) > 0.5, matrix("saturated", 0.0) > 0.5,
+        np.nanmedian(matrix("nNeighbour"), axis=0),
     )  # fmt: skip
