@@ -141,6 +141,28 @@ def test_the_command_prints_a_row_per_frame_and_a_line_per_failure(catalog, fram
     assert max(len(line) for line in result.stdout.splitlines() if "blind" in line) <= 100
 
 
+BAD = {
+    "constant": np.full((200, 200), 7, np.uint16),
+    "saturated": np.full((200, 200), 65535, np.uint16),
+    "nan": np.full((100, 100), np.nan, np.float32),
+    "half nan": np.r_[np.full((99, 200), np.nan), np.random.default_rng(1).normal(100.0, 5.0, (99, 200))],
+    "infinite": np.full((100, 100), np.inf, np.float32),
+    "huge": np.full((100, 100), 1e30, np.float32),
+    "tiny": np.ones((8, 8), np.int16),
+    "one row": np.ones((1, 500), np.int16),
+    "cube": np.zeros((3, 50, 50), np.float32),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_pixels_that_hold_no_stars_are_a_reason_of_one_line(catalog, tmp_path, kind):
+    fits.PrimaryHDU(BAD[kind]).writeto(tmp_path / "bad.fits")
+    (outcome,) = solve_frames([tmp_path / "bad.fits"], SolveOptions(catalog.path), progress=False)
+    assert not outcome.solved
+    assert outcome.reason
+    assert "\n" not in outcome.reason
+
+
 def test_hint_and_scale_are_obeyed(catalog, frames):
     right = ("--ra", 80.1, "--dec", 10.1, "--radius", 1, "--scale", "2.5,3.5")
     rows = json.loads(etendue("solve", frames / "a.fits", "--index", catalog.path, "--json", *right).stdout)

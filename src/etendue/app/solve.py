@@ -48,6 +48,8 @@ _STALE = (
     "CROTA1",
     "CROTA2",
 )
+_SMALLEST = 32  # [px]
+_ABSURD = 1e15  # no camera counts that far
 _STALE_PATTERNS = ("PV?_*", "A_*", "B_*", "AP_*", "BP_*")
 
 
@@ -247,10 +249,12 @@ def _raw_shift(raw: RawFrame, camera: Camera) -> tuple[float, float]:
 def _plain_exposure(path: Path) -> Exposure:
     """Return the pixels of any FITS image, with the noise that they show, and saturation where they pile up."""
     _, pixels = read_pixels(path)
-    image = np.ascontiguousarray(pixels, np.float32)
-    good = np.isfinite(image)
+    if min(pixels.shape) < _SMALLEST:
+        raise InputError(f"is smaller than {_SMALLEST} px", source=path, value=pixels.shape, remedy="leave it out")
+    good = np.abs(np.nan_to_num(pixels, nan=np.inf)) < _ABSURD
     if not good.any():
-        raise InputError("holds no finite pixel", source=path)
+        raise InputError("holds no usable pixel", source=path, remedy="leave it out")
+    image = np.where(good, pixels, np.nan).astype(np.float32)
     steps = np.abs(np.diff(image, axis=1))
     noise = 1.4826 * float(np.median(steps[np.isfinite(steps)])) / np.sqrt(2.0)
     mask = Mask.empty(Image(image).bbox)

@@ -118,7 +118,8 @@ class FindStarsTask(Task[FindStarsConfig]):
         ixx, iyy, _, _ = adaptive_moments(
             np.nan_to_num(stamps), masks, x[picked] - col[picked], y[picked] - row[picked], guess * _SIGMA_PER_FWHM, 100
         )
-        width = np.sqrt(0.5 * (ixx + iyy))[np.isfinite(ixx + iyy)] / _SIGMA_PER_FWHM
+        square = 0.5 * (ixx + iyy)
+        width = np.sqrt(square[square > 0.0]) / _SIGMA_PER_FWHM  # leaves out NaN too
         return float(np.clip(np.median(width), *self.config.fwhm_range)) if width.size else guess
 
     def _centroids(self, exposure: Exposure, found: DetectResult, fwhm: float) -> FoundStars:
