@@ -27,6 +27,7 @@ from etendue.table.table import Table
 _NJY_ZERO_POINT_MAG = 31.4
 _DEPTH_SNR = 5.0
 _FAINT_SNR = 20.0
+_NOISE_OK = (0.85, 1.18)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +121,7 @@ class ProcessResult:
             "fwhm_arcsec": fwhm * scale,
             "sky_electron": facts["sky_level_electron"],
             "masked_fraction": facts["masked_fraction"],
+            "noise_ratio": noise_ratio(exposure),
             "zero_point_mag": calib.zero_point_mag if calib else float("nan"),
             "flux_scale": calib.kind if calib else "none",
             "depth_mag": _depth(self.sources),
@@ -184,6 +186,9 @@ def process(
         stars_of = None if refcat is None and index is None else str(refcat or index)
         work = _Work(known, masters, stars_of, CalibrateImage(config))
         result, reference = _calibrated(raw, work, None if index is None else str(index), notes)
+        ratio = noise_ratio(result.exposure)
+        if not _NOISE_OK[0] < ratio < _NOISE_OK[1]:
+            notes.append(f"errors are wrong: the noise is {ratio:.2f} of what gain, read noise and bias let expect")
     return ProcessResult(
         frame=path, camera=known, exposure=result.exposure, sources=result.stars, match=_match(result, reference),
         notes=tuple(dict.fromkeys(notes)), seconds=time.monotonic() - begin,
@@ -221,7 +226,13 @@ def _calibrated(
 ) -> tuple[CalibrateImageResult, Table | None]:
     """Calibrate with the header's WCS, or with the one of the star pattern where there is none or it does not match."""
     if index is None:
-        return work.run(raw)
+        try:
+            return work.run(raw)
+        except AlgorithmError as error:
+            if work.refcat is None or not raw.info.wcs_is_approximate:
+                raise
+            hint = "the header gives only a pointing, a star index (--index) finds the frame"
+            raise AlgorithmError(f"{error}; {hint}") from error
     if raw.info.wcs is None or raw.info.wcs_is_approximate:
         return work.run(work.find(raw, index))
     try:
@@ -255,6 +266,25 @@ def _reference_stars(refcat: str, raw: RawFrame, camera: Camera, margin_px: floa
 
 def _match(result: CalibrateImageResult, reference: Table | None) -> ReferenceMatch | None:
     return None if reference is None else match_reference(result.exposure, result.stars, reference)
+
+
+def noise_ratio(exposure: Exposure) -> float:
+    """Return the scatter of sky pixels in units of their claimed noise.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        Sky-subtracted.
+
+    Returns
+    -------
+    float
+        Robust; 1 where gain, read noise and bias are right; NaN without sky.
+    """
+    used = exposure.mask.any_of(("DETECTED", "DETECTED_NEGATIVE", "BAD", "SAT", "NO_DATA", "VIGNETTED", "INTRP", "CR"))
+    sky = (exposure.image.array / np.sqrt(exposure.variance.array))[~used]
+    sky = sky[np.isfinite(sky)]
+    return float(1.4826 * np.median(np.abs(sky - np.median(sky)))) if sky.size else float("nan")
 
 
 def _depth(sources: Table) -> float:

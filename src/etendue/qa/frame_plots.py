@@ -78,13 +78,17 @@ def reference_residual_plot(
         scale=20.0 * max(rms_mas, 1e-9),
     )  # fmt: skip
     middle.quiverkey(
-        arrows, 0.85, 1.03, 2.0 * rms_mas, f"{2.0 * rms_mas:.0f} mas", labelpos="W", fontproperties={"size": 7}
+        arrows, 0.9, 1.04, 2.0 * rms_mas, f"{2.0 * rms_mas:.0f} mas", labelpos="W", fontproperties={"size": 8}
     )
     middle.set(xlabel="x [px]", ylabel="y [px]", aspect="equal")
-    middle.set_title("Over the detector (east left, north up)", loc="left")
+    middle.set_title("Map, N up, E left", loc="left")
     good = np.isfinite(mag) & np.isfinite(mag_residual)
-    right.plot(mag[good], mag_residual[good], ".", ms=3, color=ACCENT, alpha=0.6)
-    right.axhline(0.0, color=INK, lw=0.8)
-    right.set(xlabel="reference magnitude (AB)", ylabel="source minus reference [mag]", ylim=(-0.5, 0.5))
-    right.set_title("Magnitudes" if good.any() else "No reference magnitudes in this band")
+    if good.any():
+        right.plot(mag[good], mag_residual[good], ".", ms=3, color=ACCENT, alpha=0.6)
+        right.axhline(0.0, color=INK, lw=0.8)
+        right.set(xlabel="reference magnitude (AB)", ylabel="source minus reference [mag]", ylim=(-0.5, 0.5))
+        right.set_title("Magnitudes")
+    else:
+        right.set_axis_off()
+        right.text(0.5, 0.5, "no reference magnitudes in this band", ha="center", transform=right.transAxes)
     return png(figure)

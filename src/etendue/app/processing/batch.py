@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -145,6 +146,17 @@ def _result(future: "Future[ProcessOutcome]") -> ProcessOutcome | None:
         return None
 
 
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep warnings for the notes, which name each once for all frames."""
+    logger = logging.getLogger("etendue")
+    before, logger.propagate = logger.propagate, False
+    try:
+        yield
+    finally:
+        logger.propagate = before
+
+
 def _quiet() -> None:
     """Leave warnings to the notes of each frame: what workers print would tear the progress bar."""
     logging.getLogger("etendue").addHandler(logging.NullHandler())
@@ -166,7 +178,7 @@ def process_one(frame: Path, options: ProcessOptions) -> ProcessOutcome:
     """
     try:
         check_free(options.out / frame_name(frame), options.overwrite)
-        with threadpool_limits(1):
+        with threadpool_limits(1), _silent():
             result = process(frame, **options.arguments)
         folder = result.write(
             options.out, file_format=options.file_format, plots=options.plots, overwrite=options.overwrite

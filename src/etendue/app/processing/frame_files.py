@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from etendue.image.fits_exposure import write_exposure
 from etendue.table.export import SUFFIXES, export_table
 from etendue.table.table import Table
 
-_ENDINGS = (".fz", ".gz", ".fits", ".fit", ".fts")
+_ENDINGS = re.compile(r"(\.(fits|fit|fts))?(\.(fz|gz))?$", re.IGNORECASE)
 
 
 def frame_name(path: Path) -> str:
@@ -34,10 +35,7 @@ def frame_name(path: Path) -> str:
     str
         The file's name without the endings of FITS files.
     """
-    name = path.name
-    while name.lower().endswith(_ENDINGS) and Path(name).stem:
-        name = Path(name).stem
-    return name
+    return _ENDINGS.sub("", path.name) or path.name
 
 
 def check_free(target: Path, overwrite: bool) -> None:

@@ -87,7 +87,7 @@ def _residual(exposure: Exposure, sources: Table) -> bytes:
     left[exposure.mask.any_of(("NO_DATA", "BAD", "SAT"))] = np.nan
     finite = left[np.isfinite(left)]
     width = 1.4826 * float(np.median(np.abs(finite))) if finite.size else math.nan
-    notes = (f"+-{_SIGMAS:.0f} sigma", f"width {width:.2f}", "no data, satur.:", "grey")
+    notes = (f"white: +{_SIGMAS:.0f} sigma", f"black: -{_SIGMAS:.0f} sigma", f"width: {width:.2f}", "flat grey: masked")
     shown = linear_levels(_thinned(left, step, _farthest), -_SIGMAS, _SIGMAS)
     return image_panel(shown, notes=notes, zoom=1 if max(shown.shape) > 900 else 2)
 
