@@ -3,6 +3,7 @@
 Usage: python fault_commands.py, then lines ``COMMAND<tab>FOLDER<tab>FAULTS``; answers with the exit status of each.
 """
 
+import importlib
 import os
 import sys
 import traceback
@@ -28,6 +29,7 @@ from etendue.middleware.repository import Repository
 from etendue.refcat.build import build_reference_catalog
 from etendue.table.table import Table
 
+PRELOADED = ("toy_steps", "etendue.image.fits_exposure", "etendue.table.parquet")  # or every child imports them
 DRAWINGS = Path(__file__).with_name("toy_drawings.yaml")
 WHERE = "detector = 1 AND exposure IN (1, 2)"
 
@@ -119,6 +121,8 @@ def _child(name: str, folder: Path, armed: str) -> None:
 
 
 def serve() -> None:
+    for module in PRELOADED:
+        importlib.import_module(module)
     for line in sys.stdin:
         name, folder, armed = line.rstrip("\n").split("\t")
         child = os.fork()
