@@ -182,7 +182,9 @@ def _outcomes(frames: Sequence[Path], options: SolveOptions, workers: int) -> It
     if workers <= 1:
         yield from ((number, solve_frame(path, options)) for number, path in enumerate(frames))
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # imports once, not once per worker
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
         futures = {pool.submit(solve_frame, path, options): number for number, path in enumerate(frames)}
         for future in as_completed(futures):
             yield futures[future], future.result()

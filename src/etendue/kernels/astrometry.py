@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit, types
 from numpy.typing import NDArray
+
+from etendue.kernels.types import F64, F64_1D
 
 _MEDIAN_CHI2 = 0.4549364231195724  # median of chi-square with one degree of freedom
 _BISECTIONS = 60
@@ -121,8 +124,16 @@ def systematic_floor(
     low, high = 0.0, float(np.sqrt(square.max() / _MEDIAN_CHI2))
     if np.median(square / formal) <= _MEDIAN_CHI2:
         return 0.0
+    return float(_bisected(square.astype(np.float64), formal.astype(np.float64), low, high))
+
+
+@njit([types.float64(F64_1D, F64_1D, F64, F64)], cache=True, nogil=True, error_model="numpy")
+def _bisected(square, formal, low, high):
+    """Return the floor between two limits whose median chi-square is that of a Gaussian."""
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
-        above = np.median(square / (formal + middle**2)) > _MEDIAN_CHI2
-        low, high = (middle, high) if above else (low, middle)
+        if np.median(square / (formal + middle**2)) > _MEDIAN_CHI2:
+            low = middle
+        else:
+            high = middle
     return 0.5 * (low + high)
