@@ -150,7 +150,8 @@ def rows(name, **columns):
 
 def test_poor_gaia_solutions_keep_their_place_with_a_large_error():
     g = {"ra": [1.0] * 4, "dec": [2.0] * 4, "id": [1, 2, 3, 4], "raErr": [1e-8] * 4, "decErr": [1e-8] * 4,
-         "G": [15.0] * 4, "pmra": [1.0, np.nan, 1.0, 1.0], "pmdec": [1.0, np.nan, 1.0, 1.0], "ruwe": [1.0, 1.0, 3.0, 1.0],
+         "G": [15.0] * 4, "pmra": [1.0, np.nan, 1.0, 1.0], "pmdec": [1.0, np.nan, 1.0, 1.0],
+         "ruwe": [1.0, 1.0, 3.0, 1.0],
          "BP": [15.4] * 4, "RP": [14.4] * 4, "excess": [1.217, 1.217, 1.217, 1.6]}  # fmt: skip
     table = rows("gaia", **g)
     np.testing.assert_array_equal(table["raErr"] > 2e-5, [False, True, True, False])

@@ -16,6 +16,7 @@ from etendue.table.table import Table
 _NJY_ZERO_POINT_MAG = 31.4
 _MAG_PER_LN = 2.5 / np.log(10.0)
 _ANY = "any"
+Flux = tuple[NDArray[np.float64], NDArray[np.float64]]
 # Filter names in small letters and digits. One-letter names mean themselves: upper case Johnson-Cousins, lower SDSS.
 _ALIASES: Mapping[str, str] = {
     alias: band
@@ -49,7 +50,8 @@ def add_bands(
     catalog : str
         ``gaia``, ``ps1`` or ``2mass``, whose published colour terms are used; another name has none.
     rules : mapping of str to BandRule, optional
-        Rules for some bands that come before everything else.
+        Rules for some bands that come before everything else. The bands that they name are the catalog's own or
+        published ones.
 
     Returns
     -------
@@ -59,7 +61,8 @@ def add_bands(
     """
     added: dict[str, NDArray[np.float64]] = {}
     for band in dict.fromkeys(bands):
-        found = _flux_in(table, band, catalog, rules or {}, ())
+        rule = (rules or {}).get(band)
+        found = _standard(table, band, catalog) if rule is None else _by_rule(rule, table, catalog)
         if found is not None:
             added |= {f"{band}_flux": found[0], f"{band}_fluxErr": found[1]}
     return table.with_columns(added) if added else table
@@ -115,32 +118,28 @@ def _shipped_rules() -> dict[str, dict[str, BandRule]]:
     }
 
 
-def _flux_in(
-    table: Table, band: str, catalog: str, rules: Mapping[str, BandRule], wanted: tuple[str, ...]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Return flux and error by the first rule there is; ``wanted`` are the bands being made, against circles."""
-    rule, rules = rules.get(band), {name: rule for name, rule in rules.items() if name != band}
-    if rule is None:
-        if band in table.bands:
-            return np.asarray(table[f"{band}_flux"], float), np.asarray(table[f"{band}_fluxErr"], float)
-        rule = colour_terms(catalog).get(band)
-    if rule is None:
-        standard = _ALIASES.get("".join(char for char in band.lower() if char.isalnum()))
-        known = standard is not None and standard != band and len(band) > 1
-        return _flux_in(table, str(standard), catalog, rules, (*wanted, band)) if known else None
+def _standard(table: Table, band: str, catalog: str) -> Flux | None:
+    """Return flux and error as the catalog has them, else by its published colour term, else of the filter's alias."""
+    if band in table.bands:
+        return np.asarray(table[f"{band}_flux"], float), np.asarray(table[f"{band}_fluxErr"], float)
+    rule = colour_terms(catalog).get(band)
+    if rule is not None:
+        return _by_rule(rule, table, catalog)
+    alias = _ALIASES.get("".join(char for char in band.lower() if char.isalnum())) if len(band) > 1 else None
+    return None if alias in (None, band) else _standard(table, str(alias), catalog)
+
+
+def _by_rule(rule: BandRule, table: Table, catalog: str) -> Flux | None:
+    """Return what a rule makes of standard bands; None if one of them cannot be had."""
     names = dict.fromkeys(rule.mean_of or (rule.band, *(rule.color or ())))
-    if set(names) & set(wanted):
+    found = {name: _standard(table, name, catalog) for name in names}
+    parts = {name: part for name, part in found.items() if part is not None}
+    if len(parts) < len(found):
         return None
-    parts = {name: _flux_in(table, name, catalog, rules, (*wanted, band)) for name in names}
-    if any(part is None for part in parts.values()):
-        return None
-    given = {name: part for name, part in parts.items() if part is not None}
-    return _mean(rule, given) if rule.mean_of else _colour_term(rule, given, _offsets(catalog, rule))
+    return _mean(rule, parts) if rule.mean_of else _colour_term(rule, parts, _offsets(catalog, rule))
 
 
-def _mean(
-    rule: BandRule, parts: Mapping[str, tuple[NDArray, NDArray]]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _mean(rule: BandRule, parts: Mapping[str, Flux]) -> Flux:
     flux = np.mean([parts[name][0] for name in rule.mean_of], axis=0)
     err = np.sqrt(np.sum([parts[name][1] ** 2 for name in rule.mean_of], axis=0)) / len(rule.mean_of)
     factor = 10.0 ** (-0.4 * rule.offset)
@@ -154,9 +153,7 @@ def _offsets(catalog: str, rule: BandRule) -> Mapping[str, float]:
     return {name: spec.offset for name, spec in load_service(catalog).bands.items()}
 
 
-def _colour_term(
-    rule: BandRule, parts: Mapping[str, tuple[NDArray, NDArray]], offsets: Mapping[str, float]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _colour_term(rule: BandRule, parts: Mapping[str, Flux], offsets: Mapping[str, float]) -> Flux:
     mags, errors = {}, {}
     for name, (flux, err) in parts.items():
         positive = np.where(flux > 0.0, flux, np.nan)
