@@ -1,6 +1,6 @@
 """Measure blind solving: a real night, simulated fields, and fields that are nowhere on the sky.
 
-Usage: python benchmarks/blind.py CATALOG FRAMES RESULT.json [--seed N] [--only SECTION...]
+Usage: python benchmarks/blind.py CATALOG FRAMES RESULT.json [--seeds N...] [--only SECTION...]
 
 CATALOG is the Tycho-2 catalog with its star index (etendue refcat tycho2, etendue refcat index), FRAMES the folder of
 the hatp32 night. Where astrometry.net's solve-field and its Tycho-2 index files are installed, it solves the same
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,9 @@ Vector = NDArray[np.float64]
 
 SIDE = 1024
 WIDTHS = {"deep": (0.1, 0.2), "tycho2": (0.5, 1.0, 2.0, 5.0)}
-FIELDS = 60
+FIELDS = 12  # per width, kind and seed
+FALSE_FIELDS = 8  # per kind and seed
+SEEDS = (101, 102, 103, 104, 105)
 ETENDUE = str(Path(sys.executable).with_name("etendue"))
 
 
@@ -161,8 +164,8 @@ def false_solutions(index: StarIndex, sources: dict[str, Vector], seed: int) -> 
     rng = np.random.default_rng(seed)
     task = BlindMatchTask(BlindMatchConfig(max_rated=1_000_000))
     kinds = ("uniform", "pairs", "columns", "cluster", "grid")
-    fields = [(kind, *random_field(rng, kind), rng.random(600)) for kind in kinds for _ in range(40)]
-    fields += [("stretched", 1.25 * x, y, flux) for x, y, flux in list(sources.values())[::7]]
+    fields = [(kind, *random_field(rng, kind), rng.random(600)) for kind in kinds for _ in range(FALSE_FIELDS)]
+    fields += [("stretched", 1.25 * x, y, flux) for x, y, flux in list(sources.values())[seed % 16 :: 16]]
     best: dict[str, list[float]] = {}
     accepted, rated, cpu = 0, 0, time.process_time()
     for kind, x, y, flux in fields:
@@ -212,9 +215,10 @@ def timed(command: list[str], folder: Path | None = None) -> tuple[float, float,
 
 
 def night(catalog: Path, frames: Path, *, blind: bool) -> dict[str, Any]:
-    """Solve the night by the command line with two workers."""
+    """Solve the night by the command line: two workers for the wall time, one process for the CPU time."""
     command = [ETENDUE, "solve", str(frames), "--index", str(catalog), "--json", *(["--blind"] if blind else [])]
-    wall, cpu, text = timed(command)
+    wall, _, text = timed([*command, "-j", "2"])
+    _, cpu, _ = timed([*command, "-j", "1"])
     rows = json.loads(text)
     good = [row for row in rows if row["solved"]]
     return {
@@ -265,51 +269,71 @@ def peer(catalog: Path, frames: list[Path], step: int) -> dict[str, Any] | None:
     return figures
 
 
-def sections(catalog: Path, frames: Path, seed: int) -> dict[str, Callable[[], Any]]:
-    """Return what can be measured, by name."""
-    index = StarIndex.open(catalog)
-    paths = sorted(frames.rglob("*.fits.fz"))
+def simulated(index: StarIndex, seed: int) -> list[dict[str, Any]]:
+    """Solve simulated fields of every width, ordinary and hard."""
+    with tempfile.TemporaryDirectory() as folder:
+        deep = deep_index(Path(folder), seed)
+        return [
+            completeness(deep if kind == "deep" else index, width, seed, deep=kind == "deep", hard=hard)
+            for hard in (False, True)
+            for kind, widths in WIDTHS.items()
+            for width in widths
+        ]
 
-    def real() -> dict[str, Any]:
-        pointing, blind = (night(catalog, frames, blind=blind) for blind in (False, True))
-        seconds = solver_seconds(index, found_sources(paths))
-        return {"pointing": pointing, "blind": blind, "search_and_fit_cpu_s": seconds}
 
-    def simulated() -> list[dict[str, Any]]:
-        with tempfile.TemporaryDirectory() as folder:
-            deep = deep_index(Path(folder), seed)
-            return [
-                completeness(
-                    deep if kind == "deep" else index, width, seed + number, deep=kind == "deep", hard=hard
-                )
-                for hard in (False, True)
-                for kind, widths in WIDTHS.items()
-                for number, width in enumerate(widths)
-            ]  # fmt: skip
+def real(catalog: Path, frames: Path, index: StarIndex, sources: dict[str, Vector]) -> dict[str, Any]:
+    """Solve the real night."""
+    pointing, blind = (night(catalog, frames, blind=blind) for blind in (False, True))
+    return {"pointing": pointing, "blind": blind, "search_and_fit_cpu_s": solver_seconds(index, sources)}
 
+
+def totals(result: dict[str, Any]) -> dict[str, Any]:
+    """Sum what was counted over the seeds."""
+    false = [run["measured"] for name, run in result.items() if name.startswith("false")]
+    fields = [row for name, run in result.items() if name.startswith("completeness") for row in run["measured"]]
+    counted = ("fields", "solved", "fields_with_12_stars", "solved_with_12_stars", "false")
+    groups = dict.fromkeys(f"{row['kind']}, {row['width_deg']} deg" for row in fields)
     return {
-        "hatp32": real,
-        "solve_field": lambda: peer(catalog, paths, 18),
-        "false": lambda: false_solutions(index, found_sources(paths), seed),
-        "completeness": simulated,
+        "false": {
+            "fields": sum(run["fields"] for run in false),
+            "accepted": sum(run["accepted"] for run in false),
+            "largest_log_odds": max((max(run["largest_log_odds"].values()) for run in false), default=None),
+        },
+        "completeness": {
+            group: {
+                name: sum(row[name] for row in fields if f"{row['kind']}, {row['width_deg']} deg" == group)
+                for name in counted
+            }
+            for group in groups
+        },
     }
 
 
 def main() -> None:
-    """Measure sections and add them to the result."""
+    """Measure what the result lacks, and add it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("catalog", type=Path)
     parser.add_argument("frames", type=Path)
     parser.add_argument("result", type=Path)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", nargs="+", help="hatp32, solve_field, false, completeness; default all")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--only", nargs="+", default=("hatp32", "completeness", "false", "solve_field"))
     given = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    known = sections(given.catalog, given.frames, given.seed)
+    index = StarIndex.open(given.catalog)
+    paths = sorted(given.frames.rglob("*.fits.fz"))
+    known: dict[str, Callable[[], Any]] = {
+        "hatp32": lambda: real(given.catalog, given.frames, index, found_sources(paths)),
+        "solve_field": lambda: peer(given.catalog, paths, 18),
+    }
+    for seed in given.seeds:
+        known[f"completeness {seed}"] = partial(simulated, index, seed)
+        known[f"false {seed}"] = lambda seed=seed: false_solutions(index, found_sources(paths), seed)
     result = json.loads(given.result.read_text()) if given.result.exists() else {}
-    for name in given.only or known:
-        result[name] = rounded({"machine": machine_facts(), "seed": given.seed, "measured": known[name]()})
-        given.result.write_text(json.dumps(result, indent=1) + "\n")
+    for section in given.only:
+        for name in (name for name in known if name.split()[0] == section and name not in result):
+            result[name] = rounded({"machine": machine_facts(), "measured": known[name]()})
+            result["totals"] = rounded(totals(result))
+            given.result.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
