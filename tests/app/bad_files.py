@@ -13,15 +13,15 @@ from etendue.simulate.simulate import simulate_survey
 
 GOOD = SurveyPreset(name="good", detectors=(0,), nights=(Night(day=0, filters="rrr"),), n_bias=3, n_flat=3,
                     n_stars=900, n_galaxies=200)  # fmt: skip
-GREEN = SurveyPreset(name="green", detectors=(0,), nights=(Night(day=3, filters="g"),), n_bias=0, n_flat=1,
-                     n_stars=900, n_galaxies=200)  # fmt: skip
-ELSEWHERE = SurveyPreset(name="elsewhere", detectors=(0,), nights=(Night(day=5, filters="rr"),), n_bias=0, n_flat=0,
-                         n_stars=900, n_galaxies=200, ra_deg=10.0, dec_deg=-10.0)  # fmt: skip
+GREEN = SurveyPreset(name="green", detectors=(0,), nights=(Night(day=0, filters="g"),), n_bias=0, n_flat=1,
+                     n_stars=900, n_galaxies=200, start_mjd_tai=60951.06)  # fmt: skip
+ELSEWHERE = SurveyPreset(name="elsewhere", detectors=(0,), nights=(Night(day=1, filters="rr"),), n_bias=0, n_flat=0,
+                         n_stars=900, n_galaxies=200)  # fmt: skip
 
 REFUSED = {
-    "truncated.fits.fz": "no readable FITS file",
+    "truncated.fits.fz": "is cut short",
     "text.fits": "no readable FITS file",
-    "small.fits": "frame is 100 x 100",
+    "small.fits": "frame has the wrong size for detector S00",
     "no_time.fits": "no time of observation: DATE-OBS is missing",
     "month_13.fits": "is no date",
     "no_exposure_time.fits": "no valid exposure time in EXPTIME",
@@ -38,9 +38,13 @@ DEFEATED = {"all_nan.fits": 81, "all_saturated.fits": 82, "blank.fits": 83}
 def write_survey(folder: Path) -> Path:
     """Write good frames with the bad ones in between; returns the folder of all."""
     for preset in (GOOD, GREEN, ELSEWHERE):
-        simulate_survey(preset, folder / preset.name)
+        simulate_survey(preset, folder / preset.name, seed=2 if preset is ELSEWHERE else 1)
+    for path in sorted((folder / "elsewhere" / "raw").iterdir()):
+        header, pixels = read_pixels(path)
+        path.unlink()
+        write(path.with_suffix(""), header, pixels, RA="22:24:24", CRVAL1=header["CRVAL1"] + 6.0)
     raws = sorted((folder / "good" / "raw").iterdir())
-    bad = folder / "good" / "bad"
+    bad = folder / "good" / "unusable"  # after "raw": of two equal exposures the first counts
     bad.mkdir()
     (bad / "truncated.fits.fz").write_bytes(raws[0].read_bytes()[: raws[0].stat().st_size // 2])
     (bad / "text.fits").write_text("Observing log: it was cloudy.\n")

@@ -1,5 +1,6 @@
 """Raw frames are read, written and refused."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from astropy.io import fits
 
 from etendue.camera.camera import Camera
 from etendue.camera.guess import guess_camera
-from etendue.camera.raw import RawFrame, read_header, read_raw, write_raw
+from etendue.camera.raw import RawFrame, read_header, read_pixels, read_raw, write_raw
 from etendue.camera.shipped import load_camera
 from etendue.errors import InputError
 
@@ -74,7 +75,7 @@ def test_unusable_files_are_refused_by_name(tmp_path: Path) -> None:
         table
     )
     for path, words in (
-        (truncated, "no readable FITS"),
+        (truncated, "is cut short: it has 5000 of 8640 bytes"),
         (text, "no readable FITS"),
         (table, "no two-dimensional image"),
         (tmp_path / "absent.fits", "no such file"),
@@ -91,9 +92,29 @@ def test_a_damaged_compressed_frame_is_refused(tmp_path: Path) -> None:
     noise = np.random.default_rng(2).integers(0, 65536, frame.array.shape).astype(np.uint16)
     path = tmp_path / "b.fits.fz"
     write_raw(RawFrame(array=noise, header=frame.header, detector_id=0, path="", info=frame.info), path)
-    path.write_bytes(path.read_bytes()[:-4000])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-4000])
+    with pytest.raises(InputError, match="is cut short"):
+        read_header(path)
+    path.write_bytes(whole[:-6000] + bytes(3000) + whole[-3000:])
     with pytest.raises(InputError, match="no readable FITS"):
         read_raw(path, guess_camera(source))
+
+
+@pytest.mark.parametrize("missing", [1, 1200])
+def test_a_file_that_lacks_only_the_padding_of_its_last_block_is_read(tmp_path: Path, missing: int) -> None:
+    path = small_frame(tmp_path / "a.fits")
+    path.write_bytes(path.read_bytes()[:-missing])
+    assert read_pixels(path)[1].shape == (40, 50)
+
+
+def test_a_zipped_file_that_is_cut_short_is_refused_by_its_header_already(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits.gz"
+    path.write_bytes(gzip.compress(small_frame(tmp_path / "a.fits").read_bytes()))
+    assert read_header(path)["EXPTIME"] == 30.0
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match="no readable FITS"):
+        read_header(path)
 
 
 def test_a_frame_of_the_wrong_size_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """From folders of FITS files to the report of a night, without a question."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,12 @@ class QuickstartResult:
         bad += [f"passed over {Path(o.path).name}: {o.reason}" for o in self.ingested if _is_double(o)]
         bad += [f"no visit of exposure {o.exposure}: {o.reason}" for o in self.no_visit]
         bad += [f"missing: {line}" for line in self.missing]
+        files = {o.exposure: Path(o.path).name for o in self.ingested}
         bad += [
-            f"{o.label}: {o.message}" for run in self.runs for o in run.outcomes if o.status in ("defeated", "failed")
+            f"{o.label}{_of_frame(o.data_id, files, o.message)}: {o.message}"
+            for run in self.runs
+            for o in run.outcomes
+            if o.status in ("defeated", "failed")
         ]
         return [*bad, *(run.table() for run in self.runs), f"report: {self.report}"]
 
@@ -92,6 +96,13 @@ class QuickstartResult:
             "runs": [run.to_dict() for run in self.runs],
             "wall_s": self.wall_s,
         }
+
+
+def _of_frame(data_id: Mapping[str, int | str], files: Mapping[int | None, str], message: str) -> str:
+    """Return the file of a quantum of one visit, empty where the message names it."""
+    visit = data_id.get("visit")
+    name = files.get(visit) if isinstance(visit, int) else None
+    return "" if name is None or name in message else f" of {name}"
 
 
 def _is_double(outcome: IngestOutcome) -> bool:

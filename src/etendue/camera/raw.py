@@ -22,6 +22,8 @@ _STRUCTURE = frozenset(
     ("SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "XTENSION", "BSCALE", "BZERO", "PCOUNT", "GCOUNT")
 )
 _LONG_TEXT = ("COMMENT", "HISTORY", "")
+_BLOCK = 2880  # bytes
+_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -167,9 +169,12 @@ def _read(path: Path, *, with_pixels: bool) -> tuple[dict[str, Any], NDArray]:
             warnings.simplefilter("ignore")  # odd cards are common; a truncated file is checked below
             # The file is opened here because astropy leaves it open where it fails.
             with path.open("rb") as stream, fits.open(stream, memmap=False, lazy_load_hdus=True) as hdus:
+                zipped = _is_zipped(path)  # then only unpacking tells whether it is whole
                 image = _first_image(hdus, path)
                 header = _to_dict(hdus[0].header) | _to_dict(image.header)
-                pixels = np.asarray(image.data) if with_pixels else np.empty((0, 0))
+                if not zipped:
+                    _check_length(image, path)
+                pixels = np.asarray(image.data) if with_pixels or zipped else np.empty((0, 0))
     except FileNotFoundError:
         raise InputError("no such file", source=path, remedy="check the path") from None
     except InputError:
@@ -180,6 +185,21 @@ def _read(path: Path, *, with_pixels: bool) -> tuple[dict[str, Any], NDArray]:
             f"is no readable FITS file: {reason}", source=path, remedy="fetch it again or leave it out"
         ) from None
     return header, pixels
+
+
+def _is_zipped(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(_GZIP)) == _GZIP
+
+
+def _check_length(image: Any, path: Path) -> None:
+    """Refuse a file that ends before its pixels do; the padding of the last block may be missing."""
+    place, size = image.fileinfo(), path.stat().st_size
+    if place is not None and size <= place["datLoc"] + place["datSpan"] - _BLOCK:
+        wanted = place["datLoc"] + place["datSpan"]
+        raise InputError(
+            f"is cut short: it has {size} of {wanted} bytes", source=path, remedy="fetch it again or leave it out"
+        )
 
 
 def _first_image(hdus: fits.HDUList, path: Path) -> Any:

@@ -17,7 +17,7 @@ from lsst.pipe.base import (
 )
 from threadpoolctl import threadpool_limits
 
-from etendue.errors import AlgorithmError
+from etendue.errors import AlgorithmError, InputError
 from etendue.middleware import storage
 from etendue.middleware.stage_config import config_namespace, to_model
 from etendue.stages.stage import Connection, Input, Output, Prerequisite, Stage, seed_from
@@ -138,13 +138,13 @@ class StageTask(PipelineTask):
         data_id = plain_data_id(butlerQC.quantum.dataId)
         self.metadata["seed"] = seed_from(data_id)
         self.metadata["inputs"] = [str(r.id) for refs in butlerQC.quantum.inputs.values() for r in refs]
-        arguments = {
-            name: _gather(butlerQC, getattr(inputRefs, name, None), connection)
-            for name, connection in self.stage_class.inputs().items()
-        }
-        if self.stage_class.wants_data_id:
-            arguments["data_id"] = data_id
         try:
+            arguments = {
+                name: _gather(butlerQC, getattr(inputRefs, name, None), connection, self.log)
+                for name, connection in self.stage_class.inputs().items()
+            }
+            if self.stage_class.wants_data_id:
+                arguments["data_id"] = data_id
             # Sums of several BLAS threads have other last bits: one thread makes the bytes equal in every executor.
             with threadpool_limits(limits=1, user_api="blas"):
                 result = self.stage.run(**arguments)
@@ -244,11 +244,37 @@ def _rubin_connection(stage_class: type[Stage], name: str, connection: Connectio
     return connectionTypes.Input(**common)
 
 
-def _gather(butler_qc: Any, refs: Any, connection: Input | Prerequisite) -> Any:
+def _gather(butler_qc: Any, refs: Any, connection: Input | Prerequisite, log: Any) -> Any:
     if not connection.multiple:
         return None if refs is None else _read(butler_qc, refs)
     ordered = sorted(refs or (), key=lambda ref: _data_id(ref))
+    if connection.storage == "EtendueRaw":
+        return _read_frames(butler_qc, ordered, log)
     return tuple(_read(butler_qc, ref) for ref in ordered)
+
+
+def _read_frames(butler_qc: Any, refs: list[Any], log: Any) -> tuple[Any, ...]:
+    """Read raw frames; one that was damaged after ingest is left out, and only if all are the data are at fault."""
+    frames, reasons = [], []
+    for ref in refs:
+        try:
+            frames.append(_read(butler_qc, ref))
+        except Exception as error:  # the Butler wraps what its formatters raise
+            reason = _input_error(error)
+            if reason is None:
+                raise
+            log.warning("left out: %s", reason)
+            reasons.append(str(reason))
+    if reasons and not frames:
+        raise AlgorithmError("; ".join(reasons))
+    return tuple(frames)
+
+
+def _input_error(error: BaseException | None) -> InputError | None:
+    """Return the InputError among the causes of an error."""
+    while error is not None and not isinstance(error, InputError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _read(butler_qc: Any, ref: Any) -> Any:

@@ -26,6 +26,7 @@ from etendue.tasks.characterize.characterize import CharacterizeConfig, Characte
 from etendue.tasks.characterize.source_table import source_table
 from etendue.tasks.isr.hand_mask import hand_mask
 from etendue.tasks.isr.isr import IsrConfig, IsrTask
+from etendue.tasks.isr.pixel_fault import pixel_fault
 from etendue.tasks.measure.source_columns import SourceColumns
 from etendue.tasks.photometry.zero_point import ZeroPointConfig, ZeroPointTask
 
@@ -111,14 +112,16 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
         InputError
             If the visit is made of several snaps.
         AlgorithmError
-            If people excluded the frame, nothing is detected, too few stars make a PSF, or the reference stars do not
-            match.
+            If people excluded the frame, its pixels hold nothing, nothing is detected, too few stars make a PSF, or
+            the reference stars do not match.
         """
         if len(raws) != 1:
             raise InputError("a visit is one exposure", value=[raw.info.file_name for raw in raws])
         raws, excluded = apply_overrides(raws, overrides, camera)
         if excluded:
             raise AlgorithmError(excluded[0])
+        if fault := pixel_fault(raws[0], camera.detector(raws[0].detector_id)):
+            raise AlgorithmError(fault)
         _warn_of_missing(raws[0], bias=bias, flat=flat, ptc=ptc)
         exposure = IsrTask(self.config.isr).run(
             raw=raws[0], camera=camera, bias=bias, flat=flat, defects=defects, ptc=ptc,
