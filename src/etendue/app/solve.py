@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import lru_cache
 from multiprocessing import get_context
@@ -187,7 +188,12 @@ def _outcomes(frames: Sequence[Path], options: SolveOptions, workers: int) -> It
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         futures = {pool.submit(solve_frame, path, options): number for number, path in enumerate(frames)}
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            try:
+                yield futures[future], future.result()
+            except BrokenProcessPool:
+                raise EtendueError(
+                    "a worker process was killed; run again, with fewer workers if memory is short"
+                ) from None
 
 
 def solve_frame(path: Path, options: SolveOptions) -> SolveOutcome:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from etendue.errors import AlgorithmError
 from etendue.geom.box import Box
 from etendue.geom.sky_wcs import SkyWcs
 from etendue.refcat.sample import ReferenceSample
@@ -215,12 +216,25 @@ class SolveFieldTask(Task[SolveFieldConfig]):
             "ref_flux": None if ranks is None else ranks[0],
             "ref_err_arcsec": near.err_arcsec,
         }
-        configs = [
-            self.config.fit.model_copy(update={"match_radius_arcsec": radius, "order": order})
-            for order in range(1, self.config.fit.order + 1)
-        ]
-        fit = min((FitAstrometryTask(config).run(**columns) for config in configs), key=_cross_validation)
+        fit = self._best_fit(radius, columns)
         return SolvedField(fit.wcs, match, fit)
+
+    def _best_fit(self, radius_arcsec: float, columns: dict[str, Any]) -> AstrometryResult:
+        """Return the fit of the order that predicts best."""
+        fits: list[AstrometryResult] = []
+        reason = ""
+        for order in range(1, self.config.fit.order + 1):
+            config = self.config.fit.model_copy(update={"match_radius_arcsec": radius_arcsec, "order": order})
+            try:
+                fits.append(FitAstrometryTask(config).run(**columns))
+            except (AlgorithmError, np.linalg.LinAlgError) as error:
+                reason = str(error)  # a higher order may fail where a lower one is good
+                continue
+            if fits[-1].order < order:  # too few stars for more
+                break
+        if not fits:
+            raise AlgorithmError("the field was found, but no WCS fits its stars", reason=reason)
+        return min(fits, key=_cross_validation)
 
 
 def _cross_validation(fit: AstrometryResult) -> float:
