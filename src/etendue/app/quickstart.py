@@ -10,6 +10,7 @@ from rich.console import Console
 
 from etendue.app.frame_finder import find_frames
 from etendue.app.missing_calibrations import missing_calibrations
+from etendue.app.survey_stars import reference_catalog
 from etendue.camera.camera import Camera
 from etendue.camera.observation_info import ObservationInfo
 from etendue.errors import InputError
@@ -24,8 +25,7 @@ from etendue.middleware.run_report import RunReport
 from etendue.middleware.sinks import AlertLogSink, ArchiveSink, publish
 from etendue.middleware.skymaps import SKYMAP_RUN
 from etendue.middleware.visits import VisitOutcome
-from etendue.refcat.build import build_reference_catalog
-from etendue.refcat.catalog import ReferenceCatalog
+from etendue.refcat.source import open_reference
 
 _log = get_logger(__name__)
 CALIBRATIONS = ("bias", "flat", "ptc", "defects")
@@ -118,7 +118,7 @@ def quickstart(
     directories: Sequence[Path],
     *,
     repository: Path,
-    refcat: Path | None = None,
+    refcat: str | Path | None = None,
     workers: int = 2,
     progress: bool = True,
 ) -> QuickstartResult:
@@ -131,9 +131,9 @@ def quickstart(
         the repository refers to them.
     repository : Path
         Made if it does not exist; a repository of an earlier call is added to.
-    refcat : Path, optional
-        Reference catalog: a directory made before, or any table of stars; without one positions keep the headers'
-        frame and fluxes a relative scale.
+    refcat : str or Path, optional
+        Reference catalog: a directory made before, any table of stars, or ``gaia``, ``ps1``, ``2mass``; without one
+        positions keep the headers' frame and fluxes a relative scale.
     workers : int
         Processes.
     progress : bool
@@ -149,8 +149,8 @@ def quickstart(
         If there is nothing to process.
     """
     clock = _Clock(Console(stderr=True, quiet=not progress))
-    if refcat is not None and not refcat.exists():  # said now, not after the calibrations
-        raise InputError("no such reference catalog", source=refcat, remedy="give a table, or a catalog's folder")
+    if refcat is not None:
+        open_reference(str(refcat))  # what is wrong with it is said now, not after the calibrations
     registered = _registered(repository)
     found = clock.step("looking at the frames", lambda: find_frames(directories, known=registered))
     home = _open(repository, found.camera)
@@ -167,7 +167,8 @@ def quickstart(
         clock.step("laying out the sky", lambda: lay_out_sky(home, found.camera))
         if refcat is not None:
             clock.step(
-                "registering the reference catalog", lambda: register_refcat(home, reference_catalog(refcat, home))
+                "registering the reference catalog",
+                lambda: register_refcat(home, reference_catalog(refcat, home, found.camera)),
             )
         runs.append(clock.step("data release processing", chain.release))
         if home.query("visit_image", collections=f"{found.camera.name}/drp"):
@@ -248,25 +249,6 @@ def _open(path: Path, camera: Camera) -> Repository:
     home = Repository.open(path) if exists else Repository.create(path)
     home.register_camera(camera)
     return home
-
-
-def reference_catalog(path: Path, home: Repository) -> ReferenceCatalog:
-    """Open a reference catalog, or make one of a table of stars inside the repository.
-
-    Parameters
-    ----------
-    path : Path
-        Directory of a reference catalog, or a CSV, FITS, Parquet or VOTable file.
-    home : Repository
-        Keeps what is made, under ``etendue/refcats``.
-
-    Returns
-    -------
-    ReferenceCatalog
-    """
-    if path.is_dir():
-        return ReferenceCatalog(path)
-    return build_reference_catalog(path, home.path / "etendue" / "refcats" / path.stem, overwrite=True)
 
 
 def lay_out_sky(home: Repository, camera: Camera) -> None:

@@ -13,10 +13,10 @@ _WORKERS = click.option("-j", "--workers", type=click.IntRange(1), default=2, sh
 @click.command(short_help="Process folders of FITS files, from raw frames to the report.")
 @click.argument("directories", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--repo", required=True, type=click.Path(path_type=Path), help="The repository, made if needed.")
-@click.option("--refcat", type=click.Path(path_type=Path), help="Sharded reference catalog (etendue refcat build).")
+@click.option("--refcat", help="gaia, ps1 or 2mass (fetched and cached), a catalog's folder, or a table of stars.")
 @_WORKERS
 @AS_JSON
-def quickstart(directories: tuple[Path, ...], repo: Path, refcat: Path | None, workers: int, as_json: bool) -> None:
+def quickstart(directories: tuple[Path, ...], repo: Path, refcat: str | None, workers: int, as_json: bool) -> None:
     """Process folders of FITS files, from raw frames to catalogs, movers, alerts and the report."""
     from etendue.app.quickstart import quickstart as process
 
