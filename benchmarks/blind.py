@@ -38,7 +38,7 @@ from etendue.table.table import Table
 from etendue.tasks.astrometry.find_stars import FindStarsTask
 from etendue.tasks.astrometry.solve import SolveFieldTask
 from etendue.tasks.isr.isr import IsrTask
-from etendue.tasks.match.blind import BlindMatchConfig, BlindMatchTask
+from etendue.tasks.match.blind import BlindMatchTask
 
 Vector = NDArray[np.float64]
 
@@ -162,7 +162,7 @@ def random_field(rng: np.random.Generator, kind: str) -> tuple[Vector, Vector]:
 def false_solutions(index: StarIndex, sources: dict[str, Vector], seed: int) -> dict[str, Any]:
     """Try to solve what cannot be solved: random fields of five kinds, and real ones stretched out of shape."""
     rng = np.random.default_rng(seed)
-    task = BlindMatchTask(BlindMatchConfig(max_rated=1_000_000))
+    task = BlindMatchTask()
     kinds = ("uniform", "pairs", "columns", "cluster", "grid")
     fields = [(kind, *random_field(rng, kind), rng.random(600)) for kind in kinds for _ in range(FALSE_FIELDS)]
     fields += [("stretched", 1.25 * x, y, flux) for x, y, flux in list(sources.values())[seed % 16 :: 16]]

@@ -59,6 +59,15 @@ def test_a_field_is_found_at_any_scale_rotation_and_parity(index, width, mirrore
     assert (separation_deg(ra, dec, true_ra, true_dec) * 3600.0 < 5.0 * scale).all()
 
 
+def test_a_bright_cluster_does_not_hide_the_field(index):
+    rng = np.random.default_rng(12)
+    x, y, flux = field(index, width=0.4, angle=2.0, mirrored=True, seed=9)
+    x, y = np.r_[x, rng.normal(300.0, 25.0, 60)], np.r_[y, rng.normal(500.0, 25.0, 60)]
+    flux = np.r_[flux, rng.uniform(0.5, 1.0, 60) * flux.max()]
+    match = BlindMatchTask().run(x=x, y=y, flux=flux, frame=FRAME, index=index)
+    assert separation_deg(*match.wcs.crval, 150.1, 2.1) * 3600.0 < 4.0
+
+
 def test_sources_that_are_not_finite_are_left_out(index):
     x, y, flux = field(index, width=0.4, angle=1.0, mirrored=False, seed=2)
     x[:3], flux[5] = np.nan, np.nan

@@ -32,6 +32,10 @@ class BlindMatchConfig(TaskConfig):
     n_test_stars: int = Field(120, ge=10, le=2000)
     """The brightest index stars on the frame that judge it."""
 
+    cells_per_side: int = Field(3, ge=1, le=20)
+    """Sources are taken evenly from so many cells along each side: the brightest of all cells, then the second
+    brightest... A cluster or a galaxy then cannot take all places."""
+
     position_err_px: float = Field(1.0, gt=0.0)
     """Error of source positions per axis, optical distortion included."""
 
@@ -56,7 +60,7 @@ class BlindMatchConfig(TaskConfig):
     accept_log_odds: float = Field(27.6, gt=0.0)
     """Smallest natural log-odds of a solution: 10**12 to one."""
 
-    max_rated: int = Field(5_000_000, ge=1)
+    max_rated: int = Field(500_000, ge=1)
     """Positions rated before the search is given up."""
 
 
@@ -206,8 +210,9 @@ class BlindMatchTask(Task[BlindMatchConfig]):
     ) -> _Field:
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
         usable = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-        rank = np.where(np.isfinite(flux), flux, -np.inf)[usable]
-        source = usable[np.argsort(-rank, kind="stable")][: self.config.n_test_sources]
+        brightness = np.where(np.isfinite(flux), flux, -np.inf)[usable]
+        rank = _rank_in_cell(x[usable], y[usable], brightness, frame, self.config.cells_per_side)
+        source = usable[np.lexsort((-brightness, rank))][: self.config.n_test_sources]
         if source.size < 6:
             raise AlgorithmError("too few sources for a blind match", sources=source.size, needed=6)
         center = unit_vector(hint.ra_deg, hint.dec_deg) if hint else np.array([1.0, 0.0, 0.0])
@@ -279,6 +284,22 @@ class BlindMatchTask(Task[BlindMatchConfig]):
         return BlindMatch(
             _to_wcs(seen, judged), judged.log_odds, seen.source[judged.source], judged.star, rated, newest
         )
+
+
+def _rank_in_cell(
+    x: Vector, y: Vector, brightness: Vector, frame: tuple[float, float, float, float], cells: int
+) -> Rows:
+    """Return how many sources of the same cell of the frame are brighter."""
+    column, row = (
+        np.clip(((v - low) / (high - low) * cells).astype(np.int64), 0, cells - 1)
+        for v, low, high in ((x, *frame[:2]), (y, *frame[2:]))
+    )
+    cell = row * cells + column
+    order = np.lexsort((-brightness, cell))
+    _, start, count = np.unique(cell[order], return_index=True, return_counts=True)
+    rank = np.empty(x.size, np.int64)
+    rank[order] = np.arange(x.size) - np.repeat(start, count)
+    return rank
 
 
 def _fit(seen: _Field, index: StarIndex, sources: Rows, stars: Rows) -> tuple[Vector, Vector]:
