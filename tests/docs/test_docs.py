@@ -13,6 +13,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#:]+)(?:#[^)]*)?\)")
 FAST = {
     "docs/user/cameras.md",
     "docs/user/python.md",
+    "docs/user/refcats.md",
     "docs/user/solving.md",
     "docs/user/overrides.md",
 }

@@ -1,6 +1,5 @@
 """From a name on the command line to calibrated fluxes."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from click.testing import CliRunner
 
 from etendue.app.process import process
 from etendue.app.quickstart import quickstart
-from etendue.app.survey_stars import merged
+from etendue.app.survey_stars import field_cones, merged, reference_catalog
 from etendue.camera.shipped import load_camera
 from etendue.cli.main import main
 from etendue.errors import InputError
@@ -123,11 +122,31 @@ def test_a_frame_calibrated_on_gaia_agrees_with_the_truth_and_a_second_run_is_of
 
 
 @pytest.mark.slow
-def test_quickstart_fetches_the_stars_of_its_fields(tap, night, tmp_path):
+def test_a_repository_gets_the_stars_around_its_frames_in_its_camera_s_bands(tap, night, tmp_path):
     tap.tables["I/355/gaiadr3"] = sky_of(night / "refcat.csv")
-    quickstart([night], repository=tmp_path / "repo", refcat="gaia", workers=1, progress=False)
-    home = Repository.open(tmp_path / "repo")
-    summary = home.get(home.query("visit_image", collections="simcam/drp")[0])
-    assert summary.photo_calib.kind == "absolute"
-    metadata = json.loads((tmp_path / "repo" / "etendue" / "refcats" / "gaia" / "refcat.json").read_text())
-    assert "r" in metadata["bands"]
+    home, camera = Repository.create(tmp_path / "repo"), load_camera("simcam")
+    home.register_camera(camera)
+    home.ingest(sorted((night / "raw").iterdir()), camera=camera.name, transfer="direct")
+    made = reference_catalog("gaia", home, camera)
+    assert made.path == home.path / "etendue" / "refcats" / "gaia"
+    assert {"g", "r"} <= set(made.bands)
+    (ra, dec, radius), *more = field_cones(home, camera)
+    assert not more  # both frames are of one field
+    truth = Table.read(night / "refcat.csv", format="ascii.csv")
+    inside = separation_deg(ra, dec, truth["ra"], truth["dec"]) <= radius
+    assert len(made) == inside.sum() > 50
+
+
+@pytest.mark.slow
+def test_a_repository_without_science_frames_cannot_say_which_field(tap, night, tmp_path):
+    home, camera = Repository.create(tmp_path / "repo"), load_camera("simcam")
+    home.register_camera(camera)
+    home.ingest(sorted((night / "bias").iterdir()), camera=camera.name, transfer="direct")
+    with pytest.raises(InputError, match="no science frame has a WCS"):
+        reference_catalog("gaia", home, camera)
+
+
+def test_quickstart_refuses_an_absent_catalog_before_it_starts(tap, tmp_path):
+    with pytest.raises(InputError, match="no such reference catalog"):
+        quickstart([tmp_path], repository=tmp_path / "repo", refcat="absent.csv", progress=False)
+    assert not (tmp_path / "repo").exists()
