@@ -112,3 +112,14 @@ def test_exposures_without_any_star_are_the_data_s_failure(visits):
 def test_an_exposure_without_stars_is_left_out(visits):
     result = run(((visits[0][0], visits[0][1].take([]), visits[0][2]), visits[1]))
     assert [e.visit for e in result.calibration.exposures] == [1, 3]
+
+
+def test_a_single_frame_in_another_band_keeps_its_scale_and_costs_nobody_else(visits, solved):
+    tables, images = visits
+    columns = {name: np.asarray(tables[2][name]) for name in tables[2].names if name != "band"}
+    green = Table("single_visit_star", columns | {"band": np.array(["g"] * N)})
+    mixed = run(((*tables[:2], green), images)).calibration
+    assert mixed.get(visit=3, detector=0).photo_calib.scale == pytest.approx(2.0)
+    red = [mixed.get(visit=k, detector=0).photo_calib.scale for k in (1, 2)]
+    before = [solved.calibration.get(visit=k, detector=0).photo_calib.scale for k in (1, 2)]
+    assert red[1] / red[0] == pytest.approx(before[1] / before[0], rel=1e-3)

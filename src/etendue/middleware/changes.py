@@ -145,6 +145,8 @@ def plan_run(
     chosen = {key: signature for key, signature in signatures.quanta.items() if key in mine}
     reasons = {key: told for key, told in reasons.items() if key in mine}
     kept = _kept(repository, earlier, _outputs(graph, stale))
+    pruned = Counter(label for label, _ in stale - mine)  # what they need is not made any more
+    total = {label: count - pruned[label] for label, count in total.items()}
     return Plan(
         Changes(output, total, reasons), part if mine else None, RunSignatures(signatures.configs, chosen), kept
     )
@@ -295,7 +297,7 @@ def _reasons(signatures: RunSignatures, before: _Earlier) -> dict[QuantumKey, tu
 
 def _differences(then: Signature, now: Signature, config_then: Any, config_now: Any) -> list[str]:
     """Return what differs between two signatures, in words."""
-    told = [] if then.code == now.code else [f"code: {then.code} -> {now.code}"]
+    told = [] if then.code == now.code else [f"another version: {then.code.split()[-1]} -> {now.code.split()[-1]}"]
     if then.config != now.config:
         names = sorted(name for name in {*config_then, *config_now} if config_then.get(name) != config_now.get(name))
         told += [f"config {name}: {config_then.get(name)} -> {config_now.get(name)}" for name in names]

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ from typing import Any
 import networkx
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
+import etendue
 from etendue.disk import whole_file
 from etendue.middleware.graphs import QuantumKey
 
 _FILE = "signatures.json"
+_PACKAGES = ("stages", "tasks", "kernels", "geom", "image", "camera", "table", "schema", "refcat", "alerts")
+_SOURCES = (".py", ".yaml")
 Config = Mapping[str, Any]
 
 
@@ -25,7 +29,7 @@ class Signature:
     Parameters
     ----------
     code : str
-        Class of the task, and version of etendue.
+        Class of the task, version of etendue, and hash of the source code that products depend on.
     config : str
         Hash of the task's configuration.
     inputs : dict of str to (int, str)
@@ -75,7 +79,7 @@ class RunSignatures:
         """
         tasks = graph.pipeline_graph.tasks
         configs: dict[str, Config] = {label: _flat(task.config.toDict()) for label, task in tasks.items()}
-        code = {label: f"{task.task_class_name} {version('etendue')}" for label, task in tasks.items()}
+        code = {label: f"{task.task_class_name} of etendue {_code_version()}" for label, task in tasks.items()}
         bipartite, found = graph.bipartite_xgraph, {}
         digests: dict[Any, str] = {}
         for quantum in networkx.topological_sort(graph.quantum_only_xgraph):
@@ -134,6 +138,16 @@ class RunSignatures:
             state["configs"],
             {(label, tuple(values)): _restored(signature) for label, values, signature in state["quanta"]},
         )
+
+
+@cache
+def _code_version() -> str:
+    """Return version and hash of the code, so that an edited checkout counts as another version."""
+    root = Path(etendue.__file__).parent
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(path for name in _PACKAGES for path in (root / name).rglob("*") if path.suffix in _SOURCES):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return f"{version('etendue')}+{digest.hexdigest()}"
 
 
 def _restored(state: dict[str, Any]) -> Signature:

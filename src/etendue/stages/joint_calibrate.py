@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from etendue.errors import AlgorithmError
 from etendue.geom.ids import object_ids
 from etendue.image.photo_calib import PhotoCalib
+from etendue.log import get_logger
 from etendue.refcat.sample import ReferenceSample
 from etendue.stages.stage import DatasetHandle, Input, Output, Prerequisite, Stage, StageConfig
 from etendue.table.table import Table
@@ -19,6 +20,8 @@ from etendue.tasks.astrometry.joint import JointAstrometryConfig, JointAstrometr
 from etendue.tasks.astrometry.joint_calibration import ExposureCalibration, JointCalibration
 from etendue.tasks.match.sky import MatchSkyConfig, MatchSkyTask
 from etendue.tasks.photometry.joint import JointPhotometryConfig, JointPhotometryResult, JointPhotometryTask
+
+_log = get_logger(__name__)
 
 
 class JointCalibrateConfig(StageConfig):
@@ -112,6 +115,8 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
         anchors = self._anchors(isolated, reference, 0.5 * exposures.stars[0].pixel_scale)
         positions = self._solve_positions(isolated, exposures, anchors)
         bands = [self._solve_fluxes(isolated, exposures, anchors, str(band)) for band in np.unique(exposures.bands)]
+        if not any(fluxes.solution.solved.any() for fluxes in bands):
+            raise AlgorithmError("in no band an exposure shares a star with another", exposures=len(exposures.stars))
         calibration = JointCalibration(
             tuple(_exposure_calibrations(exposures, positions, bands)),
             positions.floor_arcsec,
@@ -180,12 +185,18 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
         rows = np.flatnonzero(np.isin(isolated.exposure, inside))
         reference = None if anchors is None else anchors.flux_in(band)
         known = {} if reference is None else {"ref_flux_njy": reference[0], "ref_flux_err_njy": reference[1]}
-        solution = JointPhotometryTask(self.config.photometry).run(
-            star=isolated.star[rows], exposure=np.searchsorted(inside, isolated.exposure[rows]),
-            flux=isolated.flux[rows], flux_err=isolated.flux_err[rows], x=isolated.x[rows], y=isolated.y[rows],
-            n_exposures=inside.size,
-            n_stars=isolated.n_stars, **known,
-        )  # fmt: skip
+        try:
+            solution = JointPhotometryTask(self.config.photometry).run(
+                star=isolated.star[rows], exposure=np.searchsorted(inside, isolated.exposure[rows]),
+                flux=isolated.flux[rows], flux_err=isolated.flux_err[rows], x=isolated.x[rows], y=isolated.y[rows],
+                n_exposures=inside.size,
+                n_stars=isolated.n_stars, **known,
+            )  # fmt: skip
+        except AlgorithmError as error:  # a single frame in this band must not cost the others
+            _log.warning("band %s keeps the flux scale of its preliminary images: %s", band, error)
+            solution = JointPhotometryResult.unsolved(
+                n_exposures=inside.size, n_stars=isolated.n_stars, n_measurements=rows.size
+            )
         return _BandSolution(band, inside, rows, solution)
 
 

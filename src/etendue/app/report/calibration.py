@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from etendue.app.missing_calibrations import missing_calibrations
 from etendue.app.report.reader import Reader, data_id_of, data_id_text
 from etendue.app.report.section import Column, Grid, Picture, Section, absent
 from etendue.image.ptc import AmplifierGain
@@ -13,12 +14,13 @@ _CALIBRATIONS = ("bias", "flat", "ptc", "defects")
 
 
 def gather(reader: Reader) -> dict[str, Any]:
-    """Return bias levels, gains against headers, flats, defects and refusals."""
+    """Return bias levels, gains against headers, flats, defects, refusals and what science frames went without."""
     return {
         "bias": [row for ref in reader.refs("bias") if (row := _bias(reader, ref))],
         "amplifiers": [row for ref in reader.refs("ptc") for row in _amplifiers(reader, ref)],
         "flats": [row for ref in reader.refs("flat") if (row := _flat(reader, ref))],
         "defects": [row for ref in reader.refs("defects") if (row := _defects(reader, ref))],
+        "without": [line for name in reader.home.cameras() for line in missing_calibrations(reader.home, name)],
         "refused": [
             {"task": outcome.label, "message": outcome.message}
             for _, outcome in reader.outcomes
@@ -98,7 +100,7 @@ def _defects(reader: Reader, ref: Any) -> dict[str, Any] | None:
 
 def present(numbers: dict[str, Any], reader: Reader) -> Section:
     """Return the section of `gather`'s numbers, with pictures of the flats."""
-    missing = [absent(name, "calib") for name in _CALIBRATIONS if not reader.refs(name)]
+    missing = [absent(name, "calib") for name in _CALIBRATIONS if not reader.refs(name)] + numbers["without"]
     grids = [grid for grid in _grids(numbers) if grid.rows]
     inconsistent = sum(row["verdict"] == "inconsistent" for row in numbers["amplifiers"])
     lead = "The gain is measured from pairs of flats; the header's value is only compared."

@@ -89,6 +89,27 @@ class JointPhotometryResult:
     residual_mag: Vector
     floor_mag: float
 
+    @classmethod
+    def unsolved(cls, *, n_exposures: int, n_stars: int, n_measurements: int) -> "JointPhotometryResult":
+        """Return what stands for a solution that cannot be had: every exposure keeps its scale.
+
+        Parameters
+        ----------
+        n_exposures, n_stars, n_measurements : int
+            Sizes.
+
+        Returns
+        -------
+        JointPhotometryResult
+            Corrections are 1, everything measured is NaN.
+        """
+        return cls(
+            (PhotoCalib(scale=1.0, kind="relative"),) * n_exposures, np.full(n_exposures, np.nan),
+            np.zeros(n_exposures, bool), np.zeros(n_exposures, np.int64), np.full(n_exposures, np.nan),
+            np.full(n_stars, np.nan), np.full(n_stars, np.nan), np.zeros(n_measurements, bool),
+            np.full(n_measurements, np.nan), 0.0,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class _Data:
