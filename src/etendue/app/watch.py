@@ -1,0 +1,412 @@
+"""Process the frames of a growing folder as they arrive."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from etendue.app.frame_finder import find_frames
+from etendue.app.missing_calibrations import missing_calibrations
+from etendue.app.quickstart import lay_out_sky
+from etendue.app.survey_stars import field_cones, reference_catalog
+from etendue.app.watching.arrivals import Arrival, Arrivals, Poll
+from etendue.app.watching.calibrations import build_calibrations, buildable, calibration_frames
+from etendue.app.watching.events import Event, Note
+from etendue.app.watching.ledger import Ledger
+from etendue.app.watching.night import Night
+from etendue.app.watching.template import GivenTemplate, Templates
+from etendue.camera.camera import Camera
+from etendue.camera.shipped import load_camera
+from etendue.errors import InputError, Interrupted
+from etendue.middleware.refcats import register_refcat
+from etendue.middleware.repository import Repository
+from etendue.middleware.run_report import RunReport
+from etendue.refcat.source import open_reference
+
+_MOST_FRAMES = 12  # of one batch: what waits longer is shown in between
+_FAILED = ("defeated", "failed")
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """What is watched, and how.
+
+    Parameters
+    ----------
+    folder : Path
+        Frames appear here, at any depth.
+    repository : Path
+        Made if it does not exist.
+    refcat : str, optional
+        Reference catalog, as `etendue.app.quickstart.quickstart` takes it.
+    templates : sequence of GivenTemplate
+        Images to subtract; without any, the templates that the repository has of earlier nights.
+    calib_from : Path, optional
+        Folder with bias and flat frames that are combined first.
+    camera : str, optional
+        Shipped camera or YAML file; recognised from the frames by default.
+    workers : int
+        Processes.
+    until_idle_s : float, optional
+        End when nothing has come for so long [s].
+    once : bool
+        Process what is there and end.
+    rest_s, patience_s, poll_s : float
+        How long a file must not change, how long an incomplete one is waited for, time between two looks [s].
+    curves_every : int
+        Update light curves at the latest after so many frames; always when nothing waits any more.
+    report : bool
+        Write the report after every batch.
+    """
+
+    folder: Path
+    repository: Path
+    refcat: str | None = None
+    templates: Sequence[GivenTemplate] = ()
+    calib_from: Path | None = None
+    camera: str | None = None
+    workers: int = 2
+    until_idle_s: float | None = None
+    once: bool = False
+    rest_s: float = 2.0
+    patience_s: float = 120.0
+    poll_s: float = 0.5
+    curves_every: int = 20
+    report: bool = True
+
+
+@dataclass
+class WatchResult:
+    """What a watch did until it ended.
+
+    Parameters
+    ----------
+    repository : Path
+        Where everything is.
+    frames, refused : int
+        Science frames processed and files refused, by this process.
+    stopped : bool
+        Whether somebody ended it before everything was done.
+    """
+
+    repository: Path
+    frames: int = 0
+    refused: int = 0
+    stopped: bool = False
+
+
+def watch(
+    options: WatchOptions, *, tell: Callable[[Event], None], stop: Callable[[], bool] = lambda: False
+) -> WatchResult:
+    """Watch a folder until it is idle, once, or for ever.
+
+    Parameters
+    ----------
+    options : WatchOptions
+        What is watched, and how.
+    tell : callable
+        Called with everything that happens.
+    stop : callable
+        Asked between quanta and while waiting; where it returns True the watch ends.
+
+    Returns
+    -------
+    WatchResult
+
+    Raises
+    ------
+    InputError
+        If the folder, a catalog or a template cannot be used, or the disk refuses.
+    """
+    if options.refcat is not None:
+        open_reference(options.refcat)  # what is wrong is said now, not after the first frame
+    return _Watch(options, Templates(options.templates), tell, stop).run()
+
+
+@dataclass
+class _Watch:
+    """One watch: its state is in the repository, so that another process can go on."""
+
+    options: WatchOptions
+    templates: Templates
+    tell: Callable[[Event], None]
+    stop: Callable[[], bool]
+    home: Repository | None = None
+    camera: Camera | None = None
+    ledger: Ledger = field(init=False)
+    curves_due: dict[int, int] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
+    cones: int = 0
+
+    def __post_init__(self) -> None:
+        self.result = WatchResult(self.options.repository)
+        self.ledger = Ledger(self.options.repository / "etendue" / "watch.json")
+        self.arrivals = Arrivals(
+            self.options.folder, self.ledger, rest_s=self.options.rest_s, patience_s=self.options.patience_s
+        )
+
+    def run(self) -> WatchResult:
+        self.arrivals.poll()  # a folder that does not exist is said at once
+        try:
+            self._open()
+            if self.options.calib_from is not None:
+                self._calibrate_from(self.options.calib_from)
+            self._loop()
+        except Interrupted:
+            self.result.stopped = True
+        self.ledger.save() if self.home is not None else None
+        return self.result
+
+    def _loop(self) -> None:
+        idle_since = time.monotonic()
+        if self.home is not None and self.ledger.pending:
+            self._process(())
+        while not self.stop():
+            poll = self.arrivals.poll()
+            self._refuse(poll.broken)
+            if poll.ready:
+                self._process(poll.ready[:_MOST_FRAMES])
+                idle_since = time.monotonic()
+                continue
+            if self.curves_due:
+                self._update_curves()
+                continue
+            if poll.waiting:
+                idle_since = time.monotonic()
+            if self._is_over(poll, time.monotonic() - idle_since):
+                return
+            time.sleep(self.options.poll_s)
+        self.result.stopped = True
+
+    def _is_over(self, poll: Poll, idle_s: float) -> bool:
+        if self.options.until_idle_s is not None and idle_s >= self.options.until_idle_s:
+            return True
+        return self.options.once and not poll.waiting
+
+    # Frames
+
+    def _refuse(self, broken: Sequence[Arrival]) -> None:
+        for arrival in broken:
+            self.tell(Note(arrival.refusal, "refused"))
+            self.ledger.settle(arrival.path, arrival.stamp, arrival.refusal)
+            self.result.refused += 1
+        if broken and self.home is not None and self.camera is not None:
+            self.home.refusals.record({str(a.path.resolve()): a.refusal for a in broken}, camera=self.camera.name)
+            self.ledger.save()
+
+    def _process(self, ready: Sequence[Arrival]) -> None:
+        """Ingest files, and process the nights of those that are science frames."""
+        begun = time.time()
+        frames = self._ingest(ready) if ready else {}
+        if self.home is None:
+            return
+        for day_obs in sorted(self.ledger.pending):
+            mine = {visit: (name, arrived) for visit, (night, name, arrived) in frames.items() if night == day_obs}
+            self._process_night(day_obs, mine, begun)
+            self.ledger.pending.discard(day_obs)
+            self.ledger.save()
+        if frames and self.options.report:
+            self._report()
+
+    def _ingest(self, ready: Sequence[Arrival]) -> dict[int, tuple[int, str, float]]:
+        """Return night, file name and time of arrival of every science frame, by visit."""
+        usable = self._of_camera(ready)
+        if self.home is None or self.camera is None:
+            return {}
+        by_path = {str(arrival.path): arrival for arrival in usable}
+        outcomes = self.home.ingest([a.path for a in usable], camera=self.camera.name, transfer="direct")
+        visits = self.home.define_visits(self.camera.name)
+        no_visit = {outcome.exposure: outcome.reason for outcome in visits if not outcome.defined}
+        found = {}
+        for outcome in outcomes:
+            arrival = by_path[outcome.path]
+            reason = outcome.reason or no_visit.get(outcome.exposure or -1, "")
+            if reason:
+                self.tell(Note(reason, "refused"))
+                self.result.refused += 1
+            elif self.ledger.was_taken(arrival.path):
+                self.tell(Note(f"{arrival.path}: has changed after it was processed; its products stay as they are",
+                               "warning"))  # fmt: skip
+            elif outcome.observation_type == "science":
+                assert outcome.exposure is not None
+                night = self._night_of(outcome.exposure)
+                found[outcome.exposure] = (night, arrival.path.name, arrival.arrived)
+                self.ledger.pending.add(night)
+            else:
+                self.tell(Note(f"{arrival.path.name}: {outcome.observation_type} frame"))
+            self.ledger.settle(arrival.path, arrival.stamp, reason)
+        self.ledger.save()
+        return found
+
+    def _of_camera(self, ready: Sequence[Arrival]) -> list[Arrival]:
+        """Leave out what another camera took, and learn the camera from the first frames."""
+        paths = [arrival.path for arrival in ready]
+        known = [self.camera] if self.camera is not None else self._known_cameras()
+        try:
+            found = find_frames(paths, known=known)
+        except InputError as error:
+            self._refuse([_refused(arrival, str(error)) for arrival in ready])
+            return []
+        if self.camera is None:
+            self._open(found.camera)
+        assert self.camera is not None
+        if found.camera.name != self.camera.name and not (found.guessed and self.options.camera):
+            reason = f"is a frame of camera {'unknown' if found.guessed else found.camera.name}"
+            self._refuse([_refused(a, f"{a.path}: {reason}, not of {self.camera.name}") for a in ready])
+            return []
+        refused = {path: reason for path, reason in found.refused if not (self.options.camera and "unknown" in reason)}
+        self._refuse([_refused(a, _named(a.path, refused[a.path])) for a in ready if a.path in refused])
+        return [arrival for arrival in ready if arrival.path not in refused]
+
+    def _night_of(self, exposure: int) -> int:
+        assert self.home is not None
+        assert self.camera is not None
+        [record] = self.home.butler.query_dimension_records(
+            "exposure", instrument=self.camera.name, exposure=exposure, explain=False
+        )
+        return int(record.day_obs)
+
+    def _process_night(self, day_obs: int, frames: dict[int, tuple[str, float]], begun: float) -> None:
+        assert self.home is not None
+        assert self.camera is not None
+        self._prepare_calibrations()
+        lay_out_sky(self.home, self.camera)
+        self._prepare_reference()
+        night = self._night(day_obs)
+        before = night.tracks()
+        report = night.process(frames=len(frames))
+        ended = time.time()
+        new = sum(not any(track & old for old in before) for track in night.tracks())
+        if frames:
+            latencies = {visit: (name, ended - max(arrived, begun - self.options.rest_s - self.options.poll_s))
+                         for visit, (name, arrived) in frames.items()}  # fmt: skip
+            done = night.done(report, latencies, new_movers=new)
+            for event in done:
+                self.tell(event)
+            self.result.frames += len(done)
+        self._tell_problems(report)
+        self.curves_due[day_obs] = self.curves_due.get(day_obs, 0) + max(len(frames), 1)
+        if self.curves_due[day_obs] >= self.options.curves_every:
+            self._update_curves()
+
+    # What a night needs
+
+    def _open(self, camera: Camera | None = None) -> None:
+        """Open or make the repository, as soon as the camera is known."""
+        path = self.options.repository
+        exists = (path / "butler.yaml").is_file()
+        if self.home is None and exists:
+            self.home = Repository.open(path)
+        if camera is None and self.options.camera is not None:
+            registered = self.home.cameras() if self.home is not None else []
+            name = self.options.camera
+            camera = self.home.camera(name) if self.home is not None and name in registered else load_camera(name)
+        if camera is None and self.home is not None and len(self.home.cameras()) == 1:
+            camera = self.home.camera()
+        if camera is None:
+            return
+        if self.home is None:
+            self.home = Repository.create(path)
+        self.home.register_camera(camera)
+        self.camera = camera
+
+    def _known_cameras(self) -> list[Camera]:
+        return [self.home.camera(name) for name in self.home.cameras()] if self.home is not None else []
+
+    def _night(self, day_obs: int) -> Night:
+        assert self.home is not None
+        assert self.camera is not None
+        records = self.home.butler.query_dimension_records(
+            "visit", instrument=self.camera.name, day_obs=day_obs, explain=False
+        )
+        bands = {entry.physical_filter: entry.band for entry in self.camera.filters}
+        observed = {bands.get(str(record.physical_filter), "") for record in records}
+        templates = self.templates.register(self.home, self.camera, observed - {""}) if self.templates else None
+        night = Night(self.home, self.camera.name, day_obs, templates, self.options.workers, self.stop)
+        if night.pipeline == "watch":
+            self._tell_once("nothing to subtract: no --template, and no template_coadd of earlier nights", "warning")
+        return night
+
+    def _calibrate_from(self, folder: Path) -> None:
+        """Combine the calibration frames of a folder, unless that was done before."""
+        found = find_frames([folder], known=[self.camera] if self.camera else self._known_cameras())
+        if self.camera is None:
+            self._open(found.camera)
+        assert self.home is not None
+        assert self.camera is not None
+        outcomes = self.home.ingest(found.paths, camera=self.camera.name, transfer="direct")
+        for outcome in outcomes:
+            if outcome.status == "refused":
+                self.tell(Note(outcome.reason, "refused"))
+        if not any(outcome.observation_type in ("bias", "flat") for outcome in outcomes):
+            raise InputError("holds no bias or flat frames", source=folder, remedy="give the folder that does")
+        if calibration_frames(self.home, self.camera.name) != self.ledger.combined:
+            self._combine("frames of --calib-from")
+
+    def _prepare_calibrations(self) -> None:
+        """Combine calibration frames that science frames wait for; each set of frames is tried once."""
+        assert self.home is not None
+        assert self.camera is not None
+        lacking = buildable(self.home, self.camera.name)
+        if lacking and calibration_frames(self.home, self.camera.name) != self.ledger.combined:
+            self._combine(", ".join(lacking))
+        for line in missing_calibrations(self.home, self.camera.name):
+            self._tell_once(line.split(":")[0] + ": frames are processed without", "warning")
+
+    def _combine(self, what: str) -> None:
+        assert self.home is not None
+        assert self.camera is not None
+        self.tell(Note(f"building calibrations: {what}"))
+        report = build_calibrations(self.home, self.camera.name, workers=self.options.workers)
+        self.ledger.combined = calibration_frames(self.home, self.camera.name)
+        self.ledger.save()
+        self._tell_problems(report)
+
+    def _prepare_reference(self) -> None:
+        """Register the reference catalog, again only where a field is new."""
+        assert self.home is not None
+        assert self.camera is not None
+        if self.options.refcat is None:
+            return
+        cones = len(field_cones(self.home, self.camera))
+        if cones != self.cones:
+            register_refcat(self.home, reference_catalog(self.options.refcat, self.home, self.camera))
+            self.cones = cones
+
+    def _update_curves(self) -> None:
+        for day_obs in list(self.curves_due):
+            begin = time.monotonic()
+            try:
+                report = self._night(day_obs).update_curves()
+            except InputError as error:
+                if "nothing to do" not in str(error):
+                    raise
+            else:
+                self._tell_problems(report)
+                self.tell(Note(f"light curves of night {day_obs} updated in {time.monotonic() - begin:.1f} s"))
+            del self.curves_due[day_obs]
+
+    def _report(self) -> None:
+        from etendue.app.report.report import write_report  # draws with matplotlib, which is slow to import
+
+        assert self.home is not None
+        write_report(self.home, self.home.path / "report.html")
+
+    def _tell_once(self, text: str, kind: str) -> None:
+        if text not in self.told:
+            self.told.add(text)
+            self.tell(Note(text, kind))
+
+    def _tell_problems(self, report: RunReport) -> None:
+        """Name quanta that failed and belong to no single frame."""
+        for outcome in report.outcomes:
+            if outcome.status in _FAILED and "visit" not in outcome.data_id:
+                self._tell_once(f"{outcome.label}: {outcome.message}", "problem")
+
+
+def _refused(arrival: Arrival, reason: str) -> Arrival:
+    return Arrival(arrival.path, arrival.stamp, arrival.arrived, reason)
+
+
+def _named(path: Path, reason: str) -> str:
+    return reason if str(path) in reason else f"{path}: {reason}"
