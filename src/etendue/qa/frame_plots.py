@@ -7,6 +7,7 @@ from etendue.qa.figure import ACCENT, INK, SECOND, new_figure, png, styled
 
 Vector = NDArray[np.float64]
 _MAG_PER_LN = 2.5 / np.log(10.0)
+_MOST_ARROWS, _CELLS = 200, 12
 
 
 @styled
@@ -42,7 +43,7 @@ def magnitude_error_plot(mag: Vector, mag_err: Vector, extended: NDArray[np.bool
 @styled
 def reference_residual_plot(
     x: Vector, y: Vector, east_mas: Vector, north_mas: Vector, mag: Vector, mag_residual: Vector,
-    used: NDArray[np.bool_], *, rms_mas: float,
+    bright: NDArray[np.bool_], *, rms_mas: float,
 ) -> bytes:  # fmt: skip
     """Plot position and magnitude residuals of matched reference stars.
 
@@ -54,10 +55,10 @@ def reference_residual_plot(
         Source minus reference [mas].
     mag, mag_residual : ndarray, float64, shape (n,)
         Reference magnitude and source minus reference [mag]; NaN where not known.
-    used : ndarray, bool, shape (n,)
-        Stars in the fit of the WCS.
+    bright : ndarray, bool, shape (n,)
+        Bright stars in the fit of the WCS; their map is averaged in cells where they are many.
     rms_mas : float
-        Scatter per axis of the used ones [mas], which sets the scale.
+        Scatter per axis of the bright ones [mas], which sets the scale.
 
     Returns
     -------
@@ -67,19 +68,19 @@ def reference_residual_plot(
     figure, (left, middle, right) = new_figure(12.6, 3.9, 1, 3)
     reach = 5.0 * rms_mas if rms_mas > 0.0 else 1000.0
     left.plot(
-        east_mas[~used], north_mas[~used], ".", ms=3, color=SECOND, alpha=0.6, label=f"not used ({(~used).sum()})"
+        east_mas[~bright], north_mas[~bright], ".", ms=3, color=SECOND, alpha=0.6, label=f"others ({(~bright).sum()})"
     )
-    left.plot(east_mas[used], north_mas[used], ".", ms=3, color=ACCENT, alpha=0.6, label=f"used ({used.sum()})")
+    left.plot(east_mas[bright], north_mas[bright], ".", ms=3, color=ACCENT, alpha=0.6, label=f"bright ({bright.sum()})")
     left.set(xlim=(reach, -reach), ylim=(-reach, reach), xlabel="east [mas]", ylabel="north [mas]", aspect="equal")
     left.set_title(f"Source minus reference: {rms_mas:.0f} mas per axis")
     left.legend(loc="upper right", markerscale=3, fontsize=7)
+    places = _cell_means(*(values[bright] for values in (x, y, east_mas, north_mas)))
+    size = float(np.median(np.hypot(places[2], places[3]))) if places[0].size else rms_mas
     arrows = middle.quiver(
-        x[used], y[used], -east_mas[used], north_mas[used], color=ACCENT, width=0.003, angles="uv",
-        scale=20.0 * max(rms_mas, 1e-9),
+        places[0], places[1], -places[2], places[3], color=ACCENT, width=0.003, angles="uv",
+        scale=20.0 * max(size, 1e-9),
     )  # fmt: skip
-    middle.quiverkey(
-        arrows, 0.9, 1.04, 2.0 * rms_mas, f"{2.0 * rms_mas:.0f} mas", labelpos="W", fontproperties={"size": 8}
-    )
+    middle.quiverkey(arrows, 0.9, 1.04, 2.0 * size, f"{2.0 * size:.0f} mas", labelpos="W", fontproperties={"size": 8})
     middle.set(xlabel="x [px]", ylabel="y [px]", aspect="equal")
     middle.set_title("Map, N up, E left", loc="left")
     good = np.isfinite(mag) & np.isfinite(mag_residual)
@@ -92,3 +93,14 @@ def reference_residual_plot(
         right.set_axis_off()
         right.text(0.5, 0.5, "no reference magnitudes in this band", ha="center", transform=right.transAxes)
     return png(figure)
+
+
+def _cell_means(x: Vector, y: Vector, east: Vector, north: Vector) -> tuple[Vector, ...]:
+    """Return all four as they are, or their means in cells where there are more than can be told apart."""
+    if x.size <= _MOST_ARROWS:
+        return x, y, east, north
+    edges = [np.linspace(axis.min(), axis.max() + 1e-6, _CELLS + 1) for axis in (x, y)]
+    cell = (np.digitize(x, edges[0]) - 1) * _CELLS + np.digitize(y, edges[1]) - 1
+    count = np.bincount(cell, minlength=_CELLS**2)
+    filled = count >= 3
+    return tuple((np.bincount(cell, values, _CELLS**2)[filled] / count[filled]) for values in (x, y, east, north))

@@ -47,7 +47,7 @@ def check_pictures(exposure: Exposure, sources: Table, match: ReferenceMatch | N
     }
     if match is not None:
         pictures["astrometry"] = reference_residual_plot(
-            match.x, match.y, match.east_mas, match.north_mas, match.mag, match.mag_residual, match.fit_position,
+            match.x, match.y, match.east_mas, match.north_mas, match.mag, match.mag_residual, match.bright,
             rms_mas=match.rms_mas,
         )  # fmt: skip
     return pictures

@@ -12,6 +12,7 @@ from etendue.table.table import Table
 from etendue.tasks.match.sky import MatchSkyConfig, MatchSkyTask
 
 _NJY_ZERO_POINT_MAG = 31.4
+_BRIGHT_SNR, _FEWEST_BRIGHT = 50.0, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,8 @@ class ReferenceMatch:
         Reference magnitude in the band (AB); NaN where there is none.
     mag_residual : ndarray, float64, shape (n,)
         Source minus reference [mag]; NaN where one is not positive, or on a relative scale.
+    snr : ndarray, float64, shape (n,)
+        Signal-to-noise ratio of the source.
     fit_position, fit_flux : ndarray, bool, shape (n,)
         Whether the source took part in the WCS and in the zero point.
     """
@@ -38,19 +41,26 @@ class ReferenceMatch:
     north_mas: NDArray[np.float64]
     mag: NDArray[np.float64]
     mag_residual: NDArray[np.float64]
+    snr: NDArray[np.float64]
     fit_position: NDArray[np.bool_]
     fit_flux: NDArray[np.bool_]
 
     @property
+    def bright(self) -> NDArray[np.bool_]:
+        """Stars in the WCS whose noise says little: S/N above 50, or all where those are fewer than ten."""
+        chosen = self.fit_position & (self.snr > _BRIGHT_SNR)
+        return chosen if chosen.sum() >= _FEWEST_BRIGHT else self.fit_position
+
+    @property
     def rms_mas(self) -> float:
-        """Scatter per axis of the stars in the WCS, from the median distance [mas]; NaN without stars."""
-        distance = np.hypot(self.east_mas, self.north_mas)[self.fit_position]
+        """Scatter per axis of the bright stars in the WCS, from the median distance [mas]; NaN without stars."""
+        distance = np.hypot(self.east_mas, self.north_mas)[self.bright]
         return float(np.median(distance) / np.sqrt(2.0 * np.log(2.0))) if distance.size else float("nan")
 
     @property
     def rms_mag(self) -> float:
-        """Robust scatter of the stars in the zero point [mag]; NaN without stars."""
-        values = self.mag_residual[self.fit_flux & np.isfinite(self.mag_residual)]
+        """Robust scatter of the bright stars in the zero point [mag]; NaN without stars."""
+        values = self.mag_residual[self.fit_flux & self.bright & np.isfinite(self.mag_residual)]
         return float(1.4826 * np.median(np.abs(values - np.median(values)))) if values.size else float("nan")
 
 
@@ -84,7 +94,8 @@ def match_reference(exposure: Exposure, sources: Table, reference: Table, *, rad
     mag, difference = _magnitudes(exposure, sources, sample, rows, stars)
     return ReferenceMatch(
         x=np.asarray(sources["x"][rows]), y=np.asarray(sources["y"][rows]), east_mas=xi * 3.6e6, north_mas=eta * 3.6e6,
-        mag=mag, mag_residual=difference, fit_position=np.asarray(sources["calib_astrometry_used"][rows], bool),
+        mag=mag, mag_residual=difference, snr=np.asarray(sources["snr"][rows], float),
+        fit_position=np.asarray(sources["calib_astrometry_used"][rows], bool),
         fit_flux=np.asarray(sources["calib_photometry_used"][rows], bool),
     )  # fmt: skip
 
