@@ -12,7 +12,7 @@ FEW = 20  # quanta of the short run, which is subtracted: start, imports and gra
 WORKERS = 2
 
 
-def _fill(folder: Path, n: int) -> Any:
+def fill(folder: Path, n: int) -> Any:
     """Return a new repository with ``n`` exposures of one detector."""
     from astropy.time import Time
     from lsst.daf.butler import Timespan
@@ -49,7 +49,7 @@ def _pipeline() -> Any:
 def our_executor(folder: Path, *, quanta: int, **_: Any) -> Work:
     from etendue.middleware.executor import run_pipeline
 
-    repository = _fill(folder / "pool", FEW + quanta)
+    repository = fill(folder / "pool", FEW + quanta)
     pipeline, number = _pipeline(), count()
 
     def run(n: int) -> dict[str, float]:
@@ -76,7 +76,7 @@ def stock_executor(folder: Path, *, quanta: int, **_: Any) -> Work:
     from lsst.daf.butler import Butler
     from lsst.pipe.base.separable_pipeline_executor import SeparablePipelineExecutor
 
-    repository = _fill(folder / "stock", FEW + quanta)
+    repository = fill(folder / "stock", FEW + quanta)
     pipeline, number = _pipeline(), count()
 
     def run(n: int) -> dict[str, float]:

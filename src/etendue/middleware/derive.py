@@ -1,9 +1,10 @@
 """Derive Rubin's PipelineTask, Connections and Config from a stage."""
 
 import re
+import sys
 import types
 from collections.abc import Collection, Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 from lsst.daf.butler import DataCoordinate, DatasetRef
@@ -15,7 +16,7 @@ from lsst.pipe.base import (
     PipelineTaskConnections,
     connectionTypes,
 )
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from etendue.errors import AlgorithmError, InputError
 from etendue.middleware import storage
@@ -146,7 +147,7 @@ class StageTask(PipelineTask):
             if self.stage_class.wants_data_id:
                 arguments["data_id"] = data_id
             # Sums of several BLAS threads have other last bits: one thread makes the bytes equal in every executor.
-            with threadpool_limits(limits=1, user_api="blas"):
+            with _libraries(len(sys.modules)).limit(limits=1, user_api="blas"):
                 result = self.stage.run(**arguments)
         except AlgorithmError as error:
             defeated = DefeatedError(error)
@@ -158,6 +159,12 @@ class StageTask(PipelineTask):
             value = getattr(result, name)
             if value is not None:
                 butlerQC.put(value, getattr(outputRefs, name))
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """Look for the libraries with threads, which takes a millisecond; again only when something was imported since."""
+    return ThreadpoolController()
 
 
 def derive_task(stage_class: type[Stage], module: str) -> type[StageTask]:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
@@ -126,7 +126,7 @@ class Journal:
         OSError
             The disk is full or cannot be written; the journal is as it was.
         """
-        line = json.dumps(asdict(outcome)).encode() + b"\n"
+        line = json.dumps({field.name: getattr(outcome, field.name) for field in fields(outcome)}).encode() + b"\n"
         with self._path.open("ab+", buffering=0) as stream:
             size = _cut_torn_line(stream)
             try:

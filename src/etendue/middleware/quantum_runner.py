@@ -4,7 +4,6 @@ import resource
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
@@ -30,6 +29,25 @@ class SharedButler(QuantumBackedButler):
     def close(self) -> None:
         """Keep the database: the next quantum needs it."""
 
+    def note_files(self, files: dict[str, tuple[str, int]]) -> None:
+        """Put path and size [bytes] of every file written from now on into a mapping, by dataset ID.
+
+        Asking the database for them takes as long as everything else that etendue adds to a quantum.
+
+        Parameters
+        ----------
+        files : dict
+            Filled in place.
+        """
+        record = self._datastore._register_datasets
+
+        def noting(refs_and_infos: Any, *args: Any, **kwargs: Any) -> None:
+            written = list(refs_and_infos)
+            files.update({str(ref.id): (str(info.path), int(info.file_size)) for ref, info in written})
+            record(written, *args, **kwargs)
+
+        self._datastore._register_datasets = noting
+
 
 class QuantumRunner:
     """Runs quanta of one graph in this process.
@@ -45,6 +63,8 @@ class QuantumRunner:
     def __init__(self, root: str, graph_path: Path):
         self._graph = PredictedQuantumGraph.read_execution_quanta(str(graph_path))
         self._butler = make_graph_butler(root, self._graph)
+        self._files: dict[str, tuple[str, int]] = {}
+        self._butler.note_files(self._files)
         self._known_inputs: set[uuid.UUID] = set()
         self._executors = {retry: self._executor(retry) for retry in (False, True)}
         self._tasks = self._graph.pipeline_graph.tasks
@@ -65,23 +85,17 @@ class QuantumRunner:
         """
         begin, cpu = time.perf_counter(), _cpu_seconds()
         key = uuid.UUID(quantum_id)
+        self._files.clear()
         [quantum] = self._graph.build_execution_quanta([key]).values()
         node = self._graph.quantum_only_xgraph.nodes[key]
         ended = self._execute(node["task_label"], quantum, key, retry)
         return replace(
             ended,
-            files=self._files(quantum, ended.outputs),
+            files=dict(self._files[output] for output in ended.outputs if output in self._files),
             wall_s=time.perf_counter() - begin,
             cpu_s=_cpu_seconds() - cpu,
             memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEMORY_UNIT,
         )
-
-    def _files(self, quantum: Quantum, outputs: tuple[str, ...]) -> dict[str, int]:
-        written = set(outputs)
-        refs = [ref for of_type in quantum.outputs.values() for ref in of_type if str(ref.id) in written]
-        stored = self._butler._datastore.export_records(refs)
-        infos = [info for data in stored.values() for tables in data.records.values() for info in _flat(tables)]
-        return {str(info.path): int(info.file_size) for info in infos}
 
     def _execute(self, label: str, quantum: Quantum, key: uuid.UUID, retry: bool) -> QuantumOutcome:
         begun = QuantumOutcome(str(key), label, plain_data_id(quantum.dataId), "failed")
@@ -149,10 +163,6 @@ def _judged(label: str, quantum: Quantum, result: Any) -> tuple[Status, str, tup
     if result.adjusted_no_work or QuantumSuccessCaveats.NO_WORK & caveats:
         return "no work", "too few inputs were made upstream", written
     return "succeeded", "", written
-
-
-def _flat(tables: Mapping[str, Iterable[Any]]) -> Iterable[Any]:
-    return (info for infos in tables.values() for info in infos)
 
 
 def _written(label: str, quantum: Quantum, metadata: Any) -> tuple[str, ...]:
