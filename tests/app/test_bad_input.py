@@ -81,7 +81,7 @@ def test_the_good_frames_are_processed(night, home):
 def test_another_field_becomes_a_tract_of_its_own(night, home):
     skymap = home.get("skyMap", {"skymap": "field"}, collections="skymaps")
     assert skymap.n_tracts == 2
-    assert skymap.tract(1).bbox.shape[0] < 2000
+    assert skymap.tract(1).bbox.shape[0] <= 2000  # not the six degrees between the fields
     elsewhere = {o.exposure for o in night.ingested if "/elsewhere/raw/" in o.path}
     done = {int(ref.dataId["visit"]) for ref in home.query("visit_image", collections="simcam/drp")}
     assert len(elsewhere) == 2
