@@ -7,10 +7,12 @@ import numpy as np
 from etendue.image.visit_info import VisitInfo
 from etendue.stages.stage import DatasetHandle, Input, Output, Stage, StageConfig
 from etendue.table.table import Table
-from etendue.tasks.moving.ades import ades_psv
+from etendue.tasks.moving.ades import AdesHeader, ades_psv
 from etendue.tasks.moving.frames import Site
 from etendue.tasks.moving.link import LinkConfig, LinkTask
 from etendue.tasks.moving.tracklet_table import tracklet_tables
+
+_COMMENT = "Positions measured on difference images with etendue; check before submitting"
 
 
 class LinkMoversConfig(StageConfig):
@@ -69,8 +71,9 @@ class LinkMovers(Stage[LinkMoversConfig]):
         tracklets, members = tracklet_tables(linked, sources, site=site, day_obs=day_obs, n_frames=_visits(images))
         scale = images[0].get(component="photo_calib")
         ades = ades_psv(
-            members, station=self.config.station, catalog=self.config.astrometric_catalog,
-            instrument=str(data_id["instrument"]), absolute=scale is not None and scale.kind == "absolute",
+            members, catalog=self.config.astrometric_catalog,
+            header=AdesHeader(self.config.station, telescope=str(data_id["instrument"]), comments=(_COMMENT,)),
+            absolute=scale is not None and scale.kind == "absolute",
         )  # fmt: skip
         return LinkMoversResult(tracklets, members, ades)
 

@@ -1,0 +1,1 @@
+"""Files for the Minor Planet Center and the Transient Name Server, for a person to check and send."""
