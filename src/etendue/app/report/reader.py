@@ -36,7 +36,9 @@ class Reader:
         self.home = home
         self.unreadable: list[str] = []
         runs = self._flattened(collections) if collections else self._all_runs()
-        self.journals = [journal for journal in journals(home.runs_folder) if _run_of(journal) in runs]
+        every = journals(home.runs_folder)
+        self.journals = [journal for journal in every if _run_of(journal) in runs]
+        self._history = self.journals if collections else every  # what is kept was made by runs seen no more
         latest = [name for j in self.journals for name in (_run_of(j), kept_collection(_run_of(j))) if name in runs]
         self.runs = latest + sorted((run for run in runs if run not in latest), reverse=True)
 
@@ -84,7 +86,7 @@ class Reader:
         latest: dict[str, str] = {}
         for journal in self.journals:
             latest.setdefault(str(journal.description()["output"]), _run_of(journal))
-        return [(run, o) for output, run in latest.items() for o in current_outcomes(self.journals, output)]
+        return [(run, o) for output, run in latest.items() for o in current_outcomes(self._history, output)]
 
 
 def _run_of(journal: Journal) -> str:
