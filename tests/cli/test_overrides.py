@@ -40,10 +40,6 @@ def repo(biases, tmp_path):
     return tmp_path / "repo"
 
 
-def names(repo):
-    return sorted(row["file"] for row in json.loads(etendue("overrides", "show", "-b", repo, "--json").output)["frames"])
-
-
 def test_a_bad_frame_is_added_checked_and_shown(repo):
     assert "nothing" in etendue("overrides", "show", "-b", repo).output
     text = etendue("overrides", "add", "-b", repo, "--bad", "sc_2025093000002_0", "--reason", "light leak").output
