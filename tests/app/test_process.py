@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,18 @@ from astropy.table import Table as AstropyTable
 from astropy.wcs import WCS, FITSFixedWarning
 from click.testing import CliRunner
 
+import etendue.app.process as process_module
 from etendue.app.process import process
 from etendue.app.processing.batch import ProcessOptions, process_frames, process_one
+from etendue.app.processing.frame_camera import camera_of
 from etendue.app.processing.frame_files import frame_name
 from etendue.cli.main import main
 from etendue.errors import AlgorithmError, InputError
 from etendue.faults import arm
+from etendue.geom.sphere import separation_deg
 from etendue.image.fits_exposure import read_exposure
+from etendue.refcat.build import build_reference_catalog
+from etendue.refcat.star_index import build_star_index
 from etendue.simulate.preset import Night, SurveyPreset
 from etendue.simulate.simulate import simulate_survey
 from etendue.table.parquet import read_table
@@ -151,7 +157,7 @@ def test_without_anything_fluxes_are_relative_and_wrong_errors_are_said(frame):
 
 def test_stars_of_another_field_are_one_line(night, frame, tmp_path):
     (tmp_path / "other.csv").write_text("ra,dec,r_mag\n" + "".join(f"{10 + k / 100},5.0,15\n" for k in range(20)))
-    with pytest.raises(InputError, match="no star of the reference catalog on the frame"):
+    with pytest.raises(AlgorithmError, match=r"no star of .*other.csv on the frame"):
         process(frame, refcat=tmp_path / "other.csv")
     outcome = process_one(frame, ProcessOptions(tmp_path, {"refcat": tmp_path / "other.csv"}))
     assert outcome.folder is None
@@ -172,17 +178,14 @@ def test_a_pointing_without_match_says_that_an_index_helps(frame, night, monkeyp
     def lost(*_arguments, **_keywords):
         raise AlgorithmError("no star pattern found")
 
-    from dataclasses import replace
-
-    from etendue.app import process as module
+    read = process_module.read_raw
 
     def approximate(path, camera):
         raw = read(path, camera)
         return replace(raw, info=replace(raw.info, wcs_is_approximate=True))
 
-    read = module.read_raw
-    monkeypatch.setattr(module, "read_raw", approximate)
-    monkeypatch.setattr(module.CalibrateImage, "run", lost)
+    monkeypatch.setattr(process_module, "read_raw", approximate)
+    monkeypatch.setattr(process_module.CalibrateImage, "run", lost)
     with pytest.raises(AlgorithmError, match="--index"):
         process(frame, refcat=night / "refcat.csv")
 
@@ -228,6 +231,51 @@ def test_two_frames_of_one_name_are_refused(frame, tmp_path):
 )
 def test_folders_are_named_after_their_frames(name, stem):
     assert frame_name(Path(name)) == stem
+
+
+def test_an_unknown_camera_is_guessed_and_a_named_one_is_taken(frame, tmp_path):
+    header = {"DATE-OBS": "2020-01-01T00:00:00", "EXPTIME": 10.0, "TELESCOP": "garden", "INSTRUME": "toy"}
+    path = tmp_path / "frame.fits"
+    fits.PrimaryHDU(np.ones((40, 50), np.int16), fits.Header(header)).writeto(path)
+    camera, guessed = camera_of(path)
+    assert guessed
+    assert camera.name == "garden_toy"
+    (tmp_path / "mine.yaml").write_text(camera.to_yaml())
+    assert camera_of(path, str(tmp_path / "mine.yaml")) == (camera, False)
+    assert camera_of(frame)[0].name == "simcam"
+    assert not camera_of(frame)[1]
+
+
+@pytest.fixture(scope="module")
+def index(night, tmp_path_factory) -> Path:
+    """Return the night's catalog with a star index."""
+    folder = tmp_path_factory.mktemp("index") / "stars"
+    build_star_index(build_reference_catalog(night / "refcat.csv", folder), band="r", max_order=12)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("header", ["nothing", "pointing", "wrong"])
+def test_a_frame_is_found_by_its_stars(frame, night, index, result, monkeypatch, header):
+    """Without any WCS, with a pointing only, and where the header's WCS points to another field."""
+    read = process_module.read_raw
+
+    def changed(path, camera):
+        raw = read(path, camera)
+        facts = {
+            "nothing": {"wcs": None, "ra_deg": np.nan, "dec_deg": np.nan},
+            "pointing": {"wcs_is_approximate": True},
+            "wrong": {"wcs": raw.info.wcs.shifted(dx=9000.0, dy=-500.0), "wcs_is_approximate": False},
+        }
+        return replace(raw, info=replace(raw.info, **facts[header]))
+
+    monkeypatch.setattr(process_module, "read_raw", changed)
+    found = process(frame, index=index, bias=night / "bias", flat=night / "flat")
+    assert found.match.rms_mas < 25.0
+    middle = {"x": 500.0, "y": 500.0}
+    off = separation_deg(*found.wcs.pixel_to_sky(**middle), *result.wcs.pixel_to_sky(**middle))
+    assert float(off) * 3600.0 < 0.05
+    assert any("found by the star pattern" in note for note in found.notes) == (header == "wrong")
 
 
 @pytest.mark.slow

@@ -259,8 +259,7 @@ def _reference_stars(refcat: str, raw: RawFrame, camera: Camera, margin_px: floa
         ra_deg=ra, dec_deg=dec, radius_deg=reach_px * float(wcs.pixel_scale(x=box.x.center, y=box.y.center)) / 3600.0
     )
     if len(stars) == 0:
-        where = f"RA {ra:.4f} Dec {dec:+.4f}"
-        raise InputError("no star of the reference catalog on the frame", source=refcat, value=where)
+        raise AlgorithmError(f"no star of {refcat} on the frame", ra_deg=round(ra, 4), dec_deg=round(dec, 4))
     return in_camera_bands(stars, camera, catalog=source.catalog)
 
 
@@ -303,8 +302,10 @@ class _Notes(logging.Handler):
         self._notes = notes
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one warning."""
-        self._notes.append(record.getMessage())
+        """Keep one warning; that no gain was measured is no news here, where nobody can give one."""
+        message = record.getMessage()
+        if "no certified ptc" not in message:
+            self._notes.append(message)
 
 
 @contextmanager
