@@ -91,7 +91,9 @@ def test_ctrl_c_stops_in_one_line_that_says_how_to_go_on(toy_repository, driver)
     assert driver.returncode == 130
     lines = [line for line in error.splitlines() if "measure" not in line]  # the progress bar
     done = finished(toy_repository)
-    assert lines[-1] == f"etendue: interrupted: {done} of 13 quanta are finished; run again with --resume"
+    assert lines[-1] == (
+        f"etendue: interrupted: {done} of 13 quanta of toy/out are finished; 'etendue run' with --resume goes on"
+    )
     check_resumed(toy_repository, done)
 
 
@@ -135,7 +137,7 @@ def test_an_output_is_free_again_when_its_run_has_ended(tmp_path):
 def test_an_interrupted_run_in_this_process_is_resumed(toy_repository):
     faults.arm("journal.append.after-sync@3=interrupt")
     try:
-        with pytest.raises(Interrupted, match=r"of 13 quanta are finished; run again with --resume"):
+        with pytest.raises(Interrupted, match=r"of 13 quanta of toy/out are finished; .* --resume"):
             run(toy_repository)
     finally:
         faults.arm("")

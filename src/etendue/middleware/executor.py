@@ -197,7 +197,8 @@ def _run(
         execution.run(workers, limits, progress)
     except KeyboardInterrupt:
         n = sum(outcome.status in FINISHED for outcome in execution.outcomes.values())
-        raise Interrupted(f"{n} of {len(execution.order)} quanta are finished; run again with --resume") from None
+        finished = f"{n} of {len(execution.order)} quanta of {journal.description()['output']} are finished"
+        raise Interrupted(f"{finished}; 'etendue run' with --resume goes on") from None
     register(repository, journal, graph, execution.outcomes)
     executed = sum(o.status != "skipped" for o in execution.outcomes.values()) - len(before)
     return {key: execution.outcomes[key] for key in execution.order}, executed
