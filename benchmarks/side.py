@@ -1,6 +1,7 @@
 """One side of a comparison in a process of its own: prepared once, then run and timed on request."""
 
 import resource
+import subprocess
 import time
 from collections.abc import Callable
 from multiprocessing import get_context
@@ -23,12 +24,14 @@ class Side:
         Inputs, and scratch.
     options : dict
         Sizes.
+    warm : bool
+        Do the work once before it is timed.
     """
 
-    def __init__(self, prepare: Callable[..., Work], folder: Path, options: dict[str, Any]):
+    def __init__(self, prepare: Callable[..., Work], folder: Path, options: dict[str, Any], *, warm: bool = True):
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(prepare, folder, options, theirs))
+        self._process = context.Process(target=_serve, args=(prepare, folder, options, theirs, warm))
         self._process.start()
         theirs.close()
 
@@ -55,10 +58,11 @@ class Side:
         self._process.join()
 
 
-def _serve(prepare: Callable[..., Work], folder: Path, options: dict[str, Any], pipe: Connection) -> None:
+def _serve(prepare: Callable[..., Work], folder: Path, options: dict[str, Any], pipe: Connection, warm: bool) -> None:
     try:
         work = prepare(folder, **options)
-        work()  # compiled kernels are loaded, files are cached
+        if warm:
+            work()  # compiled kernels are loaded, files are cached
     except Exception as error:  # the driver shows it: a package that is missing, mostly
         pipe.send(f"{type(error).__name__}: {error}")
         return
@@ -84,6 +88,23 @@ def cpu_seconds() -> float:
     """Return user and system time of this process [s]."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+def run_program(command: list[str], folder: Path) -> dict[str, float]:
+    """Run another program in `folder`; return its user and system time [s] and its peak memory [MiB].
+
+    Raises
+    ------
+    RuntimeError
+        It failed; the end of what it said.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed: {done.stderr.strip()[-200:]}")
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"cpu_s": cpu_s, "peak_mib": after.ru_maxrss / _KIB_PER_MIB}
 
 
 def _peak_mib() -> float:

@@ -1,5 +1,6 @@
 import io
 
+import comparison
 import numpy as np
 import pytest
 import run
@@ -41,9 +42,9 @@ def test_sides_run_in_turn_in_processes_of_their_own():
 
 
 def test_a_side_that_cannot_run_is_named_with_its_reason():
-    contender = run.Contender("absent", None, "nothing")
-    side = run._summary(contender, run.COMPARISONS[0], {}, {"absent": "no module"})
+    contender = comparison.Contender("absent", None, "nothing")
+    side = comparison._summary(contender, run.COMPARISONS[0], {}, {"absent": "no module"})
     shown = io.StringIO()
-    run.show({"detection": {"equal_work": "no", "sides": [side]}}, Console(file=shown, width=100))
+    comparison.show({"detection": {"equal_work": "no", "sides": [side]}}, Console(file=shown, width=100))
     assert "(skipped: no module)" in shown.getvalue()
     assert max(map(len, shown.getvalue().splitlines())) <= 100
