@@ -1,10 +1,11 @@
 """From folders of FITS files to the report of a night, without a question."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -31,6 +32,8 @@ _log = get_logger(__name__)
 CALIBRATIONS = ("bias", "flat", "ptc", "defects")
 SKYMAP = "field"
 _LARGEST_PATCH = 2000
+_SERIES_LENGTH = 10  # images of one band from which light curves are made
+_LIGHT_CURVES = ("light_curve", "light_curve_star")
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ def quickstart(
     *,
     repository: Path,
     refcat: str | Path | None = None,
+    pipeline: Literal["drp", "series"] = "drp",
     workers: int = 2,
     progress: bool = True,
 ) -> QuickstartResult:
@@ -134,6 +138,9 @@ def quickstart(
     refcat : str or Path, optional
         Reference catalog: a directory made before, any table of stars, or ``gaia``, ``ps1``, ``2mass``; without one
         positions keep the headers' frame and fluxes a relative scale.
+    pipeline : {"drp", "series"}
+        Everything: coadds, differences, movers, alerts, and light curves if enough images are of one band; or light
+        curves of one star field only.
     workers : int
         Processes.
     progress : bool
@@ -170,8 +177,15 @@ def quickstart(
                 "registering the reference catalog",
                 lambda: register_refcat(home, reference_catalog(refcat, home, found.camera)),
             )
-        runs.append(clock.step("data release processing", chain.release))
-        if home.query("visit_image", collections=f"{found.camera.name}/drp"):
+        if pipeline == "series":
+            runs.append(clock.step("time series", chain.series))
+            clock.step("publishing", lambda: publish_products(home, f"{found.camera.name}/series"))
+        else:
+            runs.append(clock.step("data release processing", chain.release))
+        if pipeline == "drp" and home.query("visit_image", collections=f"{found.camera.name}/drp"):
+            if chain.has_series():
+                runs.append(clock.step("light curves", chain.light_curves))
+                clock.step("publishing light curves", lambda: _publish_curves(home, f"{found.camera.name}/lightcurve"))
             runs.append(clock.step("difference imaging", chain.alerts))
             clock.step("publishing", lambda: publish_products(home, f"{found.camera.name}/ap"))
     page = clock.step("writing the report", lambda: _report(home))
@@ -184,7 +198,7 @@ def quickstart(
 
 @dataclass(frozen=True)
 class _Chain:
-    """The three pipelines of one camera."""
+    """The pipelines of one camera."""
 
     home: Repository
     camera: str
@@ -199,10 +213,28 @@ class _Chain:
 
     def release(self) -> RunReport:
         """Run the data release pipeline."""
+        return self._from_raws("drp")
+
+    def series(self) -> RunReport:
+        """Run the pipeline of light curves, from the raw frames."""
+        return self._from_raws("series")
+
+    def has_series(self) -> bool:
+        """Whether enough images of one band have been calibrated for light curves."""
+        refs = self.home.query("visit_image", collections=f"{self.camera}/drp")
+        bands = Counter(ref.dataId["band"] for ref in refs)
+        return max(bands.values(), default=0) >= _SERIES_LENGTH
+
+    def light_curves(self) -> RunReport:
+        """Make light curves of the release."""
+        inputs = [f"{self.camera}/drp", f"{self.camera}/defaults"]
+        return self._run("lightcurve", "lightcurve", inputs, f"instrument='{self.camera}' AND skymap='{SKYMAP}'")
+
+    def _from_raws(self, pipeline: str) -> RunReport:
         inputs = [f"{self.camera}/defaults"]
         if self.home.has_collection(REFCAT_RUN):
             inputs.append(REFCAT_RUN)
-        return self._run("drp", "drp", inputs, f"instrument='{self.camera}' AND skymap='{SKYMAP}'")
+        return self._run(pipeline, pipeline, inputs, f"instrument='{self.camera}' AND skymap='{SKYMAP}'")
 
     def alerts(self) -> RunReport:
         """Run the alert pipeline on the release."""
@@ -320,6 +352,10 @@ def publish_products(home: Repository, collection: str) -> dict[str, int]:
     """
     counts = publish(home, collection, [ArchiveSink(home.path / "archive"), AlertLogSink(home.path / "alerts")])
     return {"archive": counts[ArchiveSink.__name__], "alerts": counts[AlertLogSink.__name__]}
+
+
+def _publish_curves(home: Repository, collection: str) -> None:
+    publish(home, collection, [ArchiveSink(home.path / "archive", _LIGHT_CURVES)])
 
 
 def _report(home: Repository) -> Path:

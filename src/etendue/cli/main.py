@@ -10,6 +10,7 @@ from etendue import __version__
 from etendue.cli.alerts import alerts
 from etendue.cli.archive import archive
 from etendue.cli.camera import camera
+from etendue.cli.lightcurve import lightcurve
 from etendue.cli.overrides import overrides
 from etendue.cli.process import process
 from etendue.cli.refcat import refcat
@@ -17,8 +18,10 @@ from etendue.cli.report import report
 from etendue.cli.repository import certify, hash_command, ingest, init, skymap
 from etendue.cli.run import publish, run
 from etendue.cli.solve import solve
+from etendue.cli.submit import submit
 from etendue.cli.survey import demo, quickstart, simulate
 from etendue.cli.warm import warm
+from etendue.cli.watch import watch
 from etendue.disk import disk_trouble
 from etendue.errors import EtendueError
 
@@ -105,7 +108,7 @@ def main() -> None:
 
 
 for _command in (
-    quickstart, process, demo, init, camera, ingest, overrides, refcat, solve, skymap, run, certify, publish, report,
-    archive, alerts, hash_command, simulate, warm,
+    quickstart, process, watch, demo, init, camera, ingest, overrides, refcat, solve, skymap, run, certify, publish,
+    report, submit, lightcurve, archive, alerts, hash_command, simulate, warm,
 ):  # fmt: skip
     main.add_command(_command)

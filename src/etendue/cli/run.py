@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from etendue.middleware.overrides import OverrideChange
     from etendue.middleware.repository import Repository
 
-_NEEDS = {"ap": "drp"}  # shipped pipelines that read the products of another one
+_NEEDS = {"ap": "drp", "lightcurve": "drp"}  # shipped pipelines that read the products of another one
 _OUTPUTS = {"calib": "calibrations"}  # as quickstart names them
-_PUBLISHED = ("drp", "ap")
+_PUBLISHED = ("drp", "ap", "series", "lightcurve")
 
 
-@click.command(short_help="Run PIPELINE: calib, drp, ap, or a YAML file.")
+@click.command(short_help="Run PIPELINE: calib, drp, ap, series, lightcurve, or a YAML file.")
 @click.argument("pipeline")
 @click.option("-b", "--repo", required=True, type=click.Path(path_type=Path), help="The repository.")
 @click.option("-i", "--input", "inputs", multiple=True, help="Collection to read, repeatable; default CAMERA/defaults, "

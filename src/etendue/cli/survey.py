@@ -1,6 +1,7 @@
 """Commands that do everything: from frames, or from nothing."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -14,13 +15,25 @@ _WORKERS = click.option("-j", "--workers", type=click.IntRange(1), default=2, sh
 @click.argument("directories", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--repo", required=True, type=click.Path(path_type=Path), help="The repository, made if needed.")
 @click.option("--refcat", help="gaia, ps1 or 2mass (fetched and cached), a catalog's folder, or a table of stars.")
+@click.option(
+    "--pipeline",
+    type=click.Choice(["drp", "series"]),
+    default="drp",
+    show_default=True,
+    help="drp: everything; series: light curves of one star field, no coadds or differences.",
+)
 @_WORKERS
 @AS_JSON
-def quickstart(directories: tuple[Path, ...], repo: Path, refcat: str | None, workers: int, as_json: bool) -> None:
+def quickstart(
+    directories: tuple[Path, ...], repo: Path, refcat: str | None, pipeline: Literal["drp", "series"], workers: int,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Process folders of FITS files, from raw frames to catalogs, movers, alerts and the report."""
     from etendue.app.quickstart import quickstart as process
 
-    result = process(list(directories), repository=repo, refcat=refcat, workers=workers, progress=not as_json)
+    result = process(
+        list(directories), repository=repo, refcat=refcat, pipeline=pipeline, workers=workers, progress=not as_json
+    )
     if as_json:
         print_json(result.to_dict())
     else:

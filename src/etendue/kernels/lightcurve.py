@@ -9,6 +9,38 @@ _REAL = types.Array(types.float64, 1, "C")
 _TABLE = types.Array(types.float64, 2, "C")
 
 
+@njit([types.Tuple((_TABLE, _REAL))(F64_1D, F64_1D, F64_2D, F64_1D)], cache=True, nogil=True)
+def normal_equations(value, weight, design, ridge):
+    """Sum up the normal equations of one weighted linear fit.
+
+    Parameters
+    ----------
+    value, weight : ndarray, float64, shape (n,)
+        Values and inverse variances; those of zero weight are passed over.
+    design : ndarray, float64, shape (n, n_terms)
+        Terms of the model.
+    ridge : ndarray, float64, shape (n_terms,)
+        Added to the diagonal.
+
+    Returns
+    -------
+    normal : ndarray, float64, shape (n_terms, n_terms)
+        ``A^T W A + ridge``.
+    right : ndarray, float64, shape (n_terms,)
+        ``A^T W v``.
+    """
+    n, n_terms = design.shape
+    normal, right = np.diag(ridge), np.zeros(n_terms)
+    for s in range(n):
+        w = weight[s]
+        if w > 0.0:
+            for k in range(n_terms):
+                right[k] += w * design[s, k] * value[s]
+                for m in range(n_terms):
+                    normal[k, m] += w * design[s, k] * design[s, m]
+    return normal, right
+
+
 @njit([types.Tuple((_TABLE, _TABLE, _TABLE))(F64_2D, F64_2D, F64_3D, F64_1D)], cache=True, nogil=True)
 def solve_frames(value, weight, design, ridge):
     """Fit a linear model to the stars of every frame on its own.
@@ -37,17 +69,7 @@ def solve_frames(value, weight, design, ridge):
     coefficients = np.zeros((n_frames, n_terms))
     model, variance = np.zeros((n_frames, n_stars)), np.zeros((n_frames, n_stars))
     for f in range(n_frames):
-        normal, right = np.diag(ridge), np.zeros(n_terms)
-        for s in range(n_stars):
-            w = weight[f, s]
-            if w > 0.0:
-                for k in range(n_terms):
-                    right[k] += w * design[f, s, k] * value[f, s]
-                    for m in range(k + 1):
-                        normal[k, m] += w * design[f, s, k] * design[f, s, m]
-        for k in range(n_terms):
-            for m in range(k):
-                normal[m, k] = normal[k, m]
+        normal, right = normal_equations(value[f], weight[f], design[f], ridge)
         inverse = np.linalg.inv(normal)
         for k in range(n_terms):
             for m in range(n_terms):

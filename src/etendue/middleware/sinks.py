@@ -16,7 +16,7 @@ from etendue.middleware.repository import Repository
 _log = get_logger(__name__)
 ARCHIVED = (
     "visit_summary", "isolated_star", "source", "object", "forced_source", "dia_source", "dia_object", "tracklet",
-    "tracklet_source",
+    "tracklet_source", "light_curve", "light_curve_star",
 )  # fmt: skip
 
 

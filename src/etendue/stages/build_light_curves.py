@@ -66,7 +66,7 @@ class BuildLightCurves(Stage[BuildLightCurvesConfig]):
         if not curves:
             raise AlgorithmError("no series has enough images", images=len(sources), needed=self.config.min_images)
         place = camera.observatory
-        site = (place.longitude_deg, place.latitude_deg, place.elevation_m)
+        site = (np.nan,) * 3 if place is None else (place.longitude_deg, place.latitude_deg, place.elevation_m)
         return BuildLightCurvesResult(
             light_curve=Table.concat([light_curve_table(c, site=site) for c in curves]),
             light_curve_star=Table.concat(

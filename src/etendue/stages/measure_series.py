@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from etendue.image.exposure import Exposure
+from etendue.image.image import Image
 from etendue.image.photo_calib import PhotoCalib
 from etendue.image.visit_info import VisitInfo
 from etendue.stages.stage import Input, Output, Stage, StageConfig
@@ -14,6 +15,8 @@ from etendue.table.table import Table
 from etendue.tasks.lightcurve.series import RADII_KEY, radii_of
 from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
 from etendue.tasks.measure.source_columns import SourceColumns
+
+_MIN_SKY_PIXELS = 1000
 
 
 class MeasureSeriesConfig(StageConfig):
@@ -27,6 +30,10 @@ class MeasureSeriesConfig(StageConfig):
         "pixelFlags_suspectCenter",
     )  # fmt: skip
     """Flags that make a measurement unusable."""
+
+    measured_noise: bool = True
+    """Take the noise of the sky from the sky's pixels: without bias frames its level holds the pedestal, which has no
+    photon noise."""
 
     neighbour_radius: float = 2.5
     """Neighbours within this many FWHM disturb..."""
@@ -60,7 +67,8 @@ class MeasureSeries(Stage[MeasureSeriesConfig]):
         x, y = image.wcs.sky_to_pixel(ra_deg=stars["ra"], dec_deg=stars["dec"])
         inside = np.flatnonzero(image.bbox.contains(x=x, y=y))
         config = MeasureConfig(**(self.config.measure.model_dump() | {"aperture_radii": tuple(radii.tolist())}))
-        measured = MeasureTask(config).run(exposure=image, x=x[inside], y=y[inside], forced=True)
+        quiet = _with_noise_of_sky(image) if self.config.measured_noise else image
+        measured = MeasureTask(config).run(exposure=quiet, x=x[inside], y=y[inside], forced=True)
         scale = (image.photo_calib or PhotoCalib(scale=1.0)).scale_at(x=x[inside], y=y[inside])
         info, n = image.visit_info or VisitInfo(), inside.size
         fwhm = float(np.squeeze(image.psf.fwhm(x=image.bbox.x.center, y=image.bbox.y.center))) if image.psf else np.nan
@@ -79,7 +87,7 @@ class MeasureSeries(Stage[MeasureSeriesConfig]):
         return MeasureSeriesResult(Table("series_source", columns, {RADII_KEY: stars.meta[RADII_KEY]}))
 
     def _usable(self, measured: SourceColumns) -> NDArray[np.bool_]:
-        good = ~measured.psf_flux_flag
+        good = ~measured.psf_flux_flag & np.isfinite(measured.ap_flux).all(axis=1)  # also the largest is on the image
         for flag in self.config.bad_flags:
             good = good & ~measured.pixel_flags[flag]
         return good
@@ -94,3 +102,17 @@ class MeasureSeries(Stage[MeasureSeriesConfig]):
         flux = np.nan_to_num(measured.psf_flux)
         matter = flux[both[:, 1]] > self.config.neighbour_ratio * np.abs(flux[both[:, 0]])
         return np.bincount(both[matter, 0], minlength=measured.x.size)
+
+
+def _with_noise_of_sky(image: Exposure) -> Exposure:
+    """Return the image with its variance shifted so that the sky's is what its pixels show; that of sources stays."""
+    sky = ~image.mask.any_of(("DETECTED", "BAD", "SAT", "CR", "NO_DATA", "EDGE")) & np.isfinite(image.image.array)
+    variance = image.variance.array
+    if sky.sum() < _MIN_SKY_PIXELS:
+        return image
+    low, high = np.percentile(image.image.array[sky], [15.87, 84.13])
+    measured, formal = (0.5 * float(high - low)) ** 2, float(np.median(variance[sky]))
+    if not (measured > 0.0 and formal > 0.0):
+        return image
+    shifted = np.maximum(variance + (measured - formal), 0.2 * measured).astype(np.float32)
+    return image.replace(variance=Image(shifted, image.bbox))

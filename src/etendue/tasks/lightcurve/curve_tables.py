@@ -38,6 +38,7 @@ def light_curve_table(curves: LightCurves, *, site: tuple[float, float, float]) 
     return Table("light_curve", {
         "isolated_star_id": series.star_id[star], "visit": series.visit[frame],
         "detector": np.full(star.size, series.detector), "band": np.full(star.size, series.band),
+        "ra": series.ra_deg[star], "dec": series.dec_deg[star],
         "midpointMjdTai": series.mjd_tai[frame], "mjdUtc": mjd_utc(series.mjd_tai)[frame],
         "bjdTdb": barycentric[frame, star], "airmass": series.airmass[frame], "fwhm": series.fwhm[frame],
         "sky": series.sky[frame, star], "x": series.x[frame, star], "y": series.y[frame, star],

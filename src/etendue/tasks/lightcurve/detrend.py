@@ -57,9 +57,9 @@ class DetrendTask(Task[DetrendConfig]):
     """SysRem (Tamuz, Mazeh & Zucker 2005) with a cross-validated decision for every trend and every star.
 
     Trends are found on the comparison stars. A trend counts only if it is common: for most of the brighter comparison
-    stars its amplitude, fitted to some blocks of time, must predict the blocks that were left out. It is taken off those
-    stars only that pass the same test. Without the first condition the trends of a single night eat transits: any two
-    slow curves of a few hours resemble each other.
+    stars its amplitude, fitted to some blocks of time, must predict the blocks that were left out. It is taken off
+    those stars only that pass the same test. Without the first condition the trends of a single night eat transits:
+    any two slow curves of a few hours resemble each other.
     """
 
     def run(self, *, residual: Real, weight: Real, airmass: Real) -> DetrendResult:
@@ -85,7 +85,7 @@ class DetrendTask(Task[DetrendConfig]):
         if (weight > 0.0).any(axis=0).sum() < self.config.min_stars or n_frames < 4 * self.config.n_blocks:
             return DetrendResult(residual, trends, amplitudes)
         total = weight.sum(axis=0)
-        heavy = total > np.median(total[total > 0.0])
+        heavy = total >= np.median(total[total > 0.0])
         start = _standard(airmass)
         for _ in range(self.config.max_trends):
             trend, _ = sysrem_component(left, np.where(known, weight, 0.0), start, self.config.iterations)

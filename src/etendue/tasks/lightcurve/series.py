@@ -14,7 +14,6 @@ Index = NDArray[np.int64]
 
 N_APERTURES = 8
 RADII_KEY = "aperture_radii_px"
-_FRAME_COLUMNS = ("midpointMjdTai", "exposureTime", "airmass", "fwhm")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,8 +170,8 @@ def _of_group(sources: list[Table], catalog: Table, band: str, detector: int) ->
 
     return Series(
         ids, np.asarray(stars["ra"], float), np.asarray(stars["dec"], float), band, detector,
-        of_frames("visit", np.int64),
-        *(of_frames(name, np.float64) for name in _FRAME_COLUMNS), radii_of(ordered[0].meta),
+        of_frames("visit", np.int64), of_frames("midpointMjdTai", np.float64), of_frames("exposureTime", np.float64),
+        of_frames("airmass", np.float64), of_frames("fwhm", np.float64), radii_of(ordered[0].meta),
         np.stack([matrix(f"aperture{k}Flux") for k in range(1, N_APERTURES + 1)]),
         np.stack([matrix(f"aperture{k}FluxErr") for k in range(1, N_APERTURES + 1)]),
         matrix("x"), matrix("y"), matrix("sky"), matrix("usable", 0.0) > 0.5, matrix("saturated", 0.0) > 0.5,

@@ -29,8 +29,8 @@ class StarListConfig(TaskConfig):
     min_images: int = Field(3, ge=1)
     """...and on at least this many."""
 
-    min_separation_px: float = Field(1.0, ge=0.0)
-    """Of two stars closer than this only the one detected more often is kept [px]."""
+    min_separation_px: float = Field(1.5, ge=0.0)
+    """Of two stars closer than this only the one detected more often is kept: their fluxes would be exchanged [px]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,10 @@ from etendue.tasks.lightcurve.series import Series
 from etendue.tasks.task import Task, TaskConfig
 
 Real = NDArray[np.float64]
+Index = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+
+_BLOCK = 200  # stars whose columns are held at once
 
 
 class SystematicsConfig(TaskConfig):
@@ -82,19 +85,41 @@ class SystematicsResult:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Fitted:
-    """The measurements that are fitted, star after star in columns."""
+class _Normal:
+    """Normal equations of all columns, one set per fold of stars; a fit of some columns is a part of them."""
 
-    value: Real
-    weight: Real
-    fold: NDArray[np.int64]
+    matrix: Real
+    right: Real
+    square: Real
+    ridge: float
+
+    def solve(self, columns: Index, left_out: int = -1) -> Real:
+        """Return the coefficients of some columns from all folds but one."""
+        keep = np.arange(self.square.size) != left_out
+        matrix = self.matrix[keep].sum(axis=0)[np.ix_(columns, columns)] + self.ridge * np.eye(columns.size)
+        return np.asarray(np.linalg.solve(matrix, self.right[keep].sum(axis=0)[columns]))
+
+    def held_out(self, columns: Index) -> float:
+        """Return the chi-square of all stars, each fold predicted from the others."""
+        total = 0.0
+        for fold in range(self.square.size):
+            fitted = self.solve(columns, fold)
+            cross = self.matrix[fold][np.ix_(columns, columns)]
+            total += float(self.square[fold] - 2.0 * fitted @ self.right[fold][columns] + fitted @ cross @ fitted)
+        return total
+
+    def rms(self, columns: Index, coefficients: Real, weight: float) -> float:
+        """Return the weighted root mean square of what some columns do."""
+        cross = self.matrix.sum(axis=0)[np.ix_(columns, columns)]
+        return float(np.sqrt(max(coefficients @ cross @ coefficients, 0.0) / weight)) if weight > 0.0 else 0.0
 
 
 class SystematicsTask(Task[SystematicsConfig]):
     """Fit effects to the residuals of the comparison stars; keep those that predict stars which were held out.
 
     Every effect is linear in known covariates. Its columns are centred star by star, because the mean of a star is
-    free. Effects are tried in a fixed order, each on top of those accepted before.
+    free. Effects are tried in a fixed order, each on top of those accepted before; of the variants of an effect (orders
+    of the polynomial) the one that predicts best counts.
     """
 
     def run(self, *, series: Series, ensemble: EnsembleResult) -> SystematicsResult:
@@ -113,88 +138,119 @@ class SystematicsTask(Task[SystematicsConfig]):
         """
         total = ensemble.weight.sum(axis=0)
         stars = np.sort(np.argsort(-total, kind="stable")[: min(self.config.max_stars, int((total > 0.0).sum()))])
-        value, weight = ensemble.residual[:, stars], ensemble.weight[:, stars]
-        weight = np.where(np.isfinite(value), weight, 0.0)
-        data = _Fitted(_centred(np.nan_to_num(value), weight), weight, np.arange(stars.size) % self.config.folds)
-        accepted: list[Real] = []
-        columns, before, effects = np.zeros((*data.value.shape, 0)), self._held_out(data, None), []
-        for name, variants in self._effects(series, ensemble):
-            tried = [np.concatenate([columns, _centred(full[:, stars], weight)], axis=2) for full in variants]
-            chi2 = [self._held_out(data, both) for both in tried]
+        covariates = _Covariates.of(series, ensemble)
+        residual, weight = ensemble.residual[:, stars], ensemble.weight[:, stars]
+        weight = np.where(np.isfinite(residual), weight, 0.0)
+        value = _centred(np.nan_to_num(residual), weight)
+        normal = self._normal(value, weight, _centred(self._columns(covariates, stars), weight))
+        accepted, effects, before = np.zeros(0, np.int64), [], float(normal.square.sum())
+        for name, variants in self._effects():
+            chi2 = [normal.held_out(np.concatenate([accepted, columns])) for columns in variants]
             best = int(np.argmin(chi2))
+            both = np.concatenate([accepted, variants[best]])
             gain = 1.0 - chi2[best] / before if before > 0.0 else 0.0
-            keep, both = bool(gain >= self.config.min_gain), tried[best]
-            part = both[..., columns.shape[2] :] @ self._solve(data, both)[columns.shape[2] :]
-            rms = float(np.sqrt(np.mean(part[weight > 0.0] ** 2))) if (weight > 0.0).any() else 0.0
-            effects.append(Effect(name, both.shape[2] - columns.shape[2], rms, float(gain), keep))
+            part = normal.solve(both)[accepted.size :]
+            rms = normal.rms(variants[best], part, float(weight.sum()))
+            keep = bool(gain >= self.config.min_gain)
+            effects.append(Effect(name, variants[best].size, rms, float(gain), keep))
             if keep:
-                columns, before, accepted = both, chi2[best], [*accepted, variants[best]]
-        if not accepted:
+                accepted, before = both, chi2[best]
+        if accepted.size == 0:
             return SystematicsResult(tuple(effects), np.zeros(series.shape))
-        fitted = np.concatenate(accepted, axis=2) @ self._solve(data, columns)
-        present = np.isfinite(series.x)
-        correction = np.where(present, _centred(fitted, present.astype(float)), 0.0)
-        return SystematicsResult(tuple(effects), correction)
+        coefficients = np.zeros(normal.right.shape[1])
+        coefficients[accepted] = normal.solve(accepted)
+        return SystematicsResult(tuple(effects), self._correction(covariates, coefficients))
 
-    def _effects(self, series: Series, ensemble: EnsembleResult) -> list[tuple[str, list[Real]]]:
-        """Return what is tried, each effect with its variants."""
-        present = np.isfinite(series.x) & np.isfinite(series.y)
-        found: list[tuple[str, list[Real]]] = []
+    def _normal(self, value: Real, weight: Real, columns: Real) -> _Normal:
+        fold = np.arange(value.shape[1]) % self.config.folds
+        matrix, right, square = [], [], []
+        for k in range(self.config.folds):
+            flat = columns[:, fold == k].reshape(-1, columns.shape[2])
+            w, v = weight[:, fold == k].ravel(), value[:, fold == k].ravel()
+            matrix.append(flat.T @ (w[:, None] * flat))
+            right.append(flat.T @ (w * v))
+            square.append(float((w * v * v).sum()))
+        return _Normal(np.array(matrix), np.array(right), np.array(square), self.config.prior_mag**-2)
+
+    def _effects(self) -> list[tuple[str, list[Index]]]:
+        """Return what is tried: the name of each effect and its variants as column numbers, as in `_columns`."""
+        found: list[tuple[str, list[Index]]] = []
+        end = 0
         if self.config.response_orders:
-            found.append(
-                ("response of the detector", [_response(series, present, k) for k in self.config.response_orders])
-            )
-        seeing = _standard(series.fwhm)
-        for harmonics in range(1, self.config.phase_harmonics + 1):
-            found.append((f"sub-pixel phase, harmonic {harmonics}", [_phase(series, present, harmonics)]))
+            sizes = [_n_terms(order) for order in sorted(self.config.response_orders)]
+            found.append(("response of the detector", [np.arange(size) for size in sizes]))
+            end = sizes[-1]
+        widths = [(f"sub-pixel phase, harmonic {k}", 4) for k in range(1, self.config.phase_harmonics + 1)]
         if self.config.phase_harmonics:
-            found.append(("sub-pixel phase times seeing", [_phase(series, present, 1) * seeing[:, None, None]]))
+            widths.append(("sub-pixel phase times seeing", 4))
         if self.config.brightness_terms:
-            sky = np.array([np.nanmedian(row) if np.isfinite(row).any() else np.nan for row in series.sky])
-            for name, covariate in (
-                ("seeing", seeing),
-                ("airmass", _standard(series.airmass)),
-                ("sky", _standard(sky)),
-            ):
-                found.append((f"brightness times {name}", [_brightness(ensemble, covariate)]))
+            widths += [(f"brightness times {name}", 2) for name in ("seeing", "airmass", "sky")]
+        for name, width in widths:
+            found.append((name, [np.arange(end, end + width)]))
+            end += width
         return found
 
-    def _solve(self, data: _Fitted, columns: Real, left_out: int = -1) -> Real:
-        weight = data.weight * (data.fold != left_out)
-        flat = columns.reshape(data.value.size, columns.shape[2])
-        weighted = flat * weight.reshape(-1, 1)
-        normal = flat.T @ weighted + np.eye(flat.shape[1]) * self.config.prior_mag**-2
-        return np.asarray(np.linalg.solve(normal, weighted.T @ data.value.ravel()))
+    def _columns(self, covariates: "_Covariates", stars: Index) -> Real:
+        """Return the columns of some stars, those of all effects side by side."""
+        u, v, x, y = (c[:, stars] for c in (covariates.u, covariates.v, covariates.x, covariates.y))
+        parts = []
+        if self.config.response_orders:
+            full = polynomial_design(u.ravel(), v.ravel(), max(self.config.response_orders))
+            parts.append(full[:, 1:].reshape(*u.shape, -1))
+        phases = [_phase(x, y, harmonic) for harmonic in range(1, self.config.phase_harmonics + 1)]
+        parts += phases
+        if phases:
+            parts.append(phases[0] * covariates.seeing[:, None, None])
+        if self.config.brightness_terms:
+            mag = covariates.mag[stars]
+            for of_frame in (covariates.seeing, covariates.airmass, covariates.sky):
+                linear = of_frame[:, None] * mag
+                parts.append(np.stack([linear, 0.5 * linear * mag], axis=-1))
+        return np.concatenate(parts, axis=2) if parts else np.zeros((*u.shape, 0))
 
-    def _held_out(self, data: _Fitted, columns: Real | None) -> float:
-        """Return the chi-square of all stars, each predicted from the other folds."""
-        total = 0.0
-        for fold in range(self.config.folds):
-            inside = data.fold == fold
-            predicted = 0.0 if columns is None else columns[:, inside] @ self._solve(data, columns, fold)
-            total += float((data.weight[:, inside] * (data.value[:, inside] - predicted) ** 2).sum())
-        return total
-
-
-def _response(series: Series, present: Flags, order: int) -> Real:
-    """Return all terms of a polynomial over the detector except the constant."""
-    u, v = scaled_positions(series.x, series.y, present)
-    return polynomial_design(u.ravel(), v.ravel(), order)[:, 1:].reshape(*u.shape, -1)
-
-
-def _phase(series: Series, present: Flags, harmonic: int) -> Real:
-    columns = []
-    for coordinate in (series.x, series.y):
-        angle = 2.0 * np.pi * harmonic * np.where(present, coordinate, 0.0)
-        columns += [np.where(present, np.cos(angle), 0.0), np.where(present, np.sin(angle), 0.0)]
-    return np.stack(columns, axis=-1)
+    def _correction(self, covariates: "_Covariates", coefficients: Real) -> Real:
+        """Return the fitted effects of all stars, block by block to bound the memory."""
+        found = np.zeros(covariates.present.shape)
+        n_stars = covariates.mag.size
+        for first in range(0, n_stars, _BLOCK):
+            stars = np.arange(first, min(first + _BLOCK, n_stars))
+            found[:, stars] = self._columns(covariates, stars) @ coefficients
+        return np.where(covariates.present, _centred(found, covariates.present.astype(float)), 0.0)
 
 
-def _brightness(ensemble: EnsembleResult, covariate: Real) -> Real:
-    """Return a covariate of the frames times magnitude and times its square."""
-    of_star = np.nan_to_num(ensemble.mean_mag - np.nanmedian(ensemble.mean_mag))
-    linear = covariate[:, None] * of_star
-    return np.stack([linear, linear * of_star / 2.0], axis=-1)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Covariates:
+    """What effects depend on; zero where a star is not on the frame."""
+
+    present: Flags
+    u: Real
+    v: Real
+    x: Real
+    y: Real
+    seeing: Real
+    airmass: Real
+    sky: Real
+    mag: Real
+
+    @classmethod
+    def of(cls, series: Series, ensemble: EnsembleResult) -> "_Covariates":
+        present = np.isfinite(series.x) & np.isfinite(series.y)
+        sky = np.array([np.nanmedian(row) if np.isfinite(row).any() else np.nan for row in series.sky])
+        return cls(
+            present, *scaled_positions(series.x, series.y, present), np.where(present, series.x, 0.0),
+            np.where(present, series.y, 0.0), _standard(series.fwhm), _standard(series.airmass), _standard(sky),
+            np.nan_to_num(ensemble.mean_mag - np.nanmedian(ensemble.mean_mag)),
+        )  # fmt: skip
+
+
+def _n_terms(order: int) -> int:
+    return (order + 1) * (order + 2) // 2 - 1
+
+
+def _phase(x: Real, y: Real, harmonic: int) -> Real:
+    """Return cosine and sine of the sub-pixel position in x and in y."""
+    angle = 2.0 * np.pi * harmonic * np.stack([x, y], axis=-1)
+    return np.concatenate([np.cos(angle), np.sin(angle)], axis=-1)
 
 
 def _standard(covariate: Real) -> Real:
@@ -210,5 +266,5 @@ def _centred(columns: Real, weight: Real) -> Real:
     """Subtract each star's weighted mean."""
     wide = columns.reshape(*weight.shape, -1)
     total = weight.sum(axis=0)
-    mean = (weight[..., None] * wide).sum(axis=0) / np.where(total > 0.0, total, 1.0)[:, None]
+    mean = np.einsum("fs,fsk->sk", weight, wide) / np.where(total > 0.0, total, 1.0)[:, None]
     return np.asarray((wide - mean).reshape(columns.shape))

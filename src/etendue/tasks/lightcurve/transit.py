@@ -1,7 +1,7 @@
 """Find and fit a transit or eclipse."""
 
 from dataclasses import dataclass, replace
-from itertools import chain, combinations
+from itertools import chain, combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,10 +166,8 @@ class TransitTask(Task[TransitConfig]):
         names = tuple(data.columns)
         options = list(chain.from_iterable(combinations(names, k) for k in range(len(names) + 1)))
         best: tuple[float, tuple[str, ...], Real] | None = None
-        for option in options:
-            start = self._search(data, option)
-            if start is None:
-                continue
+        starts = [start for option in ((), names) if (start := self._search(data, option)) is not None]
+        for option, start in product(options, starts):
             shape = self._refine(data, option, start)
             bic = _chi2(data, option, shape) / scale + np.log(data.time.size) * (len(option) + 5)
             if best is None or bic < best[0]:
@@ -191,7 +189,7 @@ class TransitTask(Task[TransitConfig]):
         return {name: found[name] for name in self.config.baseline if name in found}
 
     def _noise(self, data: _Data) -> float:
-        """Return the variance of successive differences over the formal one: chi-square per degree if nothing varies."""
+        """Return the variance of successive differences over the formal one."""
         order = np.argsort(data.time, kind="stable")
         steps = np.diff(data.mag[order])
         formal = 1.0 / data.weight[order][1:] + 1.0 / data.weight[order][:-1]
@@ -339,7 +337,7 @@ def _solve(data: _Data, option: tuple[str, ...], shape: Real | None) -> tuple[Re
     normal = design.T @ (data.weight[:, None] * design)
     normal += 1e-9 * np.trace(normal) * np.eye(len(normal)) / len(normal)
     coefficients = np.linalg.solve(normal, design.T @ (data.weight * data.mag))
-    return coefficients, design @ coefficients
+    return np.asarray(coefficients), np.asarray(design @ coefficients)
 
 
 def _chi2(data: _Data, option: tuple[str, ...], shape: Real | None) -> float:

@@ -22,7 +22,7 @@ class VariabilityConfig(TaskConfig):
     neighbours: int = Field(60, ge=10)
     """Stars of like magnitude with which each is compared."""
 
-    significance: float = Field(5.0, gt=0.0)
+    significance: float = Field(6.0, gt=0.0)
     """Robust deviation of a statistic from those of like stars from which a star is a candidate [sigma]."""
 
     min_measurements: int = Field(15, ge=6)
@@ -77,7 +77,8 @@ class VariabilityTask(Task[VariabilityConfig]):
 
     A candidate is claimed to vary only if the curve predicted from the even frames (smoothed, or a sinusoid of the
     period that these frames have) lowers the chi-square of the odd frames and the other way round, and if at least
-    half of all frames of the series are nearer to the curve than to a constant.
+    half of all frames of the series are nearer to the curve than to a constant. The noise in these tests is at least
+    that of successive differences, so that a star that merely jumps confirms nothing.
     """
 
     def run(self, *, time_d: Real, residual: Real, mag: Real, mag_err: Real) -> VariabilityResult:
@@ -114,7 +115,7 @@ class VariabilityTask(Task[VariabilityConfig]):
             rows = np.flatnonzero(known[:, s])
             found = PeriodTask(self.config.period).run(time_d=time_d[rows], mag=value[rows, s], weight=weight[rows, s])
             period[s], alarm[s] = found.period_d, found.false_alarm
-            gains, fraction = self._confirm(time_d[rows], value[rows, s], weight[rows, s])
+            gains, fraction = self._confirm(time_d[rows], value[rows, s], _no_more(weight[rows, s], value[rows, s]))
             confirmed[s] = fraction * rows.size / time_d.size
             variable[s] = min(gains) >= self.config.min_gain and confirmed[s] >= self.config.min_confirmed
         return VariabilityResult(
@@ -175,6 +176,13 @@ def _like(mag: Real, score: Real, usable: Flags, number: int) -> tuple[Real, Rea
         low, high = np.percentile(like, [15.87, 50.0])
         spread[star] = max(float(high - low), 1e-12)  # of the lower half: variables are in the upper
     return middle, spread
+
+
+def _no_more(weight: Real, value: Real) -> Real:
+    """Return weights of errors that are no smaller than the noise of successive differences."""
+    steps = np.diff(value)
+    noise = float(np.median(np.abs(steps))) / 0.6745 / np.sqrt(2.0)
+    return 1.0 / (np.maximum(1.0 / weight, noise**2))
 
 
 def _mean(value: Real, weight: Real, which: Flags) -> float:
