@@ -2,12 +2,13 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from lsst.daf.butler import DatasetRef
 
 from etendue.alerts.alert_log import AlertLog
 from etendue.archive.archive import Archive
@@ -47,21 +48,23 @@ def products(folder: Path) -> dict[str, Any]:
     lines = [line for path in folder.rglob("journal.jsonl") for line in path.read_text().splitlines()]
     ended = [entry["quantum_id"] for entry in map(json.loads, lines) if entry["status"] in FINISHED]
     assert len(ended) == len(set(ended)), "a finished quantum ran again"
-    assert not whole_files_missing(repository)
-    assert not parts(folder)
+    assert all(repository.butler.stored(ref) for ref in all_refs(repository))
+    assert not strays(folder, repository)
     return content_hashes(repository, "toy/out", ["measured", "picture", "rows", "total", "note"])
 
 
-def whole_files_missing(repository: Repository) -> list[str]:
+def all_refs(repository: Repository) -> list[DatasetRef]:
     types = repository.butler.registry.queryDatasetTypes()
     runs = [info.name for info in repository.butler.collections.query_info("toy/out/*") if info.type.name == "RUN"]
-    refs = [ref for kind in types for ref in repository.query(kind.name, collections=runs, find_first=False)]
-    return [str(ref) for ref in refs if not repository.butler.stored(ref)]
+    return [ref for kind in types for ref in repository.query(kind.name, collections=runs, find_first=False)]
 
 
-def parts(folder: Path) -> list[str]:
-    runs = [path for path in (folder / "repo" / "toy" / "out").rglob("*") if path.is_file()]
-    return [path.name for path in runs if path.name.startswith(".") or re.fullmatch(r"[a-z0-9_]{16}\.\w+", path.name)]
+def strays(folder: Path, repository: Repository) -> set[str]:
+    """Return the files of the runs that are no dataset."""
+    stored = {Path(repository.butler.getURI(ref).ospath) for ref in all_refs(repository)}
+    return {path.name for path in (folder / "repo" / "toy" / "out").rglob("*") if path.is_file()} - {
+        path.name for path in stored
+    }
 
 
 def raws(folder: Path) -> Any:

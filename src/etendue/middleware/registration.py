@@ -16,7 +16,7 @@ from etendue.middleware.quantum_runner import make_graph_butler
 from etendue.middleware.repository import Repository
 
 _LOG = get_logger(__name__)
-_RUBINS_PART = re.compile(r"[a-z0-9_]{16}(\.[a-z.]+)?")  # names of temporary files in lsst.resources
+_RUBINS_PART = re.compile(r"[a-z0-9_]{16}(\.[a-z.]+|.*\.tmp(\.[a-z.]+)?)?")  # of lsst.resources, of datastores
 
 
 def register(
