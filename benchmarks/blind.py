@@ -324,7 +324,7 @@ def main() -> None:
     paths = sorted(given.frames.rglob("*.fits.fz"))
     known: dict[str, Callable[[], Any]] = {
         "hatp32": lambda: real(given.catalog, given.frames, index, found_sources(paths)),
-        "solve_field": lambda: peer(given.catalog, paths, 18),
+        "solve_field": lambda: peer(given.catalog, paths, 36),
     }
     for seed in given.seeds:
         known[f"completeness {seed}"] = partial(simulated, index, seed)
