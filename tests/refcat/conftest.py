@@ -75,7 +75,7 @@ class TapServer:
         if failure == "refuse":
             return 400, _error("column Gmagg does not exist")
         if failure == "slow":
-            time.sleep(0.8)
+            time.sleep(1.6)
         with self.lock:  # astropy's VOTable writer is made for one thread
             rows, overflow = self.select(adql, min(maxrec, self.row_limit))
             body = _votable(rows, "OVERFLOW" if overflow else "OK")
@@ -174,7 +174,7 @@ def tap(_server, tmp_path, monkeypatch) -> TapServer:
     for name in ("GAIA", "PS1", "2MASS"):
         monkeypatch.setenv(f"ETENDUE_REFCAT_URL_{name}", _server.url)
     settings = tmp_path / "refcat.yaml"
-    settings.write_text("defaults: {pause_s: 0.0, timeout_s: 0.4, tries: 2}\n")
+    settings.write_text("defaults: {pause_s: 0.0, timeout_s: 20.0, tries: 2}\n")
     monkeypatch.setenv("ETENDUE_REFCAT_CONFIG", str(settings))
     monkeypatch.setenv("ETENDUE_CACHE", str(tmp_path / "cache"))
     open_reference.cache_clear()

@@ -19,6 +19,12 @@ _log = get_logger(__name__)
 _UNITS = {"ra": "deg", "dec": "deg", "raErr": "deg", "decErr": "deg", "pmra": "mas/yr", "pmdec": "mas/yr",
           "pmraErr": "mas/yr", "pmdecErr": "mas/yr", "parallax": "mas", "parallaxErr": "mas"}  # fmt: skip
 _LONGEST_PAUSE_S = 60.0
+_MEANINGS = {
+    "NameResolutionError": "its name cannot be resolved, is there a network?",
+    "Connection refused": "connection refused",
+    "Network is unreachable": "no network",
+    "timed out": "no answer in time",
+}
 
 
 class TooManyRowsError(Exception):
@@ -148,4 +154,7 @@ def _column(column: Any, ours: str, declared: Mapping[str, str]) -> NDArray[Any]
 
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
+    for words, meaning in _MEANINGS.items():
+        if words in text:
+            return meaning
     return text if len(text) <= 160 else f"{text[:157]}..."
