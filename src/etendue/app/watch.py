@@ -16,7 +16,9 @@ from etendue.app.watching.ledger import Ledger
 from etendue.app.watching.night import Night
 from etendue.app.watching.template import GivenTemplate, Templates
 from etendue.camera.camera import Camera
+from etendue.camera.raw import read_header
 from etendue.camera.shipped import load_camera
+from etendue.camera.translate import translate
 from etendue.errors import InputError, Interrupted
 from etendue.middleware.refcats import register_refcat
 from etendue.middleware.repository import Repository
@@ -137,6 +139,7 @@ class _Watch:
     curves_due: dict[int, int] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     cones: int = 0
+    unrecorded: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.result = WatchResult(self.options.repository)
@@ -154,7 +157,6 @@ class _Watch:
             self._loop()
         except Interrupted:
             self.result.stopped = True
-        self.ledger.save() if self.home is not None else None
         return self.result
 
     def _loop(self) -> None:
@@ -185,14 +187,20 @@ class _Watch:
 
     # Frames
 
+    def _record_refusals(self) -> None:
+        """Keep refusals in the repository, as soon as there is one."""
+        if self.unrecorded and self.home is not None and self.camera is not None:
+            self.home.refusals.record(self.unrecorded, camera=self.camera.name)
+            self.unrecorded = {}
+            self.ledger.save()
+
     def _refuse(self, broken: Sequence[Arrival]) -> None:
         for arrival in broken:
             self.tell(Note(arrival.refusal, "refused"))
             self.ledger.settle(arrival.path, arrival.stamp, arrival.refusal)
             self.result.refused += 1
-        if broken and self.home is not None and self.camera is not None:
-            self.home.refusals.record({str(a.path.resolve()): a.refusal for a in broken}, camera=self.camera.name)
-            self.ledger.save()
+            self.unrecorded[str(arrival.path.resolve())] = arrival.refusal
+        self._record_refusals()
 
     def _process(self, ready: Sequence[Arrival]) -> None:
         """Ingest files, and process the nights of those that are science frames."""
@@ -220,10 +228,12 @@ class _Watch:
         found = {}
         for outcome in outcomes:
             arrival = by_path[outcome.path]
-            reason = outcome.reason or no_visit.get(outcome.exposure or -1, "")
+            reason = outcome.reason if outcome.status == "refused" else no_visit.get(outcome.exposure or -1, "")
             if reason:
                 self.tell(Note(reason, "refused"))
                 self.result.refused += 1
+            elif outcome.reason:  # the same bytes under another name
+                self.tell(Note(outcome.reason))
             elif self.ledger.was_taken(arrival.path):
                 self.tell(Note(f"{arrival.path}: has changed after it was processed; its products stay as they are",
                                "warning"))  # fmt: skip
@@ -309,6 +319,7 @@ class _Watch:
             self.home = Repository.create(path)
         self.home.register_camera(camera)
         self.camera = camera
+        self._record_refusals()
 
     def _known_cameras(self) -> list[Camera]:
         return [self.home.camera(name) for name in self.home.cameras()] if self.home is not None else []
@@ -334,12 +345,12 @@ class _Watch:
             self._open(found.camera)
         assert self.home is not None
         assert self.camera is not None
-        outcomes = self.home.ingest(found.paths, camera=self.camera.name, transfer="direct")
-        for outcome in outcomes:
+        frames = [path for path in found.paths if _is_calibration(path, self.camera)]
+        if not frames:
+            raise InputError("holds no bias or flat frames", source=folder, remedy="give the folder that does")
+        for outcome in self.home.ingest(frames, camera=self.camera.name, transfer="direct"):
             if outcome.status == "refused":
                 self.tell(Note(outcome.reason, "refused"))
-        if not any(outcome.observation_type in ("bias", "flat") for outcome in outcomes):
-            raise InputError("holds no bias or flat frames", source=folder, remedy="give the folder that does")
         if calibration_frames(self.home, self.camera.name) != self.ledger.combined:
             self._combine("frames of --calib-from")
 
@@ -406,6 +417,13 @@ class _Watch:
 
 def _refused(arrival: Arrival, reason: str) -> Arrival:
     return Arrival(arrival.path, arrival.stamp, arrival.arrived, reason)
+
+
+def _is_calibration(path: Path, camera: Camera) -> bool:
+    try:
+        return translate(read_header(path), camera, path).observation_type in ("bias", "flat")
+    except InputError:
+        return False
 
 
 def _named(path: Path, reason: str) -> str:
