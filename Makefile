@@ -37,9 +37,11 @@ lint: $(VENV)/.installed
 	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(git ls-files 'src/*.py')
 	$(BIN)/python tools/check_size.py
 
-bench: $(VENV)/.warm
+bench: $(VENV)/.warm  ## cost and accuracy against peers; those that are not installed are skipped with a line
 	$(BIN)/python -m pip install -q -e '.[bench]'
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/frame.py
+	$(BIN)/python benchmarks/throughput.py
 
 campaign: $(VENV)/.warm
 	$(BIN)/python benchmarks/campaign.py

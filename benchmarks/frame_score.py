@@ -53,7 +53,8 @@ def detection(truth: Columns, found: dict[str, Any], area_px: float) -> dict[str
     rates = {}
     for low, high in SNR_BINS:
         inside = chosen & (truth["snr"] >= low) & (truth["snr"] < high)
-        rates[f"{low:g}-{high:g}"] = float((np.mean(index[inside] >= 0) - chance) / (1.0 - chance))
+        seen = np.mean(index[inside] >= 0) if inside.any() else np.nan
+        rates[f"{low:g}-{high:g}"] = float((seen - chance) / (1.0 - chance))
     return {
         "n": int(x.size),
         "false_per_megapixel": float(1e6 * unclaimed / area_px),
@@ -68,7 +69,7 @@ def at_equal_false_rate(scan: list[dict[str, Any]], rate: float = FALSE_PER_MEGA
     false = np.array([max(s["false_per_megapixel"] + s["duplicates_per_megapixel"], 1e-3) for s in scan])
     order = np.argsort(false)
     if not false.min() <= rate <= false.max():
-        return {name: None for name in scan[0]["completeness_of_isolated_stars"]}
+        return dict.fromkeys(scan[0]["completeness_of_isolated_stars"])
     return {
         name: float(np.interp(np.log(rate), np.log(false[order]),
                               np.array([s["completeness_of_isolated_stars"][name] for s in scan])[order]))
@@ -77,7 +78,7 @@ def at_equal_false_rate(scan: list[dict[str, Any]], rate: float = FALSE_PER_MEGA
 
 
 def scatter(truth: Columns, found: dict[str, Any]) -> dict[str, Any]:
-    """Return scatter and pulls of positions and fluxes of isolated stars per bin of true S/N.
+    """Return scatter and pulls of positions and fluxes of isolated stars per bin of true S/N that has any.
 
     Fluxes are divided by the median ratio to the truth of stars of S/N above 30, for apertures leave light out.
     """
@@ -88,6 +89,8 @@ def scatter(truth: Columns, found: dict[str, Any]) -> dict[str, Any]:
     offset = np.stack([found[axis][rows] - truth[axis][chosen] for axis in ("x", "y")])
     for low, high in SCATTER_BINS:
         inside = (snr >= low) & (snr < high)
+        if not inside.any():
+            continue
         entry: dict[str, Any] = {"n": int(inside.sum()), "position_mpx": 1e3 * _width(offset[:, inside].ravel())}
         if "x_err" in found:
             errors = np.stack([found["x_err"][rows], found["y_err"][rows]])

@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = ("etendue", "numpy", "scipy", "numba", "astropy", "lsst-pipe-base", "lsst-daf-butler", "sep", "reproject")
+PACKAGES = (
+    "etendue",
+    "numpy",
+    "scipy",
+    "numba",
+    "astropy",
+    "lsst-pipe-base",
+    "lsst-daf-butler",
+    "sep",
+    "photutils",
+    "reproject",
+)
 
 
 def machine_facts() -> dict[str, Any]:
