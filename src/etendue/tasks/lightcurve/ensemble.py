@@ -30,8 +30,14 @@ class EnsembleConfig(TaskConfig):
     min_frame_fraction: float = Field(0.5, ge=0.0, le=1.0)
     """Comparison stars are usable on at least this fraction of the frames."""
 
+    good_err_mag: float = Field(0.02, gt=0.0)
+    """Comparison stars have a median formal error of at most this: fainter ones follow the sky [mag]..."""
+
+    preferred_comparisons: int = Field(40, ge=2)
+    """...unless there are fewer than this many; then as many of the best..."""
+
     max_comparison_err_mag: float = Field(0.1, gt=0.0)
-    """Comparison stars have a median formal error of at most this [mag]."""
+    """...that are better than this [mag]."""
 
     floor_mag: float = Field(0.003, gt=0.0)
     """Smallest intrinsic scatter of a star: scintillation, flat field [mag]."""
@@ -139,7 +145,10 @@ class EnsembleTask(Task[EnsembleConfig]):
     def _candidates(self, mag_err: Real, usable: Flags) -> Flags:
         often = usable.mean(axis=0) >= self.config.min_frame_fraction
         error = np.where(usable.any(axis=0), _median(np.where(usable, mag_err, np.nan)), np.inf)
-        return np.asarray(often & (error <= self.config.max_comparison_err_mag))
+        error = np.where(often, error, np.inf)
+        best = np.sort(error)[min(self.config.preferred_comparisons, error.size) - 1]
+        limit = min(max(self.config.good_err_mag, best), self.config.max_comparison_err_mag)
+        return np.asarray(error <= limit)
 
     def _sweep(
         self, mag: Real, usable: Flags, mag_err: Real, extra: Real, weight: Real, mean: Real, design: Real

@@ -31,7 +31,7 @@ class VariabilityConfig(TaskConfig):
     widths: tuple[float, ...] = (0.02, 0.05, 0.12)
     """Widths of the smoothing by which one half of the frames predicts the other, in spans of the series."""
 
-    min_gain: float = Field(16.0, ge=0.0)
+    min_gain: float = Field(30.0, ge=0.0)
     """Fall of the chi-square of each half, predicted from the other, against a constant."""
 
     min_confirmed: float = Field(0.5, ge=0.0, le=1.0)
