@@ -10,6 +10,9 @@ Real = NDArray[np.float64]
 # Waves (along y, x) that repeat from pixel to pixel; those with the opposite sign are their complex conjugates.
 _PIXEL_WAVES = ((1, 0), (0, 1), (1, 1), (1, -1))
 
+# Coarser grids [px] hold no whole wave per pixel: what looks like one on them is a longer wave that the PSF needs.
+_COARSEST_FLATTENED = 0.55
+
 
 def solve_components(
     data: Real,
@@ -138,6 +141,7 @@ def flattened(components: Real, step: float) -> Real:
     one image do not determine that function, and fluxes inherit what the first guess and the noise left in it. It is 1
     where the pixels respond uniformly: the Fourier transform of a PSF that contains the pixel is 0 at whole waves per
     pixel. To first order: each term loses the part of the mean profile, modulated by such waves, that carries them.
+    Grids with spacings above 0.55 px, those of well-sampled PSFs, cannot carry such waves and are returned as they are.
 
     Parameters
     ----------
@@ -151,6 +155,8 @@ def flattened(components: Real, step: float) -> Real:
     ndarray, float64, shape (n_terms, m, m)
         Components whose pixel sums do not depend on the phase.
     """
+    if step > _COARSEST_FLATTENED:
+        return components
     offset = (np.arange(components.shape[1]) - 0.5 * (components.shape[1] - 1)) * step
     phase = np.stack([2.0 * np.pi * (ky * offset[:, None] + kx * offset) for ky, kx in _PIXEL_WAVES])
     modulated = np.concatenate([np.cos(phase), np.sin(phase)]) * components[0]
