@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,7 @@ COMPARISONS = (
         "nearly: image and variance, FITS to FITS, on all sides; ours adds the mask and the noise correlation",
     ),
 )
+NAMES = (*(comparison.name for comparison in COMPARISONS), "accuracy", "warp_accuracy")
 _MEASURING: dict[str, Callable[..., Any]] = {
     "ours": frame_sides.ours,
     "source-extractor": frame_sides.source_extractor,
@@ -145,11 +146,10 @@ def score_warps(folder: Path) -> dict[str, Any]:
     return warp_score.score(folder, _installed(_WARPING, folder))
 
 
-def run(options: argparse.Namespace) -> Scored:
-    """Render the frame and do what was asked for."""
+def run(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Render the frame and yield what was asked for, one by one, so that what is done is kept."""
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    wanted = options.only or [*(c.name for c in COMPARISONS), "accuracy", "warp_accuracy"]
-    results: Scored = {}
+    wanted = options.only or NAMES
     with tempfile.TemporaryDirectory(prefix="frame") as scratch:
         folder = Path(scratch)
         frame = survey_frame.render(options.size)
@@ -157,14 +157,13 @@ def run(options: argparse.Namespace) -> Scored:
         warp_sides.save(folder, "warp", frame.image, np.maximum(frame.image, np.float32(1.0)))
         for comparison in COMPARISONS:
             if comparison.name in wanted:
-                results[comparison.name] = compare(comparison, folder, {}, options.repeat)
+                yield comparison.name, compare(comparison, folder, {}, options.repeat)
         if "accuracy" in wanted:
             size = min(options.size, ACCURACY_SIZE)
             survey_frame.render(size, seed=2).save(folder)
-            results["accuracy"] = score_catalogs(folder, size)
+            yield "accuracy", score_catalogs(folder, size)
         if "warp_accuracy" in wanted:
-            results["warp_accuracy"] = score_warps(folder)
-    return results
+            yield "warp_accuracy", score_warps(folder)
 
 
 def write(results: Scored, options: argparse.Namespace, facts: dict[str, Any], path: Path) -> None:
@@ -186,10 +185,9 @@ def write(results: Scored, options: argparse.Namespace, facts: dict[str, Any], p
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Cost and accuracy on one survey frame, ours and the peers'.")
-    names = [*(c.name for c in COMPARISONS), "accuracy", "warp_accuracy"]
     parser.add_argument("--size", type=int, default=survey_frame.SIZE, help="side of the frame [px]")
     parser.add_argument("--repeat", type=int, default=5, help="how often each side runs; heavy ones three times")
-    parser.add_argument("--only", nargs="*", choices=names, help="some of them")
+    parser.add_argument("--only", nargs="*", choices=NAMES, help="some of them")
     parser.add_argument("--quick", action="store_true", help="small and once: does it run at all; writes no file")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     options = parser.parse_args(arguments)
@@ -199,15 +197,15 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options, facts = parsed(arguments), machine_facts()
-    results = run(options)
-    show({name: result for name, result in results.items() if "sides" in result and "compared" in result},
-         Console(width=100, file=sys.stdout))  # fmt: skip
-    for name in ("accuracy", "warp_accuracy"):
-        if name in results:
-            print(f"{name}:", json.dumps(rounded(results[name])))
-    if not options.quick:
-        write(results, options, facts, options.out / f"frame-{datetime.now(UTC):%Y-%m-%d}.json")
+    options = parsed(arguments)
+    for name, result in run(options):
+        if "compared" in result:
+            show({name: result}, Console(width=100, file=sys.stdout))
+        else:
+            print(f"{name}:", json.dumps(rounded(result)), flush=True)
+        if not options.quick:
+            path = options.out / f"frame-{options.size}px-{datetime.now(UTC):%Y-%m-%d}.json"
+            write({name: result}, options, machine_facts(), path)
 
 
 if __name__ == "__main__":
