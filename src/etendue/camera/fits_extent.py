@@ -4,7 +4,7 @@ import gzip
 import warnings
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 from astropy.io import fits
 
@@ -40,14 +40,15 @@ def missing_bytes(path: Path) -> int:
     if magic == _GZIP:
         with gzip.open(path, "rb") as unpacked:
             try:
-                return _walk(unpacked, _unpacked_size(unpacked), path)
+                whole = cast(BinaryIO, unpacked)
+                return _walk(whole, _unpacked_size(whole), path)
             except (EOFError, zlib.error, gzip.BadGzipFile):
                 return 1
     with path.open("rb") as stream:
         return _walk(stream, path.stat().st_size, path)
 
 
-def _unpacked_size(stream: IO[bytes]) -> int:
+def _unpacked_size(stream: BinaryIO) -> int:
     size = 0
     while chunk := stream.read(1 << 20):
         size += len(chunk)
@@ -55,7 +56,7 @@ def _unpacked_size(stream: IO[bytes]) -> int:
     return size
 
 
-def _walk(stream: IO[bytes], size: int, path: Path) -> int:
+def _walk(stream: BinaryIO, size: int, path: Path) -> int:
     begin = 0
     while begin < size or begin == 0:
         stream.seek(begin)
@@ -76,7 +77,7 @@ def _walk(stream: IO[bytes], size: int, path: Path) -> int:
     return 0
 
 
-def _header(stream: IO[bytes], path: Path, left: int) -> fits.Header | None:
+def _header(stream: BinaryIO, path: Path, left: int) -> fits.Header | None:
     """Return a header; None if the file ends inside it."""
     if left < _BLOCK:
         return None

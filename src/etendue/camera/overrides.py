@@ -124,7 +124,7 @@ class FrameWcs(_OneFrame):
     """Header cards; without CTYPE it is a TAN projection."""
 
     file: Path | None = None
-    """FITS file or text of header cards (``.wcs``, ``.fits``, ``.hdr``, ``.head``), absolute or beside the YAML file."""
+    """FITS file or text of header cards (``.wcs``, ``.fits``, ``.hdr``, ``.head``), absolute or beside the YAML."""
 
     reason: str = ""
     """Why, for people."""

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from lsst.daf.butler import Butler
+from lsst.daf.butler import Butler, MissingDatasetTypeError
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraphComponents
+from lsst.pipe.base.quantum_graph_builder import QuantumGraphBuilderError
 
 from etendue.errors import InputError
 from etendue.middleware.pipeline import check_pipeline
@@ -72,5 +73,17 @@ def build_graph(
             skip_existing_in=() if stale is None else list(earlier),
         )  # fmt: skip
         return builder.finish(output=output, metadata={"data_query": where}, attach_datastore_records=True)
+    except QuantumGraphBuilderError as error:
+        if not isinstance(error.__context__, MissingDatasetTypeError):
+            raise _unbuildable(error) from error
+        raise InputError(
+            "nothing to do: the repository holds no data of a kind that the pipeline reads",
+            source=str(error).partition(" found (")[0].removeprefix("No datasets for overall-input "),
+            remedy="ingest frames, or run the pipeline that makes them",
+        ) from error
     except Exception as error:  # Rubin raises many types for bad expressions and missing inputs
-        raise InputError(f"cannot build the graph: {error}", remedy="check the inputs and the expression") from error
+        raise _unbuildable(error) from error
+
+
+def _unbuildable(error: Exception) -> InputError:
+    return InputError(f"cannot build the graph: {error}", remedy="check the inputs and the expression")

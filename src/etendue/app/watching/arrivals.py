@@ -99,7 +99,9 @@ class Arrivals:
         InputError
             If there is no such folder.
         """
-        ready, broken, waiting = [], [], []
+        ready: list[Arrival] = []
+        broken: list[Arrival] = []
+        waiting: list[Path] = []
         for path in fits_files(self._folder):
             if path.name.startswith("."):
                 continue  # hidden: half of a copy by rsync and others

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -153,11 +154,11 @@ class Night:
             found += [frozenset(ids[tracks == track].tolist()) for track in np.unique(tracks)]
         return found
 
-    def _facts(self, visit: int, detector: int) -> dict[str, float | int | str]:
+    def _facts(self, visit: int, detector: int) -> dict[str, Any]:
         where = f"visit = {visit} AND detector = {detector}"
         summaries = self.home.query("visit_summary", collections=self.output, where=f"visit = {visit}")
         differences = self.home.query("dia_source_detector", collections=self.output, where=where)
-        facts: dict[str, float | int | str] = {
+        facts: dict[str, Any] = {
             "seeing_arcsec": float("nan"), "zero_point_mag": float("nan"), "zero_point_kind": "", "n_source": -1,
             "n_dia_source": len(self.home.get(differences[0], columns=["diaSourceId"])) if differences else -1,
         }  # fmt: skip
