@@ -1,5 +1,7 @@
 """Fixtures shared by every test."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,3 +15,11 @@ def shared_data() -> Path:
     if not _SHARED_DATA.is_dir():
         pytest.skip("the real observations (../shared/data) are not beside this checkout")
     return _SHARED_DATA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heeds_ctrl_c() -> Iterator[None]:
+    """Let tests and the commands that they start heed SIGINT, which shells make their background jobs ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
