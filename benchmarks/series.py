@@ -105,7 +105,9 @@ def bars(figures: dict[str, Any]) -> dict[str, bool]:
     return found
 
 
-def run_night(folder: Path, repository: Path, refcat: str | None, workers: int) -> dict[str, Any]:
+def run_night(
+    folder: Path, repository: Path, refcat: str | None, workers: int, target: tuple[float, float]
+) -> dict[str, Any]:
     """Process the night if the repository does not exist, then measure it."""
     from etendue.app.quickstart import quickstart
 
@@ -116,15 +118,15 @@ def run_night(folder: Path, repository: Path, refcat: str | None, workers: int) 
             [folder], repository=repository, refcat=refcat, pipeline="series", workers=workers, progress=False
         )
         cost = {"wall_s": time.perf_counter() - start, "workers": workers, "wall_by_step_s": run.wall_s}
-    return {"cost": cost, "refcat": refcat is not None, **measure(repository)}
+    return {"cost": cost, "refcat": refcat is not None, **measure(repository, target=target)}
 
 
-def write_pictures(repository: Path, folder: Path) -> None:
+def write_pictures(repository: Path, folder: Path, target: tuple[float, float]) -> None:
     """Write the scatter plot and the transit of the target."""
     curves, stars = series_tables(Repository.open(repository, writeable=False))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "scatter.png").write_bytes(scatter_picture(stars))
-    curve = find_curves(curves, stars, ra_deg=HATP32[0], dec_deg=HATP32[1], radius_arcsec=20.0)[0]
+    curve = find_curves(curves, stars, ra_deg=target[0], dec_deg=target[1], radius_arcsec=20.0)[0]
     (folder / "transit.png").write_bytes(draw(curve, fit_transit(curve)))
 
 
@@ -133,6 +135,10 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("night", type=Path, help="folder of the hatp32 frames")
     parser.add_argument("out", type=Path, help="JSON file")
     parser.add_argument("--refcat", help="reference catalog; without one the target is not found by position")
+    parser.add_argument(
+        "--target", type=float, nargs=2, metavar=("RA", "DEC"), default=HATP32,
+        help="position of HAT-P-32 in the frame of the images [deg]; that of the headers without a catalog",
+    )  # fmt: skip
     parser.add_argument("--repo", type=Path, help="repository to make or to measure; a temporary one by default")
     parser.add_argument("--pictures", type=Path, help="folder for the scatter plot and the transit")
     parser.add_argument("--seeds", type=int, nargs="*", default=list(SEEDS), help="of the simulated series")
@@ -150,9 +156,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.night.is_dir() or options.repo:
         with tempfile.TemporaryDirectory(prefix="series") as scratch:
             repository = options.repo or Path(scratch) / "night"
-            result["hatp32"] = run_night(options.night, repository, options.refcat, options.workers)
+            result["hatp32"] = run_night(
+                options.night, repository, options.refcat, options.workers, tuple(options.target)
+            )
             if options.pictures:
-                write_pictures(repository, options.pictures)
+                write_pictures(repository, options.pictures, tuple(options.target))
         for bar, met in result["hatp32"]["bars"].items():
             print(f"{'met' if met else 'MISSED'}: {bar}")
     else:
