@@ -172,15 +172,20 @@ def test_a_second_night_of_a_guessed_camera_is_added(guessed, simulated, tmp_pat
     assert len(Repository.open(guessed.repository).query("visit_image", collections=f"{again.camera}/drp")) == 5
 
 
+def latest_versions(log):
+    return {batch.key: batch.version for batch in log.history() if not batch.superseded}
+
+
 def test_running_ap_again_with_another_config_supersedes_the_alerts(guessed):
     log = AlertLog(guessed.repository / "alerts")
-    before = len(log)
+    before, latest = len(log), latest_versions(log)
     command = ["run", "ap", "-b", str(guessed.repository), "-c", "package_alerts:min_snr=50", "-j", "1"]
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output
     assert 0 <= len(log) < before
-    assert {batch.version for batch in log.history() if batch.superseded} == {1}
-    assert sum(batch.alerts for batch in log.history() if batch.version == 1) >= before
+    newer = {key: version - latest[key] for key, version in latest_versions(log).items()}
+    assert set(newer.values()) == {1} or set(newer.values()) == {0, 1}
+    assert sum(batch.alerts for batch in log.history() if batch.superseded) >= before - len(log)
     again = CliRunner().invoke(main, ["publish", str(guessed.repository), f"{guessed.camera}/ap"])
     assert "published 0 new or changed tables and 0 batches" in again.output
 

@@ -65,14 +65,6 @@ def test_killed_at_one_point_after_the_other(command, server, folder, undisturbe
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_every_point_after_the_other(server, folder, undisturbed):
-    killed = [server.do("run", folder, f"{point}=kill") == -signal.SIGKILL for point in POINTS["run"]]
-    assert sum(killed) >= len(killed) - 1  # the clock is read once
-    assert server.do("run", folder) == 0
-    assert products(folder) == undisturbed("run")
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS["run_in_pool"])
 def test_a_worker_killed_at_a_point_is_replaced(point, server, folder, undisturbed):
     assert server.do("run_in_pool", folder, f"{point}=kill") == 0

@@ -91,13 +91,13 @@ def at_once(frames, tmp_path_factory):
 
 @pytest.mark.slow
 def test_variables_transients_and_movers_are_on_the_differences(at_once, frames):
-    hashes, events, folder = at_once
+    hashes, events, _ = at_once
     done = [event for event in events if isinstance(event, FrameDone)]
     assert [event.problem for event in done] == [""] * len(frames.raws)
     assert all(event.n_dia_source >= 3 for event in done)
     assert sum(event.new_movers for event in done) == 1
     assert len(hashes) == len(PER_VISIT) * len(frames.raws)
-    assert Repository.open(folder / "repo").query("light_curve", collections="simcam/watch_curves/20250930")
+    assert any("no series has enough images" in str(event) for event in events)  # four of a band, five are needed
 
 
 @pytest.mark.slow

@@ -257,7 +257,7 @@ class FitPsfTask(Task[FitPsfConfig]):
 
     def _fit_sources(self, frame: _Frame, psf: PixelBasisPsf, exposure: Exposure) -> PointSources:
         x0, y0 = exposure.bbox.x.start, exposure.bbox.y.start
-        fwhm = float(psf.fwhm(x=exposure.bbox.x.center, y=exposure.bbox.y.center)[0])
+        fwhm = _width(psf, exposure)
         return fit_point_sources(
             frame.image,
             frame.variance,
@@ -328,7 +328,7 @@ class FitPsfTask(Task[FitPsfConfig]):
             "n_used": float(used.sum()),
             "n_reserved": float(held.sum()),
             "n_rejected": float((~good).sum()),
-            "fwhm": float(psf.fwhm(**centre)[0]),
+            "fwhm": _width(psf, exposure),
             "effective_area": float(psf.effective_area(**centre)[0]),
             "order": float(psf.order),
             "step": psf.step,
@@ -336,6 +336,14 @@ class FitPsfTask(Task[FitPsfConfig]):
             "reserved_chi2": float(np.median(chi2[reserved])) if reserved.any() else float("nan"),
         }
         return PsfResult(psf, candidate, used, held, statistics)
+
+
+def _width(psf: PixelBasisPsf, exposure: Exposure) -> float:
+    """Return the FWHM at the centre [px]; a profile without one is none of a star."""
+    fwhm = float(psf.fwhm(x=exposure.bbox.x.center, y=exposure.bbox.y.center)[0])
+    if not np.isfinite(fwhm):
+        raise AlgorithmError("The PSF has no width: what was taken for stars has no common profile")
+    return fwhm
 
 
 def _without_outliers(chi2: Real, flux: Real, n_sigma: float) -> NDArray[np.bool_]:
