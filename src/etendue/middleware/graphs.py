@@ -24,9 +24,17 @@ class _PartialBuilder(AllDimensionsQuantumGraphBuilder):
         self._stale = stale
 
     def _skip_quantum_if_metadata_exists(self, task_node: Any, quantum_key: Any, skeleton: Any) -> bool:
-        if (quantum_key.task_label, tuple(quantum_key.data_id_values)) in self._stale:
-            return False
-        return super()._skip_quantum_if_metadata_exists(task_node, quantum_key, skeleton)
+        """Decide, and act on it: what pipe_base 30.0.0 calls."""
+        return not self._is_stale(quantum_key) and super()._skip_quantum_if_metadata_exists(
+            task_node, quantum_key, skeleton
+        )
+
+    def _compute_skip_decision(self, task_node: Any, quantum_key: Any, skeleton: Any) -> bool:
+        """Decide only: what pipe_base 30.0.11 calls."""
+        return not self._is_stale(quantum_key) and super()._compute_skip_decision(task_node, quantum_key, skeleton)
+
+    def _is_stale(self, quantum_key: Any) -> bool:
+        return (quantum_key.task_label, tuple(quantum_key.data_id_values)) in self._stale
 
 
 def build_graph(
