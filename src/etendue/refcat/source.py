@@ -1,5 +1,6 @@
 """Whatever a user names as reference catalog, opened: a service, a sharded catalog, or any table of stars."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -13,36 +14,30 @@ from etendue.refcat.service import load_service, service_names
 from etendue.table.table import Table
 
 
-class ReferenceSource(Protocol):
+class Stars(Protocol):
     """Stars by position."""
-
-    @property
-    def catalog(self) -> str:
-        """Whose colour terms hold: ``gaia``, ``ps1``, ``2mass``, or ``any`` for magnitudes that are AB as given."""
 
     def load_cone(self, *, ra_deg: float, dec_deg: float, radius_deg: float) -> Table:
         """Return the stars in a circle [deg], schema ``refcat``, at the catalog's epochs."""
 
 
-class ServiceSource:
-    """A catalog service behind the cache of this user.
+@dataclass(frozen=True, slots=True)
+class ReferenceSource:
+    """An opened reference catalog.
 
     Parameters
     ----------
-    cache : FieldCache
-        The cache.
+    catalog : str
+        Whose colour terms hold: ``gaia``, ``ps1``, ``2mass``, or ``any`` for magnitudes that are AB as given.
+    stars : Stars
+        The cache of a service, a sharded catalog, or a table in memory.
     """
 
-    def __init__(self, cache: FieldCache):
-        self._cache = cache
-
-    @property
-    def catalog(self) -> str:
-        """Name of the service."""
-        return self._cache.service.name
+    catalog: str
+    stars: Stars
 
     def load_cone(self, *, ra_deg: float, dec_deg: float, radius_deg: float) -> Table:
-        """Return the stars in a circle, fetched where they are not cached.
+        """Return the stars in a circle; those of a service are fetched where they are not cached.
 
         Parameters
         ----------
@@ -52,67 +47,20 @@ class ServiceSource:
         Returns
         -------
         Table
+            Schema ``refcat``, at the catalog's epochs.
         """
-        return self._cache.load_cone(ra_deg=ra_deg, dec_deg=dec_deg, radius_deg=radius_deg)
+        return self.stars.load_cone(ra_deg=ra_deg, dec_deg=dec_deg, radius_deg=radius_deg)
 
 
-class CatalogSource:
-    """A sharded catalog on disk.
+@dataclass(frozen=True, slots=True)
+class _TableStars:
+    """A table of stars in memory, schema ``refcat``."""
 
-    Parameters
-    ----------
-    stars : ReferenceCatalog
-        The catalog.
-    """
-
-    catalog = "any"
-
-    def __init__(self, stars: ReferenceCatalog):
-        self._stars = stars
+    table: Table
 
     def load_cone(self, *, ra_deg: float, dec_deg: float, radius_deg: float) -> Table:
-        """Return the stars in a circle.
-
-        Parameters
-        ----------
-        ra_deg, dec_deg, radius_deg : float
-            Circle [deg].
-
-        Returns
-        -------
-        Table
-        """
-        return self._stars.load_cone(ra_deg=ra_deg, dec_deg=dec_deg, radius_deg=radius_deg)
-
-
-class TableSource:
-    """A table of stars in memory.
-
-    Parameters
-    ----------
-    stars : Table
-        Schema ``refcat``.
-    """
-
-    catalog = "any"
-
-    def __init__(self, stars: Table):
-        self._stars = stars
-
-    def load_cone(self, *, ra_deg: float, dec_deg: float, radius_deg: float) -> Table:
-        """Return the stars in a circle.
-
-        Parameters
-        ----------
-        ra_deg, dec_deg, radius_deg : float
-            Circle [deg].
-
-        Returns
-        -------
-        Table
-        """
-        stars = self._stars
-        return stars.take(separation_deg(ra_deg, dec_deg, stars["ra"], stars["dec"]) <= radius_deg)
+        table = self.table
+        return table.take(separation_deg(ra_deg, dec_deg, table["ra"], table["dec"]) <= radius_deg)
 
 
 @lru_cache(maxsize=4)
@@ -135,11 +83,11 @@ def open_reference(name: str) -> ReferenceSource:
         If it is nothing of these.
     """
     if name in service_names():
-        return ServiceSource(FieldCache(load_service(name)))
+        return ReferenceSource(name, FieldCache(load_service(name)))
     path = Path(name)
     if path.is_dir():
-        return CatalogSource(ReferenceCatalog(path))
+        return ReferenceSource("any", ReferenceCatalog(path))
     if path.is_file():
-        return TableSource(read_reference_table(path))
+        return ReferenceSource("any", _TableStars(read_reference_table(path)))
     known = ", ".join(service_names())
     raise InputError("no such reference catalog", source=name, remedy=f"give one of {known}, a folder or a file")
