@@ -173,7 +173,9 @@ def test_hint_and_scale_are_obeyed(catalog, frames):
 
 @pytest.mark.parametrize("wrong", [("--ra", "80"), ("--scale", "3"), ("--scale", "5,2")])
 def test_wrong_options_are_usage_errors(catalog, frames, wrong):
-    etendue("solve", frames / "a.fits", "--index", catalog.path, *wrong, status=2)
+    result = etendue("solve", frames / "a.fits", "--index", catalog.path, *wrong, status=2)
+    assert len(result.stderr.splitlines()) == 1
+    assert "see 'etendue solve --help'" in result.stderr
 
 
 def test_a_catalog_without_index_a_folder_without_frames_and_the_own_folder_are_refused(catalog, frames, tmp_path):
