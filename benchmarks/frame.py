@@ -37,7 +37,7 @@ _OURS = Contender(
     "fluxes with covariances, 4 apertures with the neighbours subtracted, adaptive moments, extendedness, flags",
 )
 _OUR_WARP = Contender(
-    "etendue", warp_sides.ours, "Lanczos-3 of image, variance and mask, local area, noise autocorrelation"
+    "etendue", warp_sides.ours, "six-tap kernel, image, variance and mask, local area, noise autocorrelation"
 )
 COMPARISONS = (
     Comparison(

@@ -1,12 +1,22 @@
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import null_space
 
-from etendue.kernels.warp import lanczos3_table, warp_lanczos3, warp_noise_covariance
+from etendue.kernels.warp import (
+    FLUX_WEIGHT,
+    SHIFT_WEIGHT,
+    STAR_FWHM,
+    kernel_table,
+    warp_noise_covariance,
+    warp_separable,
+)
 
 NO_DATA, EDGE, SAT = 256, 16, 2
-TABLE = lanczos3_table()
+TABLE = kernel_table()
 
 
 def grid(shape, step, *, dx, dy, scale=1.0, shear=0.0):
@@ -22,21 +32,37 @@ def warp(image, variance=None, mask=None, *, step=16, shape=None, **mapping):
     variance = np.ones_like(image) if variance is None else variance
     mask = np.zeros(image.shape, np.int32) if mask is None else mask
     nodes = grid(shape, step, **mapping)
-    return warp_lanczos3(image, variance, mask, *nodes, step, *shape, TABLE, NO_DATA | EDGE, NO_DATA, np.float32(0.1))
+    return warp_separable(image, variance, mask, *nodes, step, *shape, TABLE, NO_DATA | EDGE, NO_DATA, np.float32(0.1))
+
+
+@cache
+def slow_weights(phase):
+    """The definition: stars on a fine grid instead of autocorrelations, and steps that keep the three moments."""
+    x = np.arange(-30.0, 36.0, 0.05)
+    rows, wanted = [], []
+    for fwhm in STAR_FWHM:
+        sigma = fwhm / 2.3548
+
+        def star(at, sigma=sigma):
+            return np.exp(-0.5 * ((x - at) / sigma) ** 2)
+
+        target, drawn = star(phase), np.stack([star(k) for k in range(-2, 4)], axis=-1)
+        slope = target * (x - phase) / sigma**2
+        norm = np.sum(target**2)
+        rows += [drawn / norm**0.5, FLUX_WEIGHT**0.5 * (target @ drawn)[None] / norm]
+        rows += [SHIFT_WEIGHT**0.5 / sigma * (slope @ drawn)[None] / np.sum(slope**2)]
+        wanted += [target / norm**0.5, [FLUX_WEIGHT**0.5], [0.0]]
+    design, wanted = np.concatenate(rows), np.concatenate(wanted)
+    moments = np.stack([(np.arange(-2, 4) - phase) ** m for m in range(3)])
+    start = np.linalg.pinv(moments)[:, 0]
+    steps = null_space(moments)
+    best, *_ = np.linalg.lstsq(design @ steps, wanted - design @ start)
+    return start + steps @ best
 
 
 def slow_pixel(image, variance, x, y, area):
-    """The definition: 36 weights of the corrected Lanczos kernel."""
     column, row = int(np.floor(x)) - 2, int(np.floor(y)) - 2
-
-    def weights(phase):
-        offset = np.arange(-2, 4) - phase
-        bare = np.sinc(offset) * np.sinc(offset / 3.0)
-        normal, magnitude = bare / bare.sum(), np.abs(bare)
-        tilt = magnitude * (offset - np.sum(magnitude * offset) / magnitude.sum())
-        return normal - tilt * np.sum(normal * offset) / np.sum(tilt * offset)
-
-    w = np.outer(weights(y - row - 2), weights(x - column - 2))
+    w = np.outer(slow_weights(y - row - 2), slow_weights(x - column - 2))
     patch = np.s_[row : row + 6, column : column + 6]
     return area * np.sum(w * image[patch]), area**2 * np.sum(w**2 * variance[patch])
 
@@ -58,10 +84,18 @@ def test_agrees_with_the_definition():
         np.testing.assert_allclose((out[y, x], out_variance[y, x]), expected, rtol=2e-4, atol=2e-5)
 
 
-def test_weights_reproduce_constants_and_ramps():
+@pytest.mark.parametrize("phase", [0.0, 0.03, 0.25, 0.5, 0.77, 1.0])
+def test_weights_are_those_of_the_definition(phase):
+    table = kernel_table(100)
+    np.testing.assert_allclose(table[round(100 * phase)], slow_weights(phase), atol=2e-6)
+
+
+def test_weights_reproduce_parabolas():
     phase = np.linspace(0.0, 1.0, len(TABLE))
+    taps = np.arange(-2.0, 4.0)
     np.testing.assert_allclose(TABLE.sum(axis=1), 1.0, atol=1e-6)
-    np.testing.assert_allclose(TABLE @ np.arange(-2.0, 4.0), phase, atol=1e-6)
+    np.testing.assert_allclose(TABLE @ taps, phase, atol=1e-6)
+    np.testing.assert_allclose(TABLE @ taps**2, phase**2, atol=2e-6)
 
 
 def test_a_shift_by_whole_pixels_changes_nothing():
@@ -70,6 +104,22 @@ def test_a_shift_by_whole_pixels_changes_nothing():
     np.testing.assert_allclose(out, image[5:25, 8:28], atol=1e-6)
     np.testing.assert_allclose(variance, 1.0, atol=1e-6)
     assert not mask.any()
+
+
+@pytest.mark.parametrize(
+    ("fwhm", "shift_px", "scatter"), [(2.5, 2.5e-3, 1.5e-3), (3.5, 1e-3, 0.8e-3), (5.0, 1e-3, 3e-4)]
+)
+def test_windowed_positions_and_psf_fluxes_of_stars_hardly_depend_on_the_phase(fwhm, shift_px, scatter):
+    sigma = fwhm / 2.3548
+    shifts, fluxes = [], []
+    for dx in np.linspace(0.0, 1.0, 11):
+        out = np.nan_to_num(warp(gaussian((61, 61), 30.0, 30.0, sigma), dx=dx, dy=0.0)[0]).astype(np.float64)
+        expected = gaussian((61, 61), 30.0 - dx, 30.0, sigma).astype(np.float64)
+        window = out * expected
+        shifts.append(2.0 * (window * (np.arange(61) - 30.0 + dx)).sum() / window.sum())
+        fluxes.append((expected * out).sum() / (expected**2).sum())
+    assert np.max(np.abs(shifts)) < shift_px
+    assert np.std(fluxes) < scatter
 
 
 @settings(max_examples=20, deadline=None)
