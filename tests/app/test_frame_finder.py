@@ -86,6 +86,16 @@ def test_files_that_are_no_fits_are_refused_with_the_reason(frames, tmp_path):
         find_frames([tmp_path])
 
 
+def test_links_to_nothing_are_refused_by_name_and_folders_called_like_frames_are_searched(frames, tmp_path):
+    (tmp_path / "night.fits").mkdir()
+    (tmp_path / "night.fits" / "one.FITS.FZ").symlink_to(next((frames / "raw").iterdir()))
+    (tmp_path / "gone.fits").symlink_to(tmp_path / "nowhere.fits")
+    (tmp_path / "loop.fits").symlink_to(tmp_path / "loop.fits")
+    found = find_frames([tmp_path])
+    assert [path.name for path in found.paths] == ["one.FITS.FZ"]
+    assert [(path.name, "no such file" in reason) for path, reason in found.refused] == [("gone.fits", True)]
+
+
 def test_a_given_camera_is_believed(frames):
     camera = load_camera("lowell42")
     assert find_frames([frames], camera=camera).camera is camera

@@ -61,6 +61,15 @@ def test_what_can_never_become_a_fits_file_is_refused(tmp_path, content):
         missing_bytes(path)
 
 
+@pytest.mark.parametrize("card", ["ZNAXIS1 =              7000000", "ZTILE2  =                    7", "ZTILE1  =    0"])
+def test_a_compressed_image_must_have_one_row_per_tile(frame, tmp_path, card):
+    data, path = frame.read_bytes(), tmp_path / "damaged.fits"
+    at = data.index(card[:8].encode())
+    path.write_bytes(data[:at] + card.ljust(80).encode() + data[at + 80 :])
+    with pytest.raises(InputError, match="is no table of 100 rows"):
+        missing_bytes(path)
+
+
 def test_an_empty_file_may_still_grow(tmp_path):
     path = tmp_path / "empty.fits"
     path.touch()

@@ -1,6 +1,9 @@
 """Raw frames are read, written and refused."""
 
+import bz2
 import gzip
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -75,11 +78,11 @@ def test_unusable_files_are_refused_by_name(tmp_path: Path) -> None:
         table
     )
     for path, words in (
-        (truncated, "is cut short: it has 5000 of 8640 bytes"),
-        (text, "no readable FITS"),
+        (truncated, "is cut short: at least 1880 bytes are missing"),
+        (text, "is no FITS file"),
         (table, "no two-dimensional image"),
         (tmp_path / "absent.fits", "no such file"),
-        (tmp_path, "no readable FITS"),
+        (tmp_path, "is a folder"),
     ):
         with pytest.raises(InputError, match=words) as caught:
             read_raw(path, camera)
@@ -113,8 +116,71 @@ def test_a_zipped_file_that_is_cut_short_is_refused_by_its_header_already(tmp_pa
     path.write_bytes(gzip.compress(small_frame(tmp_path / "a.fits").read_bytes()))
     assert read_header(path)["EXPTIME"] == 30.0
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match="no readable FITS"):
+    with pytest.raises(InputError, match="is cut short"):
         read_header(path)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_packed_file_is_read_whatever_it_is_called(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    source = small_frame(tmp_path / "a.fits")
+    expected = read_pixels(source)[1]
+    path = tmp_path / "packed.fits"
+    whole = pack(source.read_bytes())
+    path.write_bytes(whole)
+    np.testing.assert_array_equal(read_pixels(path)[1], expected)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="is cut short"):
+        read_header(path)
+    path.write_bytes(whole[:10] + bytes(8) + whole[18:])
+    with pytest.raises(InputError, match=r"cannot be unpacked|is cut short|is no FITS file"):
+        read_header(path)
+
+
+@pytest.mark.parametrize("kind", ["u1", ">i2", "<i2", "u2", ">i4", "<u4", "i8", ">f4", "<f4", ">f8"])
+def test_pixels_of_every_kind_and_byte_order_keep_their_values(tmp_path: Path, kind: str) -> None:
+    pixels = np.arange(30 * 8, dtype=np.uint8).reshape(30, 8).astype(kind)
+    fits.PrimaryHDU(pixels).writeto(tmp_path / "a.fits")
+    np.testing.assert_array_equal(read_pixels(tmp_path / "a.fits")[1], pixels)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_cube_of_one_plane_is_an_image_and_one_of_three_is_refused(tmp_path: Path, compressed: bool) -> None:
+    pixels = np.arange(3 * 40 * 50, dtype=np.int16).reshape(3, 40, 50)
+    for cube, name in ((pixels[:1], "one.fits"), (pixels, "three.fits")):
+        image = fits.CompImageHDU(cube) if compressed else fits.ImageHDU(cube)
+        fits.HDUList([fits.PrimaryHDU(), image]).writeto(tmp_path / name)
+    header, plane = read_pixels(tmp_path / "one.fits")
+    assert (header["NAXIS1"], header["NAXIS2"]) == (50, 40)
+    np.testing.assert_array_equal(plane, pixels[0])
+    with pytest.raises(InputError, match=r"no two-dimensional image \(got 'shape \(3, 40, 50\)'\)"):
+        read_pixels(tmp_path / "three.fits")
+
+
+@pytest.mark.parametrize(
+    ("card", "words"),
+    [
+        ("BZERO   =              '32768'", "BZERO scales no pixels"),
+        ("BSCALE  =                    0", "BSCALE scales no pixels"),
+        ("BITPIX  =                   13", "BITPIX is 13"),
+        ("NAXIS1  =        2147483648000", "is cut short"),
+        ("NAXIS2  =                   -5", "its size is negative"),
+    ],
+)
+def test_cards_that_make_no_pixels_are_refused_by_name(tmp_path: Path, card: str, words: str) -> None:
+    path = small_frame(tmp_path / "a.fits")
+    fits.setval(path, "BSCALE", value=1.0)
+    data = path.read_bytes()
+    at = data.index(card[:9].encode())
+    path.write_bytes(data[:at] + card.ljust(80).encode() + data[at + 80 :])
+    for read in (read_header, read_pixels):
+        with pytest.raises(InputError, match=words):
+            read(path)
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.fits").touch()
+    with pytest.raises(InputError, match="is empty; fetch it again"):
+        read_header(tmp_path / "a.fits")
 
 
 def test_a_frame_of_the_wrong_size_is_refused(tmp_path: Path) -> None:

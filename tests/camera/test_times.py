@@ -19,6 +19,7 @@ MJD = 58568.12390486111  # 2019-03-26T02:58:25.38
         ("2019/03/26", "02:58:25.38Z"),
         ("2019-03-25T19:58:25.380-0700", None),
         ("2019-03-26T02:58:25.38-0000", None),
+        ("2019-3-26", "2:58:25.38"),
     ],
 )
 def test_spellings_of_one_moment_agree(date: str, time: str | None) -> None:
@@ -29,7 +30,21 @@ def test_seconds_need_no_padding() -> None:
     assert parse_utc("2019-03-26", "03:24:3.07") == pytest.approx(parse_utc("2019-03-26T03:24:03.07"), abs=1e-11)
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2019-13-01T00:00:00", "2019-03-26", "2019-03-26T1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "yesterday",
+        "2019-13-01T00:00:00",
+        "2019-03-26",
+        "2019-03-26T1",
+        "03/26/2019 01:02:03",
+        "2019-03-261T01:02:03",
+        "2019-03-26T25:00:00",
+        "2019-03-26T01:60:00",
+        "2019-03-26T01:02:61",
+    ],
+)
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(InputError):
         parse_utc(text)

@@ -75,6 +75,12 @@ def test_the_header_wcs_is_moved_to_trimmed_pixels() -> None:
         ({"FILTNAME": None}, "FILTNAME or FILTER is missing"),
         ({"OBSTYPE": "TEAPOT"}, "no known observation type"),
         ({"OBSERNO": 123456}, "OBSERNO"),
+        ({"EXPTIME": 1e30}, "exposure time"),
+        ({"DATE-OBS": "1890-01-01"}, "is not between 1970 and 2100"),
+        ({"DATE-OBS": "9999-12-31"}, "is not between 1970 and 2100"),
+        ({"DATE-OBS": "0000-00-00"}, "is no date"),
+        ({"RA": "99:99:99"}, "no place on the sky"),
+        ({"DEC": -123.0}, "no place on the sky"),
     ],
 )
 def test_bad_headers_are_refused_with_file_and_keyword(change: dict[str, Any], words: str) -> None:
@@ -83,6 +89,13 @@ def test_bad_headers_are_refused_with_file_and_keyword(change: dict[str, Any], w
         translate(header, load_camera("lowell42"), Path("night/frame.fits"))
     assert "night/frame.fits" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["BIAS", "SKYFLAT"])
+def test_an_absurd_pointing_is_unknown_where_it_is_not_needed(kind: str) -> None:
+    info = translate(LOWELL | {"DEC": "-123:00:00", "OBSTYPE": kind}, load_camera("lowell42"))
+    assert math.isnan(info.ra_deg)
+    assert math.isnan(info.dec_deg)
 
 
 def test_the_folder_tells_the_type_where_the_header_is_silent() -> None:

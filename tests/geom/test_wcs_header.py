@@ -112,6 +112,7 @@ def test_sip_is_written_exactly():
         ({"RADESYS": "FK4"}, "FK4"),
         ({"EQUINOX": 1950.0}, "1950"),
         ({"CD1_1": 0.0, "CD1_2": 0.0}, "invertible"),
+        ({"CRVAL2": 123.4}, "CRVAL2 is no declination"),
     ],
 )
 def test_foreign_headers_are_refused_with_the_value(cards, word):

@@ -63,6 +63,17 @@ def test_raws_are_read_back_with_their_translation(survey, transfer):
     assert frame.info.observation_type == "bias"
 
 
+@pytest.mark.parametrize("transfer", ["copy", "link", "direct"])
+@pytest.mark.parametrize("name", ["100% #1? ünïcode 星.fits", "Mixed.Fits", "no_ending", "dots.in.the.name.fts"])
+def test_a_file_may_be_called_anything(survey, transfer, name):
+    repository = Repository.open(survey / "repo")
+    odd = (survey / "raw" / "frame1_0.fits").rename(survey / "raw" / name)
+    assert repository.ingest([odd], transfer=transfer)[0].status == "ingested"
+    [ref] = repository.query("raw", collections="simcam/raw/all")
+    assert repository.get(ref).array[0, 0] == 1001
+    assert repository.ingest([odd], transfer=transfer)[0].status == "already there"
+
+
 def test_visits_get_regions_of_their_detectors(survey):
     repository = Repository.open(survey / "repo")
     repository.ingest((survey / "raw").iterdir())

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from etendue.camera.camera import Camera
+from etendue.camera.fits_name import ENDINGS, is_fits_name
 from etendue.camera.guess import guess_camera, rank_frames
 from etendue.camera.raw import read_header
 from etendue.camera.shipped import identify_camera
 from etendue.errors import InputError
-
-_ENDINGS = (".fits", ".fit", ".fts", ".fits.fz", ".fits.gz", ".fit.gz")
 
 _LOOKED_AT = 6  # frames whose pixels tell where a guessed camera saturates
 
@@ -65,7 +64,7 @@ def find_frames(
     files = sorted({path for directory in directories for path in fits_files(Path(directory))})
     if not files:
         raise InputError("no FITS files found", source=", ".join(map(str, directories)),
-                         remedy=f"give files or folders with {' '.join(_ENDINGS)}")  # fmt: skip
+                         remedy=f"give files or folders with {' '.join(ENDINGS)}")  # fmt: skip
     if camera is not None:
         return FoundFrames(camera, False, tuple(files), ())
     taken: dict[Path, Camera | None] = {}
@@ -124,4 +123,15 @@ def fits_files(directory: Path) -> list[Path]:
         return [directory]
     if not directory.is_dir():
         raise InputError("no such folder or file", source=directory, remedy="check the path")
-    return [path for path in directory.rglob("*") if path.is_file() and path.name.lower().endswith(_ENDINGS)]
+    return [path for path in directory.rglob("*") if is_fits_name(path) and (path.is_file() or _leads_nowhere(path))]
+
+
+def _leads_nowhere(path: Path) -> bool:
+    """Whether a link's target is missing: readers refuse it by name, where a search would pass over it in silence."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return path.is_symlink()
+    except OSError:  # a link to itself
+        return False
+    return False

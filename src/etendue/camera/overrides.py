@@ -11,6 +11,7 @@ from astropy.io import fits
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from etendue.camera.camera import explain
+from etendue.camera.fits_name import without_ending
 from etendue.camera.frame_override import (
     Declination,
     FrameOverride,
@@ -26,7 +27,6 @@ _WCS_CARD = re.compile(
     r"CTYPE[12]|CRVAL[12]|CRPIX[12]|CDELT[12]|CUNIT[12]|CROTA[12]|CD[12]_[12]|PC[12]_[12]|PV[12]_\d+|"
     r"[AB]P?_ORDER|[AB]P?_\d_\d|RADESYS|RADECSYS|EQUINOX|LONPOLE|LATPOLE|WCSAXES"
 )
-_ENDINGS = re.compile(r"(\.fits?|\.fts)?(\.fz|\.gz)?$", re.IGNORECASE)
 
 
 class Selection(Part):
@@ -287,7 +287,7 @@ class Overrides(Part):
 
 def _names(wanted: str, frame: Frame) -> bool:
     """Tell whether a file name, pattern or exposure id names a frame."""
-    stem = _ENDINGS.sub("", frame.file_name)
+    stem = without_ending(frame.file_name)
     return wanted == str(frame.exposure) or any(fnmatchcase(name, wanted) for name in (frame.file_name, stem))
 
 

@@ -1,16 +1,18 @@
 """Raw frames: one detector's pixels and header, as the camera wrote them."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
 from etendue.camera.camera import Camera
+from etendue.camera.fits_extent import missing_from, open_unpacked
 from etendue.camera.frame_override import FrameOverride
 from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.shipped import identify_camera
@@ -22,8 +24,6 @@ _STRUCTURE = frozenset(
     ("SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "XTENSION", "BSCALE", "BZERO", "PCOUNT", "GCOUNT")
 )
 _LONG_TEXT = ("COMMENT", "HISTORY", "")
-_BLOCK = 2880  # bytes
-_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -168,15 +168,21 @@ def _read(path: Path, *, with_pixels: bool) -> tuple[dict[str, Any], NDArray]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd cards are common; a truncated file is checked below
             # The file is opened here because astropy leaves it open where it fails.
-            with path.open("rb") as stream, fits.open(stream, memmap=False, lazy_load_hdus=True) as hdus:
-                zipped = _is_zipped(path)  # then only unpacking tells whether it is whole
-                image = _first_image(hdus, path)
-                header = _to_dict(hdus[0].header) | _to_dict(image.header)
-                if not zipped:
-                    _check_length(image, path)
-                pixels = np.asarray(image.data) if with_pixels or zipped else np.empty((0, 0))
+            with open_unpacked(path) as stream:
+                _check_whole(stream, path)
+                with fits.open(stream, memmap=False, lazy_load_hdus=True) as hdus:
+                    image = _first_image(hdus, path)
+                    header = _to_dict(hdus[0].header) | _to_dict(image.header)
+                    _check_scaling(header, path)
+                    pixels = np.asarray(image.data).reshape(image.shape[-2:]) if with_pixels else np.empty((0, 0))
     except FileNotFoundError:
         raise InputError("no such file", source=path, remedy="check the path") from None
+    except PermissionError:
+        raise InputError("may not be read", source=path, remedy="change its permissions") from None
+    except IsADirectoryError:
+        raise InputError("is a folder, no FITS file", source=path, remedy="name the file") from None
+    except EOFError:
+        raise InputError("is cut short", source=path, remedy="fetch it again or leave it out") from None
     except InputError:
         raise
     except Exception as error:  # a damaged file makes astropy and its decompressor raise almost anything
@@ -187,28 +193,36 @@ def _read(path: Path, *, with_pixels: bool) -> tuple[dict[str, Any], NDArray]:
     return header, pixels
 
 
-def _is_zipped(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(len(_GZIP)) == _GZIP
-
-
-def _check_length(image: Any, path: Path) -> None:
-    """Refuse a file that ends before its pixels do; the padding of the last block may be missing."""
-    place, size = image.fileinfo(), path.stat().st_size
-    if place is not None and size <= place["datLoc"] + place["datSpan"] - _BLOCK:
-        wanted = place["datLoc"] + place["datSpan"]
-        raise InputError(
-            f"is cut short: it has {size} of {wanted} bytes", source=path, remedy="fetch it again or leave it out"
-        )
+def _check_whole(stream: BinaryIO, path: Path) -> None:
+    """Refuse a file that ends before its data do."""
+    remedy = "fetch it again or leave it out"
+    if not stream.read(1):
+        raise InputError("is empty", source=path, remedy=remedy)
+    if missing := missing_from(stream, path):
+        raise InputError(f"is cut short: at least {missing} bytes are missing", source=path, remedy=remedy)
+    stream.seek(0)
 
 
 def _first_image(hdus: fits.HDUList, path: Path) -> Any:
+    """Return the first HDU with pixels in two dimensions; more of them may be there if their lengths are 1."""
+    cubes = []
     for hdu in hdus:
-        if hdu.header.get("NAXIS") == 2 and getattr(hdu, "is_image", False) and all(hdu.shape):
-            return hdu
+        if hdu.header.get("NAXIS", 0) >= 2 and getattr(hdu, "is_image", False) and all(hdu.shape):
+            if all(length == 1 for length in hdu.shape[:-2]):
+                return hdu
+            cubes.append(hdu.shape)
     raise InputError(
-        "holds no two-dimensional image", source=path, remedy="give whole raw frames, one detector per file"
-    )
+        "holds no two-dimensional image", source=path, value=f"shape {cubes[0]}" if cubes else None,
+        remedy="give whole raw frames, one detector and one exposure per file",
+    )  # fmt: skip
+
+
+def _check_scaling(header: Mapping[str, Any], path: Path) -> None:
+    """Refuse pixels that are scaled by what is no number."""
+    for keyword in ("BZERO", "BSCALE"):
+        value = header.get(keyword, 1.0)
+        if isinstance(value, str) or not math.isfinite(value) or (keyword == "BSCALE" and value == 0):
+            raise InputError(f"{keyword} scales no pixels", source=path, value=value, remedy="correct the header")
 
 
 def _to_dict(header: fits.Header) -> dict[str, Any]:

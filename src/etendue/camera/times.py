@@ -7,7 +7,7 @@ from typing import Literal
 
 from etendue.errors import InputError
 
-_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})|(\d{1,2})/(\d{1,2})/(\d{2})")
+_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)|(\d{1,2})/(\d{1,2})/(\d{2})(?!\d)")
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:\.\d*)?))?\s*(Z|[+-]\d{2}:?\d{2})?")
 _MJD_OF_ORDINAL = 678576  # datetime.date.toordinal() - MJD
 _SECONDS_PER_DAY = 86400.0
@@ -58,6 +58,8 @@ def _seconds_of_day(text: str, date: str) -> float:
     if match is None:
         raise InputError("date has no time of day", value=f"{date} {text}".strip(), remedy="expected hh:mm:ss")
     hours, minutes, seconds, zone = match.groups()
+    if int(hours) > 24 or int(minutes) > 59 or float(seconds or 0.0) >= 61.0:  # 24:00:00 and leap seconds exist
+        raise InputError("is no time of day", value=text, remedy="expected hh:mm:ss")
     result = 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds or 0.0)
     if zone and zone != "Z":
         sign = -1.0 if zone[0] == "-" else 1.0

@@ -17,10 +17,11 @@ from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.times import day_obs, format_iso, parse_utc, second_of_night, to_tai, to_utc
 from etendue.errors import InputError
 from etendue.geom.sky_wcs import SkyWcs
-from etendue.geom.wcs_header import read_wcs
+from etendue.geom.wcs_header import read_wcs, write_wcs
 
 OBSERVATION_TYPES = ("bias", "dark", "flat", "science", "focus", "test", "other")
-_SECONDS_PER_DAY = 86400.0
+_SECONDS_PER_DAY = 86400.0  # also the longest exposure: what is above is a wrong unit or no number of seconds
+_FIRST_MJD, _LAST_MJD = 40588, 88068  # 1970-01-02 and 2099-12-31: Rubin's time spans go no further
 
 
 def translate(
@@ -57,10 +58,9 @@ def translate(
     observation_type = said.observation_type or _read_type(header, camera, Path(path))
     physical_filter = said.physical_filter or read_text(header, spec.physical_filter)
     is_calibration = observation_type in ("bias", "dark")
-    ra_deg = read_number(header, spec.ra, path) if said.ra_deg is None else said.ra_deg
-    dec_deg = read_number(header, spec.dec, path) if said.dec_deg is None else said.dec_deg
     without_wcs = is_calibration or observation_type == "flat" or (said.ra_deg is not None and said.wcs is None)
     wcs = None if without_wcs else _read_wcs(said.wcs or header, camera, detector, path)
+    ra_deg, dec_deg = _read_pointing(header, spec, said, path, needed=wcs is None and observation_type == "science")
     approximate = wcs is None and observation_type == "science" and math.isfinite(ra_deg) and math.isfinite(dec_deg)
     rotation_deg = read_number(header, spec.rotation, path)
     return ObservationInfo(
@@ -158,7 +158,7 @@ def write_header(info: ObservationInfo, camera: Camera) -> dict[str, Scalar]:
 def _read_times(header: Mapping[str, Any], spec: HeaderSpec, path: str | Path) -> tuple[float, float, float]:
     """Return the exposure time [s], and the begin as MJD in UTC and in TAI."""
     exposure_time_s = read_number(header, spec.exposure_time, path)
-    if not exposure_time_s >= 0.0:
+    if not 0.0 <= exposure_time_s <= _SECONDS_PER_DAY:
         keywords = " or ".join(spec.exposure_time.keywords)
         value = None if math.isnan(exposure_time_s) else exposure_time_s
         raise InputError(f"no valid exposure time in {keywords}", source=path, value=value, remedy="correct the header")
@@ -183,13 +183,21 @@ def _read_mjd(header: Mapping[str, Any], spec: TimeSpec, path: str | Path) -> fl
         raise InputError(f"no time of observation: {keywords} is missing", source=path, remedy="correct the header")
     time_of_day = next((str(header[key]) for key in spec.time if str(header.get(key) or "").strip()), None)
     try:
-        if spec.format == "iso":
-            return parse_utc(str(header[found]), time_of_day)
-        return float(header[found]) - (2400000.5 if spec.format == "jd" else 0.0)
+        mjd = _to_mjd(header[found], time_of_day, spec)
     except ValueError:
         raise InputError(f"{found} is no number", source=path, value=header[found], remedy="correct it") from None
     except InputError as error:
         raise InputError(f"{found}: {error}", source=path) from None
+    if not _FIRST_MJD <= mjd < _LAST_MJD:  # NaN too
+        raise InputError(f"{found} is not between 1970 and 2100", source=path, value=header[found],
+                         remedy="correct the header")  # fmt: skip
+    return mjd
+
+
+def _to_mjd(value: object, time_of_day: str | None, spec: TimeSpec) -> float:
+    if spec.format == "iso":
+        return parse_utc(str(value), time_of_day)
+    return float(str(value)) - (2400000.5 if spec.format == "jd" else 0.0)
 
 
 def _write_time(info: ObservationInfo, spec: TimeSpec) -> dict[str, Scalar]:
@@ -203,6 +211,21 @@ def _write_time(info: ObservationInfo, spec: TimeSpec) -> dict[str, Scalar]:
         return {spec.date[0]: text}
     date, time_of_day = text.split("T")
     return {spec.date[0]: date, spec.time[0]: time_of_day}
+
+
+def _read_pointing(
+    header: Mapping[str, Any], spec: HeaderSpec, said: FrameOverride, path: str | Path, *, needed: bool
+) -> tuple[float, float]:
+    """Return right ascension and declination [deg]; NaN for what is nowhere on the sky and not needed."""
+    ra_deg = read_number(header, spec.ra, path) if said.ra_deg is None else said.ra_deg
+    dec_deg = read_number(header, spec.dec, path) if said.dec_deg is None else said.dec_deg
+    if abs(ra_deg) <= 360.0 and abs(dec_deg) <= 90.0:
+        return ra_deg, dec_deg
+    if needed and math.isfinite(ra_deg) and math.isfinite(dec_deg):
+        keywords = " and ".join("/".join(field.keywords) for field in (spec.ra, spec.dec))
+        raise InputError(f"{keywords} are no place on the sky", source=path, value=(ra_deg, dec_deg),
+                         remedy="correct the header, or say it in overrides.yaml")  # fmt: skip
+    return math.nan, math.nan
 
 
 def _read_sequence(header: Mapping[str, Any], camera: Camera, mjd_utc: float, path: str | Path) -> int:
@@ -280,11 +303,40 @@ def _read_wcs(header: Mapping[str, Any], camera: Camera, detector: Detector, pat
         wcs = read_wcs(header)
     except InputError as error:
         raise InputError(str(error), source=path) from None
+    dx, dy = _header_shift(camera, detector)
+    return wcs.shifted(dx=-dx, dy=-dy)
+
+
+def write_wcs_cards(wcs: SkyWcs, camera: Camera, detector: Detector) -> dict[str, Scalar]:
+    """Return WCS cards that `translate` reads back to the same WCS.
+
+    Parameters
+    ----------
+    wcs : SkyWcs
+        Trimmed pixels to sky.
+    camera : Camera
+        Camera whose headers count pixels.
+    detector : Detector
+        The detector.
+
+    Returns
+    -------
+    dict
+        Keyword to value.
+    """
+    dx, dy = _header_shift(camera, detector)
+    box = detector.bbox.shifted(dx=dx, dy=dy)
+    cards, _ = write_wcs(wcs.shifted(dx=dx, dy=dy), box)  # counts pixels from the box, headers from their first pixel
+    cards["CRPIX1"], cards["CRPIX2"] = cards["CRPIX1"] + box.x.start, cards["CRPIX2"] + box.y.start
+    return {name: value for name, value in cards.items() if name not in ("WCSRESID", "INVRESID")}
+
+
+def _header_shift(camera: Camera, detector: Detector) -> tuple[int, int]:
+    """Return the shift from trimmed pixels to those that the WCS of a header counts."""
     if camera.header.wcs_pixels == "trimmed":
-        return wcs
-    data = detector.amplifiers[0].raw_data
-    place = detector.amplifiers[0].bbox
-    return wcs.shifted(dx=place.x.start - data.x.start, dy=place.y.start - data.y.start)
+        return 0, 0
+    data, place = detector.amplifiers[0].raw_data, detector.amplifiers[0].bbox
+    return data.x.start - place.x.start, data.y.start - place.y.start
 
 
 def _approximate_wcs(camera: Camera, detector: Detector, ra_deg: float, dec_deg: float, rotation_deg: float) -> SkyWcs:

@@ -48,6 +48,8 @@ def read_wcs(header: Mapping[str, Any]) -> SkyWcs:
     _check_frame(header)
     crval = (_number(header, f"CRVAL{lon}"), _number(header, f"CRVAL{lat}"))
     crpix = (_number(header, "CRPIX1") - 1.0, _number(header, "CRPIX2") - 1.0)
+    if abs(crval[1]) > 90.0:
+        raise InputError(f"CRVAL{lat} is no declination", value=crval[1], remedy="correct the header")
     cd = _linear_matrix(header)[[lon - 1, lat - 1]]
     sip, tpv = _read_sip(header), _read_tpv(header, lon, lat)
     pole = _number(header, "LONPOLE", 180.0 if crval[1] < 90.0 else 0.0)

@@ -156,7 +156,8 @@ def _insert(butler: Butler, frames: Sequence[_Frame], transfer: Transfer) -> Non
                 instrument=info.instrument, exposure=info.exposure_id, detector=info.detector_id
             )
             ref = DatasetRef(dataset_type, data_id, run=butler.run)
-            files.append(FileDataset(str(frame.path.resolve()), [ref], formatter=RawFormatter))
+            uri = frame.path.resolve().as_uri()  # a path would be cut at "#" and "?"
+            files.append(FileDataset(uri, [ref], formatter=RawFormatter))
         butler.ingest(*files, transfer=modes[transfer])
         fault_point("ingest.after-copy")
     fault_point("ingest.after-commit")

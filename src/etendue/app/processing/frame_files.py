@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,14 +11,13 @@ from uuid import uuid4
 from astropy.io import fits
 
 from etendue.app.processing.reference_match import ReferenceMatch
+from etendue.camera.fits_name import without_ending
 from etendue.errors import InputError
 from etendue.geom.wcs_header import write_wcs
 from etendue.image.exposure import Exposure
 from etendue.image.fits_exposure import write_exposure
 from etendue.table.export import SUFFIXES, export_table
 from etendue.table.table import Table
-
-_ENDINGS = re.compile(r"(\.(fits|fit|fts))?(\.(fz|gz))?$", re.IGNORECASE)
 
 
 def frame_name(path: Path) -> str:
@@ -35,7 +33,7 @@ def frame_name(path: Path) -> str:
     str
         The file's name without the endings of FITS files.
     """
-    return _ENDINGS.sub("", path.name) or path.name
+    return without_ending(path.name)
 
 
 def check_free(target: Path, overwrite: bool) -> None:

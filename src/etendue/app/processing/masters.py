@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from etendue.camera.camera import Camera
 from etendue.camera.detector import Detector
+from etendue.camera.fits_name import is_fits_name
 from etendue.camera.header_field import read_number
 from etendue.camera.raw import RawFrame, read_pixels, read_raw
 from etendue.errors import EtendueError, InputError
@@ -25,7 +26,6 @@ from etendue.tasks.calib.stack import combine_frames
 from etendue.tasks.overscan.overscan import SubtractOverscanTask
 
 _log = get_logger(__name__)
-_ENDINGS = (".fits", ".fit", ".fts", ".fits.fz", ".fits.gz", ".fit.gz")
 _ALREADY_NORMALISED = 20.0  # a flat of such a median is a ratio, one above counts
 _SAME_TIME = 0.02
 Kind = Literal["bias", "dark", "flat"]
@@ -175,7 +175,7 @@ def _dark(path: str, camera_text: str, detector_id: int) -> tuple[Exposure, floa
 def _raw_frames(path: str, camera: Camera, detector_id: int, kind: Kind) -> list[RawFrame]:
     """Read the frames of a kind in a folder; others are left out with a warning."""
     frames = []
-    for file in sorted(entry for entry in Path(path).iterdir() if entry.name.lower().endswith(_ENDINGS)):
+    for file in sorted(entry for entry in Path(path).iterdir() if is_fits_name(entry)):
         try:
             frame = read_raw(file, camera)
         except EtendueError as error:
