@@ -10,6 +10,7 @@ from astropy.wcs import WCS
 from click.testing import CliRunner
 
 from etendue.app.solve import SolveOptions, solve_frames
+from etendue.app.solving.frame_search import SearchOptions
 from etendue.cli.main import main
 from etendue.errors import InputError
 from etendue.geom.sphere import separation_deg
@@ -157,7 +158,7 @@ BAD = {
 @pytest.mark.parametrize("kind", BAD)
 def test_pixels_that_hold_no_stars_are_a_reason_of_one_line(catalog, tmp_path, kind):
     fits.PrimaryHDU(BAD[kind]).writeto(tmp_path / "bad.fits")
-    (outcome,) = solve_frames([tmp_path / "bad.fits"], SolveOptions(catalog.path), progress=False)
+    (outcome,) = solve_frames([tmp_path / "bad.fits"], SolveOptions(SearchOptions(catalog.path)), progress=False)
     assert not outcome.solved
     assert outcome.reason
     assert "\n" not in outcome.reason
@@ -180,7 +181,7 @@ def test_wrong_options_are_usage_errors(catalog, frames, wrong):
 
 def test_a_catalog_without_index_a_folder_without_frames_and_the_own_folder_are_refused(catalog, frames, tmp_path):
     with pytest.raises(InputError, match="no star index"):
-        solve_frames([frames / "a.fits"], SolveOptions(tmp_path), progress=False)
+        solve_frames([frames / "a.fits"], SolveOptions(SearchOptions(tmp_path)), progress=False)
     assert "no FITS files" in etendue("solve", tmp_path, "--index", catalog.path, status=1).stderr
     result = etendue("solve", frames / "a.fits", "--index", catalog.path, "--write", frames, "-j", 1, status=1)
     assert "another folder" in result.stdout
@@ -207,7 +208,9 @@ def test_a_real_night_is_solved_with_the_header_s_pointing_and_blindly(shared_da
     build_star_index(catalog)
     night = sorted((shared_data / "hatp32").rglob("*.fits.fz"))
     for blind in (False, True):
-        outcomes = solve_frames(night, SolveOptions(catalog.path, blind=blind), workers=2, progress=False)
+        outcomes = solve_frames(
+            night, SolveOptions(SearchOptions(catalog.path, blind=blind)), workers=2, progress=False
+        )
         assert [outcome.path.name for outcome in outcomes if not outcome.solved] == []
         assert len(outcomes) == 71
         found = [outcome.statistics for outcome in outcomes]

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from etendue.camera.airmass import airmass_of_altitude, altitude_of
+from etendue.camera.frame_override import FrameOverride
 from etendue.camera.header_field import read_number, write_value
 from etendue.camera.header_spec import FieldSpec
 from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.shipped import identify_camera, load_camera
-from etendue.camera.translate import translate, write_header
+from etendue.camera.translate import translate, write_header, write_wcs_cards
 from etendue.errors import InputError
+from etendue.geom.sky_wcs import SkyWcs
 
 LOWELL: dict[str, Any] = {
     "LCAMMOD": "nasa42",
@@ -151,6 +153,11 @@ def test_a_written_header_is_read_back(name: str) -> None:
     assert back.mjd_tai_begin == pytest.approx(info.mjd_tai_begin, abs=1e-8)
     if camera.header.sequence.keywords:
         assert dataclasses.replace(back, wcs=None, wcs_is_approximate=False).seq == info.seq
+    wcs = SkyWcs((300.5, 200.25), (31.0, 46.7), 1e-4 * np.array([[-3.0, 0.2], [0.1, 3.0]]))
+    cards = write_wcs_cards(wcs, camera, camera.detectors[-1])
+    placed = translate(write_header(info, camera), camera, override=FrameOverride(exposure=0, detector=0, wcs=cards))
+    assert placed.wcs is not None
+    np.testing.assert_allclose(placed.wcs.pixel_to_sky(x=10.0, y=900.0), wcs.pixel_to_sky(x=10.0, y=900.0), atol=1e-11)
 
 
 @pytest.mark.parametrize(

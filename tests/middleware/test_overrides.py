@@ -103,7 +103,8 @@ def test_corrected_headers_reach_records_visits_and_readers(home):
     assert visits[1].physical_filter == "g_sim"
     place = visits[3].region.getBoundingCircle().getCenter()
     assert np.degrees(np.arctan2(place.y(), place.x())) == pytest.approx(10.0, abs=0.05)
-    info = {int(r.dataId["exposure"]) % 100: home.raw_info(r) for r in home.query("raw", collections="simcam/raw/all")}
+    refs = home.query("raw", collections="simcam/raw/all")
+    info = {int(r.dataId["exposure"]) % 100: i for r, i in zip(refs, home.raw_infos(refs), strict=True)}
     assert (info[1].band, info[2].observation_type, info[3].wcs.crval) == ("g", "flat", (10.0, 20.0))
     say(home, "")
     records = {r.id % 100: r for r in home.butler.query_dimension_records("exposure", instrument="simcam")}
@@ -147,3 +148,18 @@ def test_entries_without_frames_are_named(home):
 ])  # fmt: skip
 def test_a_bad_frame_is_added_without_losing_a_comment(text, expected):
     assert with_bad_frame(text, "a", "x") == expected
+
+
+def test_the_wcs_of_a_frame_s_stars_counts_until_people_say_otherwise(home):
+    key = int(home.query("raw", collections="simcam/raw/all", where="exposure.seq_num = 1")[0].dataId["exposure"]), 0
+    store = home.overrides("simcam")
+    store.remember_places({key: {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", **CARDS}, (1, 0): None})
+    assert [change.after for change in home.apply_overrides()] == ["WCS of its stars"]
+    assert store.located()[1, 0] is None
+    refs = home.query("raw", collections="simcam/raw/all", where="exposure.seq_num = 1")
+    assert home.raw_infos(refs)[0].wcs.crval == (10.0, 20.0)
+    assert say(home, "headers: [{frame: n1, ra_deg: 11.0, dec_deg: 21.0}]") == [
+        "n1.fits: WCS of its stars -> ra_deg 11.0, dec_deg 21.0"
+    ]
+    assert say(home, f"wcs: [{{frame: n1, cards: {CARDS}}}]") == ["n1.fits: ra_deg 11.0, dec_deg 21.0 -> WCS"]
+    assert say(home, "") == ["n1.fits: WCS -> WCS of its stars"]

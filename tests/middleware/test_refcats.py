@@ -64,3 +64,13 @@ def test_registering_again_adds_nothing(home, catalog):
 def test_a_folder_that_is_no_catalog_is_refused(tmp_path):
     with pytest.raises(InputError, match="reference catalog"):
         ReferenceCatalog(tmp_path)
+
+
+def test_only_trixels_with_stars_of_the_fields_are_put_and_they_are_whole(catalog, home, tmp_path):
+    part = Repository.create(tmp_path / "part")
+    ra, dec = FIELDS[1]
+    assert 0 < register_refcat(part, catalog, cones=[(ra, dec, 0.2)], margin_arcsec=MARGIN) < len(shards(home))
+    whole = shards(home)
+    assert all(shard["id"].tolist() == whole[trixel]["id"].tolist() for trixel, shard in shards(part).items())
+    near = catalog.load_cone(ra_deg=ra, dec_deg=dec, radius_deg=0.2)
+    assert set(near["id"].tolist()) <= {int(k) for shard in shards(part).values() for k in shard["id"]}

@@ -4,14 +4,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
 
-from etendue.app.frame_finder import find_frames
+from etendue.app.frame_finder import FoundFrames, find_frames
+from etendue.app.locate import LocateOutcome
 from etendue.app.missing_calibrations import missing_calibrations
-from etendue.app.survey_stars import reference_catalog
+from etendue.app.survey_stars import SurveyStars
 from etendue.camera.camera import Camera
 from etendue.camera.observation_info import ObservationInfo
 from etendue.errors import InputError
@@ -20,7 +22,7 @@ from etendue.log import get_logger
 from etendue.middleware.changes import Changes, certify_current
 from etendue.middleware.executor import run_pipeline
 from etendue.middleware.ingest import IngestOutcome
-from etendue.middleware.refcats import REFCAT_RUN, register_refcat
+from etendue.middleware.refcats import REFCAT_RUN
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.middleware.sinks import AlertLogSink, ArchiveSink, publish
@@ -50,6 +52,8 @@ class QuickstartResult:
         One per file.
     refused : tuple of (Path, str)
         Files that did not even reach ingest.
+    places : tuple of LocateOutcome
+        Frames that were searched on the sky.
     no_visit : tuple of VisitOutcome
         Science exposures that are no visit, and why: without a pointing they are not processed.
     missing : tuple of str
@@ -65,6 +69,7 @@ class QuickstartResult:
     camera: str
     ingested: tuple[IngestOutcome, ...]
     refused: tuple[tuple[Path, str], ...]
+    places: tuple[LocateOutcome, ...]
     no_visit: tuple[VisitOutcome, ...]
     missing: tuple[str, ...]
     runs: tuple[RunReport, ...]
@@ -75,6 +80,7 @@ class QuickstartResult:
         bad = [f"refused {path}: {reason}" for path, reason in self.refused]
         bad += [f"refused {Path(o.path).name}: {o.reason}" for o in self.ingested if o.status == "refused"]
         bad += [f"passed over {Path(o.path).name}: {o.reason}" for o in self.ingested if _is_double(o)]
+        bad += [f"not found on the sky {o.file}: {o.reason}" for o in self.places if o.reason]
         bad += [f"no visit of exposure {o.exposure}: {o.reason}" for o in self.no_visit]
         bad += [f"missing: {line}" for line in self.missing]
         files = {o.exposure: Path(o.path).name for o in self.ingested}
@@ -95,6 +101,7 @@ class QuickstartResult:
             "ingested": [_as_text(outcome) for outcome in self.ingested],
             "refused": [{"path": str(path), "reason": reason} for path, reason in self.refused],
             "missing": list(self.missing),
+            "places": [place.to_dict() for place in self.places],
             "no_visit": [{"exposure": str(o.exposure), "reason": o.reason} for o in self.no_visit],
             "runs": [run.to_dict() for run in self.runs],
             "wall_s": self.wall_s,
@@ -122,6 +129,7 @@ def quickstart(
     *,
     repository: Path,
     refcat: str | Path | None = None,
+    index: Path | None = None,
     pipeline: Literal["drp", "series"] = "drp",
     workers: int = 2,
     progress: bool = True,
@@ -138,6 +146,9 @@ def quickstart(
     refcat : str or Path, optional
         Reference catalog: a directory made before, any table of stars, or ``gaia``, ``ps1``, ``2mass``; without one
         positions keep the headers' frame and fluxes a relative scale.
+    index : Path, optional
+        Star index, or a catalog that has one, to find frames whose headers give a pointing at best; by default the
+        reference catalog's own, or one made of its stars around the frames.
     pipeline : {"drp", "series"}
         Everything: coadds, differences, movers, alerts, and light curves if enough images are of one band; or light
         curves of one star field only.
@@ -160,23 +171,24 @@ def quickstart(
         open_reference(str(refcat))  # what is wrong with it is said now, not after the calibrations
     registered = _registered(repository)
     found = clock.step("looking at the frames", lambda: find_frames(directories, known=registered))
-    home = _open(repository, found.camera)
-    home.refusals.record({str(path.resolve()): reason for path, reason in found.refused}, camera=found.camera.name)
+    home = _open(repository, found)
     ingested = clock.step("ingesting", lambda: home.ingest(found.paths, camera=found.camera.name, transfer="direct"))
     if not any(outcome.status != "refused" for outcome in ingested):
         raise InputError("no frame could be ingested", source=directories[0], remedy=ingested[0].reason)
-    visits = clock.step("defining visits", lambda: home.define_visits(found.camera.name))
     chain = _Chain(home, found.camera.name, workers, progress)
+    has_science = any(outcome.observation_type == "science" for outcome in ingested)
+    stars = None if refcat is None or not has_science else SurveyStars(str(refcat), home, found.camera, index)
+    places = (
+        clock.step("finding the frames", partial(stars.locate, workers=workers, progress=progress)) if stars else ()
+    )
+    visits = clock.step("defining visits", lambda: home.define_visits(found.camera.name))
     runs = []
     if any(outcome.observation_type in ("bias", "flat") for outcome in ingested):
         runs.append(clock.step("building calibrations", chain.calibrate))
-    if any(outcome.observation_type == "science" for outcome in ingested):
+    if has_science:
         clock.step("laying out the sky", lambda: lay_out_sky(home, found.camera))
-        if refcat is not None:
-            clock.step(
-                "registering the reference catalog",
-                lambda: register_refcat(home, reference_catalog(refcat, home, found.camera)),
-            )
+        if stars is not None:
+            clock.step("registering the reference catalog", stars.register)
         if pipeline == "series":
             runs.append(clock.step("time series", chain.series))
             clock.step("publishing", lambda: publish_products(home, f"{found.camera.name}/series"))
@@ -191,7 +203,7 @@ def quickstart(
     page = clock.step("writing the report", lambda: _report(home))
     return QuickstartResult(
         repository=home.path, report=page, camera=found.camera.name, ingested=ingested, refused=found.refused,
-        no_visit=tuple(visit for visit in visits if not visit.defined),
+        places=tuple(places), no_visit=tuple(visit for visit in visits if not visit.defined),
         missing=missing_calibrations(home, found.camera.name), runs=tuple(runs), wall_s=clock.seconds,
     )  # fmt: skip
 
@@ -276,10 +288,12 @@ def _registered(path: Path) -> list[Camera]:
     return [home.camera(name) for name in home.cameras()]
 
 
-def _open(path: Path, camera: Camera) -> Repository:
+def _open(path: Path, found: FoundFrames) -> Repository:
+    """Open or make the repository; it knows the frames' camera then, and remembers what was refused."""
     exists = (path / "butler.yaml").is_file()
     home = Repository.open(path) if exists else Repository.create(path)
-    home.register_camera(camera)
+    home.register_camera(found.camera)
+    home.refusals.record({str(file.resolve()): reason for file, reason in found.refused}, camera=found.camera.name)
     return home
 
 
@@ -302,7 +316,7 @@ def lay_out_sky(home: Repository, camera: Camera) -> None:
     """
     refs = home.query("raw", collections=f"{camera.name}/raw/all", where="exposure.observation_type='science'")
     excluded = {key for key, said in home.overrides(camera.name).said(home.butler).items() if said.excluded}
-    infos = [info for ref in refs if (_frame(info := home.raw_info(ref))) not in excluded]
+    infos = [info for info in home.raw_infos(refs) if _frame(info) not in excluded]
     known = [record.name for record in home.butler.query_dimension_records("skymap", explain=False)]
     if SKYMAP in known:
         _tell_outside(home, camera, infos)

@@ -1,4 +1,4 @@
-"""What people say about one raw frame: left out, masked, or with another header than its own."""
+"""What is said about one raw frame: left out, masked, or with another header than its own."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -70,7 +70,7 @@ class Region(Part):
 
 
 class FrameOverride(Part):
-    """Everything that people have said about one frame, as stages see it."""
+    """Everything that people, or a search of its stars, have said about one frame, as stages see it."""
 
     exposure: int
     """Exposure id."""
@@ -86,6 +86,9 @@ class FrameOverride(Part):
 
     wcs: dict[str, str | int | float] | None = None
     """Header cards of a WCS that replaces the frame's own."""
+
+    wcs_from_stars: bool = False
+    """Whether the star pattern of the frame gave ``wcs``, not a person."""
 
     observation_type: ObservationType | None = None
     """Instead of the header's."""
@@ -117,8 +120,10 @@ class FrameOverride(Part):
         if self.masks:
             words.append(f"{len(self.masks)} mask{'s' if len(self.masks) > 1 else ''}")
         for name, value in self.of_header().items():
-            if value is not None:
-                words.append("WCS" if name == "wcs" else f"{name} {value}")
+            if name == "wcs" and value is not None:
+                words.append("WCS of its stars" if self.wcs_from_stars else "WCS")
+            elif value is not None:
+                words.append(f"{name} {value}")
         return ", ".join(words) or "nothing"
 
     def to_dict(self) -> dict[str, Any]:

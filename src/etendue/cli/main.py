@@ -11,6 +11,7 @@ from etendue.cli.alerts import alerts
 from etendue.cli.archive import archive
 from etendue.cli.camera import camera
 from etendue.cli.lightcurve import lightcurve
+from etendue.cli.locate import locate
 from etendue.cli.overrides import overrides
 from etendue.cli.process import process
 from etendue.cli.refcat import refcat
@@ -108,7 +109,7 @@ def main() -> None:
 
 
 for _command in (
-    quickstart, process, watch, demo, init, camera, ingest, overrides, refcat, solve, skymap, run, certify, publish,
-    report, submit, lightcurve, archive, alerts, hash_command, simulate, warm,
+    quickstart, process, watch, demo, init, camera, ingest, overrides, refcat, solve, locate, skymap, run, certify,
+    publish, report, submit, lightcurve, archive, alerts, hash_command, simulate, warm,
 ):  # fmt: skip
     main.add_command(_command)

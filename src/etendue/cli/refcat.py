@@ -116,12 +116,15 @@ def fetch(
 @refcat.command()
 @REPO
 @click.argument("catalog", type=click.Path(path_type=Path))
-def register(repo: Path, catalog: Path) -> None:
+@click.option("--fields", is_flag=True, help="Only the stars around the science frames that REPO has now.")
+def register(repo: Path, catalog: Path, fields: bool) -> None:
     """Register the sharded CATALOG in REPO."""
-    from etendue.middleware.refcats import REFCAT_RUN, register_refcat
+    from etendue.app.survey_stars import field_cones
+    from etendue.middleware.refcats import REFCAT_RUN, WHOLE_SKY, register_refcat
     from etendue.middleware.repository import Repository
     from etendue.refcat.catalog import ReferenceCatalog
 
-    opened = ReferenceCatalog(catalog)
-    count = register_refcat(Repository.open(repo), opened)
+    home, opened = Repository.open(repo), ReferenceCatalog(catalog)
+    cones = [cone for name in home.cameras() for cone in field_cones(home, home.camera(name))] if fields else WHOLE_SKY
+    count = register_refcat(home, opened, cones=cones)
     click.echo(f"{count} new shards in collection {REFCAT_RUN}")

@@ -46,6 +46,7 @@ def solve(
     """
     from etendue.app.frame_finder import fits_files
     from etendue.app.solve import SolveOptions, solve_frames
+    from etendue.app.solving.frame_search import SearchOptions
     from etendue.errors import EtendueError, InputError
     from etendue.tasks.match.blind import SkyHint
 
@@ -55,7 +56,7 @@ def solve(
     paths = [path for given in frames for path in sorted(fits_files(given))]
     if not paths:
         raise InputError("no FITS files found", source=", ".join(map(str, frames)))
-    options = SolveOptions(index, camera, hint, scale, blind, write=write, headers=headers)
+    options = SolveOptions(SearchOptions(index, camera, hint, scale, blind), write, headers)
     outcomes = solve_frames(paths, options, workers=workers, progress=not as_json)
     failed = [outcome for outcome in outcomes if not outcome.solved]
     if as_json:

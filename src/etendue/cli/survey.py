@@ -16,6 +16,11 @@ _WORKERS = click.option("-j", "--workers", type=click.IntRange(1), default=2, sh
 @click.option("--repo", required=True, type=click.Path(path_type=Path), help="The repository, made if needed.")
 @click.option("--refcat", help="gaia, ps1 or 2mass (fetched and cached), a catalog's folder, or a table of stars.")
 @click.option(
+    "--index",
+    type=click.Path(path_type=Path),
+    help="Star index to find frames that lack a WCS; default the catalog's, or made of its stars.",
+)
+@click.option(
     "--pipeline",
     type=click.Choice(["drp", "series"]),
     default="drp",
@@ -25,14 +30,20 @@ _WORKERS = click.option("-j", "--workers", type=click.IntRange(1), default=2, sh
 @_WORKERS
 @AS_JSON
 def quickstart(
-    directories: tuple[Path, ...], repo: Path, refcat: str | None, pipeline: Literal["drp", "series"], workers: int,
-    as_json: bool,
+    directories: tuple[Path, ...], repo: Path, refcat: str | None, index: Path | None,
+    pipeline: Literal["drp", "series"], workers: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Process folders of FITS files, from raw frames to catalogs, movers, alerts and the report."""
     from etendue.app.quickstart import quickstart as process
 
     result = process(
-        list(directories), repository=repo, refcat=refcat, pipeline=pipeline, workers=workers, progress=not as_json
+        list(directories),
+        repository=repo,
+        refcat=refcat,
+        index=index,
+        pipeline=pipeline,
+        workers=workers,
+        progress=not as_json,
     )
     if as_json:
         print_json(result.to_dict())

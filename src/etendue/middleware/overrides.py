@@ -4,7 +4,8 @@ The file ``overrides.yaml`` beside the data of the repository is what people edi
 frames its entries mean and puts what changed as datasets ``frame_override`` into a new RUN below
 ``<camera>/overrides/``; the TAGGED collection ``<camera>/overrides``, searched with the raws, holds those that are in
 force. So every quantum records exactly what it saw, `pipetask` sees the same, and a frame about which nothing new is
-said keeps its dataset.
+said keeps its dataset. WCSs that the stars of frames gave (`OverrideStore.remember_places`) come into force the same
+way.
 """
 
 import json
@@ -113,6 +114,37 @@ class OverrideStore:
         """Return the file's content, checked."""
         return Overrides.read(self.path)
 
+    @property
+    def located_path(self) -> Path:
+        """Where the WCSs are kept that the stars of frames gave."""
+        return self._root / "etendue" / "located" / f"{self._camera.name}.json"
+
+    def located(self) -> dict[Key, dict[str, Any] | None]:
+        """Return what is known of the places of frames.
+
+        Returns
+        -------
+        dict
+            By exposure and detector: header cards of the WCS that the stars of a frame gave, or None where its stars
+            were searched in vain.
+        """
+        if not self.located_path.is_file():
+            return {}
+        return {(int(e), int(d)): cards for e, d, cards in json.loads(self.located_path.read_text())}
+
+    def remember_places(self, found: Mapping[Key, dict[str, Any] | None]) -> None:
+        """Keep WCSs that the stars of frames gave; `apply` brings them into force, below what people say.
+
+        Parameters
+        ----------
+        found : mapping
+            As returned by `located`; frames not named stay as they are.
+        """
+        known = self.located() | dict(found)
+        self.located_path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(self.located_path, "located") as part:
+            part.write_text(json.dumps([[*key, cards] for key, cards in sorted(known.items())]))
+
     def remember_names(self, files: Mapping[Key, str]) -> None:
         """Keep the names that files had before they were copied into the repository.
 
@@ -162,9 +194,9 @@ class OverrideStore:
         dict
             By exposure and detector; frames about which nothing is said are left out.
         """
-        found = {}
-        for frame in self._frames(butler) if overrides != Overrides() else ():
-            said = overrides.of_frame(frame)
+        found, places = {}, {key: cards for key, cards in self.located().items() if cards is not None}
+        for frame in self._frames(butler) if places or overrides != Overrides() else ():
+            said = _placed(overrides.of_frame(frame), places)
             if not said.says_nothing:
                 found[frame.exposure, frame.detector] = FrameEffect(frame.file_name, said)
         return found
@@ -303,6 +335,14 @@ class OverrideStore:
     def _original_names(self) -> dict[Key, str]:
         lines = self._names_path.read_text().splitlines() if self._names_path.is_file() else []
         return {(int(exposure), int(detector)): str(name) for exposure, detector, name in map(json.loads, lines)}
+
+
+def _placed(said: FrameOverride, places: Mapping[Key, dict[str, Any]]) -> FrameOverride:
+    """Return what is said of a frame with the WCS of its stars, unless people gave it a WCS or a pointing."""
+    cards = places.get((said.exposure, said.detector))
+    if cards is None or said.wcs is not None or said.ra_deg is not None:
+        return said
+    return said.model_copy(update={"wcs": cards, "wcs_from_stars": True})
 
 
 def _said(wanted: Mapping[Key, FrameEffect], key: Key) -> FrameOverride | None:

@@ -297,7 +297,7 @@ class Repository:
         return OverrideStore(self.path, self.camera(camera))
 
     def apply_overrides(self, camera: str | None = None) -> tuple[OverrideChange, ...]:
-        """Bring the file ``overrides.yaml`` into force: frames, dimension records, visits.
+        """Bring the file ``overrides.yaml``, and places that stars gave, into force: frames, dimension records, visits.
 
         Parameters
         ----------
@@ -316,7 +316,8 @@ class Repository:
         """
         chosen = self.camera(camera)
         store = self.overrides(chosen.name)
-        if not store.path.is_file() and not self.has_collection(store.collection):
+        sources = store.path, store.located_path
+        if not any(path.is_file() for path in sources) and not self.has_collection(store.collection):
             return ()
         with self.writing(collections=[f"{chosen.name}/raw/all"]) as butler:
             changes = store.apply(butler)
@@ -328,22 +329,26 @@ class Repository:
             self.define_visits(chosen.name, again=again)
         return changes
 
-    def raw_info(self, ref: DatasetRef) -> ObservationInfo:
-        """Return the translated header of a raw frame; its pixels are not read.
+    def raw_infos(self, refs: Iterable[DatasetRef]) -> list[ObservationInfo]:
+        """Return the translated headers of raw frames, or what is said instead; their pixels are not read.
 
         Parameters
         ----------
-        ref : DatasetRef
-            Of type ``raw``, from `query`.
+        refs : iterable of DatasetRef
+            Of type ``raw`` and one camera, from `query`.
 
         Returns
         -------
-        ObservationInfo
+        list of ObservationInfo
+            In the order of ``refs``.
         """
-        name = str(ref.dataId["instrument"])
-        said = self.overrides(name).said(self.butler)
-        override = said.get((int(ref.dataId["exposure"]), int(ref.dataId["detector"])))
-        return visits.raw_info(self.butler, self.camera(name), ref, override)
+        wanted = list(refs)
+        if not wanted:
+            return []
+        name = str(wanted[0].dataId["instrument"])
+        camera, said = self.camera(name), self.overrides(name).said(self.butler)
+        keys = [(int(ref.dataId["exposure"]), int(ref.dataId["detector"])) for ref in wanted]
+        return [visits.raw_info(self.butler, camera, ref, said.get(key)) for ref, key in zip(wanted, keys, strict=True)]
 
     def define_visits(
         self, camera: str | None = None, *, padding_px: int = _REGION_PADDING_PX, again: Collection[int] = ()
