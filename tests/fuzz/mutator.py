@@ -4,11 +4,13 @@ import gzip
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 BLOCK, CARD = 2880, 80
+KEPT = ("SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "PCOUNT", "GCOUNT", "TFIELDS", "TFORM1", "ZIMAGE")
 Random = np.random.Generator
 VALUES = (
     "NaN",
@@ -77,6 +79,54 @@ STRUCTURE = (
     ("ZBITPIX", "5"),
     ("TFORM1", "'9Z'"),
     ("XTENSION", "'WHAT'"),
+    ("BSCALE", "-1.0"),
+    ("BSCALE", "'1'"),
+    ("BZERO", "1e38"),
+    ("BZERO", "T"),
+    ("BLANK", "0"),
+    ("BLANK", "'x'"),
+    ("ZNAXIS1", "2000000000"),
+    ("ZNAXIS2", "2000000000"),
+    ("ZTILE1", "2000000000"),
+    ("ZTILE2", "2000000000"),
+    ("ZBLANK", "1000"),
+    ("ZQUANTIZ", "'SUBTRACTIVE_DITHER_9'"),
+    ("NAXIS2", "2147483647"),
+    ("PCOUNT", "2147483647"),
+    ("THEAP", "-8"),
+    ("THEAP", "999999999"),
+    ("TFORM1", "'1PB(2147483647)'"),
+    ("TFORM1", "'1QB(99)'"),
+    ("GROUPS", "T"),
+    ("NAXIS3", "5"),
+    ("EXTNAME", "7"),
+    ("INHERIT", "T"),
+)
+MEANT = (
+    "DATE-OBS", "EXPTIME", "IMGTYPE", "SEQNUM", "FILTER", "INSTRUME", "RA", "DEC", "ROTPA", "AIRMASS", "GAIN",
+    "RDNOISE", "CCDTEMP", "OBJECT", "CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CD1_1", "CD2_2", "RADESYS", "LONPOLE",
+    "EQUINOX", "CUNIT1", "TRIMSEC", "BIASSEC", "SATURATE", "OBJCTRA", "MJD-OBS",
+)  # fmt: skip
+WCS = (
+    {"CD1_1": "0", "CD1_2": "0"},
+    {"CD1_1": "1E-4", "CD1_2": "1E-4", "CD2_1": "1E-4", "CD2_2": "1E-4"},
+    {"CD1_1": "1E9", "CD2_2": "1E9"},
+    {"CD1_1": "1E-300", "CD2_2": "-1E-300"},
+    {"CRVAL2": "90.0"},
+    {"CRVAL2": "-90.0", "LONPOLE": "0"},
+    {"CRVAL1": "720000.5"},
+    {"CRPIX1": "1E12", "CRPIX2": "-1E12"},
+    {"CTYPE1": "'DEC--TAN'"},
+    {"CTYPE1": "'DEC--TAN'", "CTYPE2": "'RA---TAN'"},
+    {"CTYPE1": "'RA---TPV'", "CTYPE2": "'DEC--TPV'", "PV1_1": "0", "PV2_1": "0"},
+    {"PV1_0": "1E6", "PV2_39": "1E30"},
+    {"PV1_41": "1", "PV2_99": "1"},
+    {"A_ORDER": "9", "B_ORDER": "9", "A_9_0": "1E30", "B_0_9": "-1E30"},
+    {"A_ORDER": "400", "B_ORDER": "2"},
+    {"A_ORDER": "2", "B_ORDER": "2", "A_2_0": "1.0", "B_0_2": "-1.0"},
+    {"LONPOLE": "'x'"},
+    {"CDELT1": "0", "CDELT2": "0", "CD1_1": "", "CD1_2": "", "CD2_1": "", "CD2_2": ""},
+    {"WCSAXES": "4"},
 )
 
 
@@ -89,7 +139,7 @@ class Mutant:
 
 
 def mutate_header(data: bytes, rng: Random, times: int = 0) -> Mutant:
-    """Damage one to three cards of a FITS header (given plain, not zipped)."""
+    """Damage one to three places of a FITS header (given plain, not zipped)."""
     done = []
     for _ in range(times or int(rng.integers(1, 4))):
         name = str(rng.choice(sorted(HEADER)))
@@ -127,10 +177,11 @@ def _replace(data: bytes, at: int, card: str | bytes) -> bytes:
 
 
 def _set(data: bytes, keyword: str, value: str) -> bytes:
-    for at in range(0, _header_end(data), CARD):
-        if _keyword(data, at) == keyword:
-            return _replace(data, at, f"{keyword:8}= {value:>20}")
-    return data
+    """Set a card of the last header, or the last of its cards that says nothing about the file where it has none."""
+    end = _header_end(data)
+    places = [at for at in range(0, end, CARD) if _keyword(data, at) == keyword]
+    places += [at for at in range(end - CARD, 0, -CARD) if _keyword(data, at) not in KEPT][:1]
+    return _replace(data, places[0], f"{keyword:8}= {value:>20}") if places else data
 
 
 def _drop(data: bytes, rng: Random) -> tuple[bytes, str]:
@@ -146,6 +197,42 @@ def _retype(data: bytes, rng: Random) -> tuple[bytes, str]:
 def _structure(data: bytes, rng: Random) -> tuple[bytes, str]:
     keyword, value = STRUCTURE[int(rng.integers(len(STRUCTURE)))]
     return _set(data, keyword, value), f"{keyword}={value}"
+
+
+def _meant(data: bytes, rng: Random) -> tuple[bytes, str]:
+    keyword, value = MEANT[int(rng.integers(len(MEANT)))], str(rng.choice(np.array(VALUES, object)))
+    return _set(data, keyword, value), f"{keyword}={value}"
+
+
+def _wcs(data: bytes, rng: Random) -> tuple[bytes, str]:
+    cards = WCS[int(rng.integers(len(WCS)))]
+    for keyword, value in cards.items():
+        data = _set(data, keyword, value)
+    return data, str(cards)
+
+
+def _spell(data: bytes, rng: Random) -> tuple[bytes, str]:
+    at = _pick(data, rng)
+    value = data[at + 10 : at + CARD].decode("latin-1").split("/")[0].strip().strip("'").strip()
+    spellings = (
+        f"' {value} '",
+        f"'{value}'",
+        f"{value}D0",
+        value.replace(".", ","),
+        f"'{value} s'",
+        value.replace("'", ""),
+    )
+    spelled = spellings[int(rng.integers(len(spellings)))]
+    return _replace(data, at, f"{_keyword(data, at):8}= {spelled:>20}"), f"{_keyword(data, at)}={spelled}"
+
+
+def _long(data: bytes, rng: Random) -> tuple[bytes, str]:
+    at = min(_pick(data, rng), max(0, _header_end(data) - 4 * CARD))
+    keyword = _keyword(data, at)
+    data = _replace(data, at, f"{keyword:8}= '{'x' * 66}&'")
+    for k in range(1, 4):
+        data = _replace(data, at + k * CARD, f"CONTINUE  '{'y' * 66}{'&' * (k < 3)}'")
+    return data, keyword
 
 
 def _non_ascii(data: bytes, rng: Random) -> tuple[bytes, str]:
@@ -186,6 +273,35 @@ def _shift(data: bytes, rng: Random) -> tuple[bytes, str]:
 def _truncate(data: bytes, rng: Random) -> tuple[bytes, str]:
     size = int(rng.integers(0, len(data)))
     return data[:size], f"at {size} of {len(data)}"
+
+
+def _truncate_at_block(data: bytes, rng: Random) -> tuple[bytes, str]:
+    size = max(0, int(rng.integers(0, len(data) // BLOCK + 1)) * BLOCK + int(rng.integers(-1, 2)))
+    return data[:size], f"at {size} of {len(data)}"
+
+
+def _hdus(data: bytes, rng: Random) -> tuple[bytes, str]:
+    """Exchange, drop or repeat whole HDUs."""
+    begins = [at for at in range(0, len(data), BLOCK) if data[at : at + 8] in (b"SIMPLE  ", b"XTENSION")] + [len(data)]
+    parts = [data[a:b] for a, b in pairwise(begins)]
+    kind = int(rng.integers(4))
+    made = (parts[::-1], parts[1:], parts * 2, [*parts, parts[-1][:BLOCK]])[kind]
+    return b"".join(made), f"kind {kind} of {len(parts)}"
+
+
+def _pixels(data: bytes, rng: Random) -> tuple[bytes, str]:
+    """Write one value into all, or much, of the last HDU's data, or exchange their bytes."""
+    start = (_header_end(data) // BLOCK + 1) * BLOCK
+    kind, size = int(rng.integers(5)), len(data) - start
+    if size <= 0:
+        return data + b"\xff", "one byte more"
+    if kind == 4:
+        return data[:start] + np.frombuffer(data[start:][: size // 8 * 8], ">u4").astype(
+            "<u4"
+        ).tobytes(), "bytes exchanged"
+    value = (b"\x00", b"\xff", b"\x7f", b"\x80")[kind]
+    keep = size // 2 if rng.random() < 0.5 else 0
+    return data[: start + keep] + value * (size - keep), f"{size - keep} bytes are {value!r}"
 
 
 def _flip(data: bytes, rng: Random) -> tuple[bytes, str]:
@@ -242,11 +358,12 @@ def _text(data: bytes, rng: Random) -> tuple[bytes, str]:
 
 HEADER: dict[str, Callable[[bytes, Random], tuple[bytes, str]]] = {
     "drop": _drop, "retype": _retype, "structure": _structure, "non-ascii": _non_ascii, "duplicate": _duplicate,
-    "continue": _continue, "end": _bad_end, "shift": _shift,
+    "continue": _continue, "end": _bad_end, "shift": _shift, "meant": _meant, "wcs": _wcs, "spell": _spell,
+    "long": _long,
 }  # fmt: skip
 FILE: dict[str, Callable[[bytes, Random], tuple[bytes, str]]] = {
     "truncate": _truncate, "flip": _flip, "zero": _zero, "swap": _swap, "halves": _repeat, "garbage": _garbage,
-    "gz": _zip_garbage, "text": _text,
+    "gz": _zip_garbage, "text": _text, "block": _truncate_at_block, "hdus": _hdus, "pixels": _pixels,
 }  # fmt: skip
 
 

@@ -17,11 +17,13 @@ from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.times import day_obs, format_iso, parse_utc, second_of_night, to_tai, to_utc
 from etendue.errors import InputError
 from etendue.geom.sky_wcs import SkyWcs
+from etendue.geom.sphere import separation_deg
 from etendue.geom.wcs_header import read_wcs, write_wcs
 
 OBSERVATION_TYPES = ("bias", "dark", "flat", "science", "focus", "test", "other")
 _SECONDS_PER_DAY = 86400.0  # also the longest exposure: what is above is a wrong unit or no number of seconds
-_FIRST_MJD, _LAST_MJD = 40588, 88068  # 1970-01-02 and 2099-12-31: Rubin's time spans go no further
+_FIRST_MJD, _LAST_MJD = 51546, 84416  # 2000-01-03 to 2089-12-30: ids hold no other nights (`etendue.geom.ids`)
+_ABSURD_FACTOR = 100.0  # between the sizes of an image by its WCS and by the camera's plate scale
 
 
 def translate(
@@ -189,7 +191,7 @@ def _read_mjd(header: Mapping[str, Any], spec: TimeSpec, path: str | Path) -> fl
     except InputError as error:
         raise InputError(f"{found}: {error}", source=path) from None
     if not _FIRST_MJD <= mjd < _LAST_MJD:  # NaN too
-        raise InputError(f"{found} is not between 1970 and 2100", source=path, value=header[found],
+        raise InputError(f"{found} is not between 2000 and 2089", source=path, value=header[found],
                          remedy="correct the header")  # fmt: skip
     return mjd
 
@@ -299,12 +301,13 @@ def _read_airmass(header: Mapping[str, Any], camera: Camera, ra_deg: float, dec_
 def _read_wcs(header: Mapping[str, Any], camera: Camera, detector: Detector, path: str | Path) -> SkyWcs | None:
     if not str(header.get("CTYPE1", "")).strip().upper().startswith(("RA-", "DEC-")):
         return None
+    dx, dy = _header_shift(camera, detector)
     try:
-        wcs = read_wcs(header)
+        wcs = read_wcs(header).shifted(dx=-dx, dy=-dy)
     except InputError as error:
         raise InputError(str(error), source=path) from None
-    dx, dy = _header_shift(camera, detector)
-    return wcs.shifted(dx=-dx, dy=-dy)
+    _check_extent(wcs, camera, detector, path)
+    return wcs
 
 
 def write_wcs_cards(wcs: SkyWcs, camera: Camera, detector: Detector) -> dict[str, Scalar]:
@@ -337,6 +340,19 @@ def _header_shift(camera: Camera, detector: Detector) -> tuple[int, int]:
         return 0, 0
     data, place = detector.amplifiers[0].raw_data, detector.amplifiers[0].bbox
     return data.x.start - place.x.start, data.y.start - place.y.start
+
+
+def _check_extent(wcs: SkyWcs, camera: Camera, detector: Detector, path: str | Path) -> None:
+    """Refuse a WCS that spreads the image over much more, or much less, sky than the plate scale does."""
+    x, y = detector.bbox.corners()
+    ra, dec = wcs.pixel_to_sky(x=x, y=y)
+    found = separation_deg(ra[:2], dec[:2], ra[2:], dec[2:])  # both diagonals
+    expected = math.hypot(*detector.bbox.shape) * camera.plate_scale / 3600.0
+    if not ((found > expected / _ABSURD_FACTOR) & (found < expected * _ABSURD_FACTOR)).all():
+        raise InputError(
+            f"its WCS makes the image {found.min():.3g} deg wide, the plate scale {expected:.3g}", source=path,
+            remedy="correct the header, or give a WCS in overrides.yaml",
+        )  # fmt: skip
 
 
 def _approximate_wcs(camera: Camera, detector: Detector, ra_deg: float, dec_deg: float, rotation_deg: float) -> SkyWcs:

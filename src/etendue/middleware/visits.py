@@ -120,7 +120,13 @@ def _corners(camera: Camera, info: ObservationInfo, padding_px: int) -> list[Uni
             "no WCS and no pointing in its header", source=info.file_name, remedy="correct the header translation"
         )
     x, y = camera.detector(info.detector_id).bbox.dilated(padding_px).corners()
-    return unit_vectors(*info.wcs.pixel_to_sky(x=x, y=y))
+    corners = unit_vectors(*info.wcs.pixel_to_sky(x=x, y=y))
+    try:
+        ConvexPolygon(corners)
+    except ValueError:
+        raise InputError("its WCS covers no area of the sky", source=info.file_name,
+                         remedy="correct the header, or give a WCS in overrides.yaml") from None  # fmt: skip
+    return corners
 
 
 def unit_vectors(ra_deg: Any, dec_deg: Any) -> list[UnitVector3d]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,18 @@ def test_saturated_pixels_trails_and_margins_are_masked_and_filled(toy_camera, m
     filled = out.image.array[38:66, 28:33]
     assert np.abs(filled - 1000.0).max() < 400.0
     assert (out.mask.any_of(("INTRP",)) == saturated).all()
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_raw_pixels_without_a_value_are_no_data(toy_camera, make_raw, shape, odd):
+    raw = make_raw(np.full(shape, 1000.0), seed=2)
+    array = raw.array.astype(np.float32)
+    array[30:34, 5:9] = odd
+    out = IsrTask().run(raw=replace(raw, array=array), camera=toy_camera)
+    lost = out.mask.any_of(("NO_DATA",))
+    assert lost.sum() == 16
+    assert (np.isnan(out.image.array) == lost).all()
+    assert not out.mask.any_of(("SAT",)).any()
 
 
 def test_planes_say_what_the_flat_says(toy_camera, make_raw, shape):

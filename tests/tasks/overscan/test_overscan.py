@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+from etendue.errors import AlgorithmError
 from etendue.tasks.overscan.overscan import SubtractOverscanConfig, SubtractOverscanTask
 
 
@@ -31,6 +33,24 @@ def test_a_star_bleeding_into_the_overscan_does_not_move_the_level(toy_camera, m
     array[50:60, 95] = 60000
     pixels = SubtractOverscanTask().run(array, toy_camera.detectors[0])
     assert abs(pixels[50:60, :80].mean()) < 0.5
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_overscan_pixels_without_a_value_do_not_move_the_level(toy_camera, make_raw, shape, odd):
+    array = make_raw(np.zeros(shape), seed=1).array.astype(np.float32)
+    array[20:40, 80:85] = odd
+    array[60] = odd
+    pixels = SubtractOverscanTask().run(array, toy_camera.detectors[0])
+    assert abs(pixels[20:40, :80].mean()) < 0.5
+    assert np.isfinite(pixels).mean(axis=1).min() in (0.0, 0.5)  # one row of one or both amplifiers
+    assert np.isfinite(np.delete(pixels, [60, shape[0] - 61], axis=0)).all()
+
+
+def test_an_overscan_without_any_value_defeats_the_method(toy_camera, make_raw, shape):
+    array = make_raw(np.zeros(shape), seed=1).array.astype(np.float32)
+    array[:, 80:] = np.nan
+    with pytest.raises(AlgorithmError, match="No pixel of the overscan has a value"):
+        SubtractOverscanTask().run(array, toy_camera.detectors[0])
 
 
 def test_without_overscan_nothing_is_subtracted(toy_camera, make_raw, shape):

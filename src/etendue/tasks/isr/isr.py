@@ -90,7 +90,7 @@ class IsrTask(Task[IsrConfig]):
         -------
         Exposure
             In electrons, trimmed. The variance is read noise and photon noise of the pixel itself; pixels
-            without response are NaN, with plane NO_DATA.
+            without value or response are NaN, with plane NO_DATA.
 
         Raises
         ------
@@ -150,7 +150,8 @@ class IsrTask(Task[IsrConfig]):
             bad |= source.mask(detector.bbox)
         mask.set_plane("BAD", bad)
         mask.set_plane("VIGNETTED", response < self.config.vignetted_below)
-        mask.set_plane("NO_DATA", ~(response > self.config.no_data_below))
+        lost = ~np.isfinite(detector.trim(raw.array))
+        mask.set_plane("NO_DATA", lost | ~(response > self.config.no_data_below))
         return mask
 
     def _saturated(self, raw: RawFrame, detector: Detector) -> NDArray[np.bool_]:
@@ -160,7 +161,7 @@ class IsrTask(Task[IsrConfig]):
         for amplifier in detector.amplifiers:
             where = amplifier.bbox.slices_in(detector.bbox)
             section = np.ascontiguousarray(pixels[where])
-            full = section >= amplifier.saturation
+            full = (section >= amplifier.saturation) & np.isfinite(section)
             saturated[where] = follow_bleeds(full, section, self.config.bleed_fraction * amplifier.saturation)
         return grow_mask(saturated, self.config.saturation_grow_rows, self.config.saturation_grow_cols)
 

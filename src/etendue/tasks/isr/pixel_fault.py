@@ -32,4 +32,4 @@ def pixel_fault(raw: RawFrame, detector: Detector) -> str | None:
         fault = f"blank: every pixel is {pixels[finite][0]:g}"
     else:
         return None
-    return f"{raw.info.file_name}: {fault}; leave it out with 'etendue overrides add --bad'"
+    return f"{raw.info.file_name}: {fault}; leave it out (in a repository: etendue overrides add --bad)"

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from etendue.camera.amplifier import Amplifier
 from etendue.camera.detector import Detector
+from etendue.errors import AlgorithmError
 from etendue.geom.box import Box
 from etendue.kernels.isr import row_levels, smooth_levels
 from etendue.tasks.task import Task, TaskConfig
@@ -50,14 +51,18 @@ class SubtractOverscanTask(Task[SubtractOverscanConfig]):
         Returns
         -------
         ndarray, float32, shape of ``detector.bbox``
-            Trimmed frame [ADU]. Without overscan nothing is subtracted: the bias frame holds the level.
+            Trimmed frame [ADU], NaN where a pixel is not finite. Without overscan nothing is subtracted: the bias frame
+            holds the level.
 
         Raises
         ------
         InputError
             If the frame has another shape than the detector.
+        AlgorithmError
+            If no pixel of an overscan region has a value.
         """
         trimmed = detector.trim(pixels).astype(np.float32)
+        trimmed[~np.isfinite(trimmed)] = np.nan
         for amplifier in detector.amplifiers:
             level = self._levels(pixels, amplifier, detector.raw_bbox).astype(np.float32)
             trimmed[amplifier.bbox.slices_in(detector.bbox)] -= level[:, np.newaxis]
@@ -70,13 +75,26 @@ class SubtractOverscanTask(Task[SubtractOverscanConfig]):
         if serial is None:
             if parallel is None:
                 return np.zeros(amplifier.raw_data.y.size)
-            region = pixels[parallel.slices_in(frame)].astype(np.float32).reshape(1, -1)
+            region = _filled(pixels[parallel.slices_in(frame)].astype(np.float32).reshape(1, -1))
             return np.repeat(row_levels(region, config.clip, config.iterations), amplifier.raw_data.y.size)
         box = Box(y=amplifier.raw_data.y, x=serial.x)
-        region = _without_margin(pixels[box.slices_in(frame)], config.margin).astype(np.float32)
+        region = _filled(_without_margin(pixels[box.slices_in(frame)], config.margin).astype(np.float32))
         level = row_levels(np.ascontiguousarray(region), config.clip, config.iterations)
         smooth = smooth_levels(level, width=config.smoothing, error=_level_error(region), clip=config.clip)
         return smooth[::-1] if amplifier.flip_y else smooth
+
+
+def _filled(region: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Replace values that are not finite by the median of their row, or of the region where the row has no other."""
+    known = np.isfinite(region)
+    if known.all():
+        return region
+    if not known.any():
+        raise AlgorithmError("No pixel of the overscan has a value")
+    filled = np.where(known, region, np.median(region[known]))
+    for row in np.flatnonzero(~known.all(axis=1) & known.any(axis=1)):
+        filled[row, ~known[row]] = np.median(region[row, known[row]])
+    return filled
 
 
 def _without_margin(region: NDArray[Any], margin: int) -> NDArray[Any]:
