@@ -1,0 +1,1 @@
+"""Expected electrons of a detector: sources drawn through its PSF."""

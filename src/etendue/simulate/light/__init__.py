@@ -1,0 +1,1 @@
+"""Light: bandpasses, spectra, and what the Galaxy and the air take away."""

@@ -1,0 +1,1 @@
+"""When and how the sky is looked at: cadence and conditions."""

@@ -1,0 +1,1 @@
+"""What shines: layers of objects, fixed, varying and moving."""

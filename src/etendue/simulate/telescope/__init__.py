@@ -1,0 +1,1 @@
+"""What air and optics do to light: PSF, turbulence, distortion, stray light."""
