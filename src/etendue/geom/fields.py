@@ -71,39 +71,11 @@ class FieldsSkyMap(SkyMap):
         """Number of tracts."""
         return len(self.fields)
 
-    def tract(self, id: int) -> Tract:
-        """Return a tract.
-
-        Parameters
-        ----------
-        id : int
-            Number of the field.
-
-        Returns
-        -------
-        Tract
-
-        Raises
-        ------
-        InputError
-            If there is no such field.
-        """
-        if not 0 <= id < self.n_tracts:
-            raise InputError(f"this skymap has tracts 0 to {self.n_tracts - 1}", value=id)
-        return replace(self.fields[id].tract(), id=int(id))
+    def _make_tract(self, id: int) -> Tract:
+        return replace(self.fields[id].tract(), id=id)
 
     def find_tract(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.int64]:
-        """Return the first tract that holds each position; -1 where there is none.
-
-        Parameters
-        ----------
-        ra_deg, dec_deg : array_like
-            Positions [deg].
-
-        Returns
-        -------
-        ndarray, int64
-        """
+        """Return the first tract that holds each position; see `SkyMap.find_tract`."""
         found = np.full(np.broadcast(ra_deg, dec_deg).shape, -1, np.int64)
         for id in range(self.n_tracts - 1, -1, -1):
             found[self.fields[id].find_tract(ra_deg, dec_deg) == 0] = id

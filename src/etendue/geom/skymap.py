@@ -25,13 +25,41 @@ class SkyMap(ABC):
     def n_tracts(self) -> int:
         """Number of tracts; their ids are 0 to ``n_tracts - 1``."""
 
-    @abstractmethod
-    def tract(self, id: int) -> Tract:
-        """Return a tract by its id."""
+    def tract(self, id: int = 0) -> Tract:
+        """Return a tract.
+
+        Parameters
+        ----------
+        id : int
+            Its number.
+
+        Returns
+        -------
+        Tract
+
+        Raises
+        ------
+        InputError
+            If there is no such tract.
+        """
+        if not 0 <= id < self.n_tracts:
+            raise InputError(f"this skymap has tracts 0 to {self.n_tracts - 1}", value=id)
+        return self._make_tract(int(id))
 
     @abstractmethod
     def find_tract(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.int64]:
-        """Return the one tract that owns each position; -1 where there is none."""
+        """Return the one tract that owns each position.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg : array_like
+            Positions [deg].
+
+        Returns
+        -------
+        ndarray, int64
+            Tract ids; -1 where there is none.
+        """
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
@@ -66,6 +94,10 @@ class SkyMap(ABC):
             32 hexadecimal digits.
         """
         return content_digest([self.to_dict()])
+
+    @abstractmethod
+    def _make_tract(self, id: int) -> Tract:
+        """Return the tract of a number that exists."""
 
     def _tracts_near(self, ra_deg: float, dec_deg: float, radius_deg: float) -> Sequence[int]:
         """Return at least the tracts that reach into a circle, sorted."""
@@ -150,29 +182,11 @@ class RingsSkyMap(SkyMap):
         dec = self.ring_height_deg * (rings + 1) - 90.0
         return np.concatenate([[[0.0, -90.0]], np.stack([ra, dec], axis=1), [[0.0, 90.0]]])
 
-    def tract(self, id: int) -> Tract:
-        """Return a tract.
-
-        Parameters
-        ----------
-        id : int
-            0 at the south pole, then ring by ring, eastward, to the north pole.
-
-        Returns
-        -------
-        Tract
-
-        Raises
-        ------
-        InputError
-            If there is no such tract.
-        """
-        if not 0 <= id < self.n_tracts:
-            raise InputError(f"this skymap has tracts 0 to {self.n_tracts - 1}", value=id)
+    def _make_tract(self, id: int) -> Tract:
         ra, dec = self._centers[id]
         config = self.config
         return Tract.around(
-            int(id),
+            id,
             ra_deg=float(ra),
             dec_deg=float(dec),
             half_size_deg=0.5 * self.ring_height_deg + config.tract_overlap_deg,
@@ -182,18 +196,7 @@ class RingsSkyMap(SkyMap):
         )
 
     def find_tract(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.int64]:
-        """Return the tract that owns each position: the nearest in its ring.
-
-        Parameters
-        ----------
-        ra_deg, dec_deg : array_like
-            Positions [deg].
-
-        Returns
-        -------
-        ndarray, int64
-            Tract ids.
-        """
+        """Return the tract that owns each position: the nearest in its ring; see `SkyMap.find_tract`."""
         ra, dec = np.broadcast_arrays(np.asarray(ra_deg, float), np.asarray(dec_deg, float))
         ring = np.floor((dec + 90.0) / self.ring_height_deg - 0.5).astype(np.int64)
         inside = np.clip(ring, 0, self.config.num_rings - 1)
@@ -290,39 +293,11 @@ class SingleTractSkyMap(SkyMap):
         """Number of tracts: 1."""
         return 1
 
-    def tract(self, id: int = 0) -> Tract:
-        """Return the tract.
-
-        Parameters
-        ----------
-        id : int
-            0.
-
-        Returns
-        -------
-        Tract
-
-        Raises
-        ------
-        InputError
-            If ``id`` is not 0.
-        """
-        if id != 0:
-            raise InputError("this skymap has tract 0 only", value=id)
-        return Tract.around(0, **asdict(self))
+    def _make_tract(self, id: int) -> Tract:
+        return Tract.around(id, **asdict(self))
 
     def find_tract(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.int64]:
-        """Return 0 for positions inside the tract, else -1.
-
-        Parameters
-        ----------
-        ra_deg, dec_deg : array_like
-            Positions [deg].
-
-        Returns
-        -------
-        ndarray, int64
-        """
+        """Return 0 for positions inside the tract, else -1; see `SkyMap.find_tract`."""
         return np.minimum(self.tract().find_patch(ra_deg, dec_deg), 0)
 
     def to_dict(self) -> dict[str, Any]:
