@@ -5,7 +5,7 @@ import pytest
 
 from etendue.image.psf import GaussianMixturePsf, pixel_basis_of
 from etendue.kernels.fisher import count_neighbours, fit_covariances
-from etendue.kernels.point_sources import fit_point_sources, model_variance, variance_slope
+from etendue.kernels.point_sources import fit_point_sources, model_variance, pixel_noise
 
 PSF = pixel_basis_of(GaussianMixturePsf([0.85, 0.15], [0.7, 2.5], [0.8, 2.5], [0.05, 0.0], 21), x=0.0, y=0.0)
 RADIUS = 5.0
@@ -110,16 +110,20 @@ def test_a_local_background_does_not_leak_into_fluxes():
     assert np.median(with_sky.sky) == pytest.approx(5.0, abs=0.2)
 
 
-def test_the_variance_slope_is_the_inverse_gain_and_the_model_replaces_the_photon_noise():
+def test_the_slope_of_the_variance_is_the_inverse_gain_and_the_model_replaces_the_photon_noise():
     rng = np.random.default_rng(8)
     image = np.zeros((50, 50))
     image[:10] = 5000.0
     variance = 100.0 + 0.5 * image
     bad = np.zeros(image.shape, bool)
     noisy = image + rng.normal(0.0, 1.0, image.shape) * np.sqrt(variance)
-    assert variance_slope(image, variance, bad) == pytest.approx(0.5)
+    assert pixel_noise(image, variance, bad).slope == pytest.approx(0.5)
     observed = 100.0 + 0.5 * noisy
-    smooth = model_variance(np.maximum(observed, 1.0), noisy - image, 0.5, bad)
+    bad[20, 20] = True
+    smooth = np.maximum(observed, 1.0)
+    model_variance(smooth, noisy - image, 0.5, bad, smooth)
+    assert np.isinf(smooth[20, 20])
+    bad[20, 20], smooth[20, 20] = False, 100.0
     np.testing.assert_allclose(smooth[observed > 40], variance[observed > 40], rtol=0.2)
 
 

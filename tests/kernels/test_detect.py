@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from etendue.kernels.convolve import correlate
 from etendue.kernels.detect import connected_spans, find_peaks, matched_filter, owner_at, stands_out
-from etendue.kernels.local_background import cell_medians, local_background
+from etendue.kernels.local_background import cell_medians, cells_at, local_background, subtract_cells
 
 
 def gaussian(size, sigma):
@@ -35,6 +35,23 @@ def test_matched_filter_agrees_with_the_definition_at_one_pixel():
     weight = np.where(bad, 0.0, 1.0 / variance)[cut]
     expected = (psf * image[cut] * weight).sum() / np.sqrt((psf**2 * weight).sum())
     assert matched_filter(image, variance, bad, psf)[15, 12] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("size", [5, 7, 17])
+def test_matched_filter_is_two_correlations_where_enough_of_the_psf_is_covered(size):
+    rng = np.random.default_rng(4)
+    image = rng.normal(size=(80, 70)).astype(np.float32)
+    variance = rng.uniform(0.5, 2.0, image.shape).astype(np.float32)
+    bad = np.zeros(image.shape, bool)
+    bad[10:14, 20:60] = bad[40, 3] = True  # rows with holes, rows without, and holes again
+    psf = gaussian(size, size / 6)
+    weight, good = np.where(bad, 0.0, 1.0 / variance), (~bad).astype(float)
+    sums = [
+        ndimage.correlate(plane, kernel.astype(float), mode="constant")
+        for plane, kernel in ((image * weight, psf), (weight, psf**2), (good, psf**2))
+    ]
+    expected = np.where(sums[2] > 0.1 * np.sum(psf**2), sums[0] / np.sqrt(np.maximum(sums[1], 1e-30)), 0.0)
+    np.testing.assert_allclose(matched_filter(image, variance, bad, psf), expected, atol=1e-5)
 
 
 def test_noise_has_unit_significance_scatter():
@@ -99,6 +116,31 @@ def test_cell_medians_are_medians_of_usable_pixels():
     assert medians.shape == (2, 3)
     assert medians[1, 0] == np.median(image[10:, :10][~bad[10:, :10]])
     assert medians[0, 2] == np.median(image[:10, 20:][~bad[:10, 20:]])
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    hnp.arrays(
+        np.float64,
+        st.tuples(st.integers(2, 9), st.integers(2, 9)),
+        elements=st.sampled_from([-1e6, -2.5, 0.0, 1.0, 1.0 + 1e-12, 3.0, 4e9]) | st.floats(-1e3, 1e3),
+    )
+)
+def test_cell_medians_are_exact(image):
+    cell = max(image.shape)
+    usable = 4 * image.size >= cell * cell
+    assert cell_medians(image, np.zeros(image.shape, bool), cell)[0, 0] == (np.median(image) if usable else 0.0)
+
+
+def test_cell_values_at_points_are_those_subtracted_from_pixels():
+    medians = np.random.default_rng(9).normal(size=(4, 5))
+    image = np.zeros((37, 49))
+    subtract_cells(image, medians, 10)
+    rows, cols = (axis.ravel() for axis in np.mgrid[:37, :49])
+    np.testing.assert_allclose(cells_at(medians, 10, cols, rows), -image.ravel(), atol=1e-12)
+    one = np.zeros((5, 6))
+    subtract_cells(one, np.full((1, 1), 2.0), 10)
+    np.testing.assert_array_equal(one, -2.0)
 
 
 def test_local_background_reproduces_a_plane_between_cell_centres():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from etendue.kernels.psf import backproject, draw_grids, draw_pixel_basis
+from etendue.kernels.psf import backproject, draw_pixel_basis, normal_product
 from etendue.kernels.psf_fit import flattened, normalised, solve_components
 
 SIZE, M = 15, 41
@@ -67,19 +67,29 @@ def test_squared_taps_give_the_diagonal_of_the_normal_equations():
     for k, j in ((20, 20), (18, 23), (5, 30)):
         unit = np.zeros((1, M, M))
         unit[0, k, j] = 1.0
-        drawn = draw_grids(unit, step, dx, dy, SIZE)
+        drawn = draw_pixel_basis(unit, ONE, step, dx, dy, SIZE)
         assert diagonal[k, j] == pytest.approx(float((weight * drawn**2).sum()), rel=1e-12)
+
+
+def test_the_normal_product_is_drawing_weighting_and_spreading_back():
+    rng, n, step = np.random.default_rng(3), 7, 0.6
+    dx, dy = stars(n)
+    components, terms, weight = rng.normal(size=(3, M, M)), rng.normal(size=(n, 3)), rng.random((n, SIZE, SIZE))
+    spread = backproject(weight * draw_pixel_basis(components, terms, step, dx, dy, SIZE), step, dx, dy, M, False)
+    expected = np.einsum("st,skl->tkl", terms, spread)
+    found = normal_product(components, terms, weight, step, dx, dy)
+    np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
 
 
 def test_cores_converge_although_their_weights_are_a_thousand_times_smaller():
     step, n = 0.5, 60
     dx, dy = stars(n)
     truth, start = profile(step, 0.8), profile(step, 0.95)
-    data = draw_grids(np.repeat(truth, n, axis=0), step, dx, dy, SIZE)
+    data = draw_pixel_basis(truth, np.ones((n, 1)), step, dx, dy, SIZE)
     weight = 1e8 / (1.0 + 1e3 * data / data.max())
     found = solve_components(
         data, weight, terms=np.ones((n, 1)), dx=dx, dy=dy, start=start, step=step,
         prior=np.broadcast_to(start.max(), start.shape), iterations=30,
     )  # fmt: skip
-    drawn = draw_grids(np.repeat(found, n, axis=0), step, dx, dy, SIZE)
+    drawn = draw_pixel_basis(found, np.ones((n, 1)), step, dx, dy, SIZE)
     assert np.abs(drawn - data).max() < 2e-3 * data.max()

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit, types
 
-from etendue.kernels.psf import combine, draw_one
+from etendue.kernels.psf import combine, draw_one, draw_value
 from etendue.kernels.types import BOOL, BOOL_1D, F64, F64_1D, F64_1D_OUT, F64_2D, F64_2D_OUT, F64_3D, I64
 
 _REAL = types.Array(types.float64, 1, "C")
@@ -170,5 +170,5 @@ def fit_sources(
             else:
                 flux[i] += b[0] / h[0, 0]
             x0, y0 = int(np.rint(x[i])) - half, int(np.rint(y[i])) - half
-            draw_one(grid, step, x[i] - x0 - half, y[i] - y0 - half, stamps[0], stamps[1], stamps[2])
+            draw_value(grid, step, x[i] - x0 - half, y[i] - y0 - half, stamps[0])
             add_stamp(residual, stamps[0], x0, y0, -flux[i])

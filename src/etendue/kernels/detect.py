@@ -3,7 +3,6 @@
 import numpy as np
 from numba import njit, types
 
-from etendue.kernels.convolve import correlate
 from etendue.kernels.types import BOOL_2D, F32, F32_2D, F64, F64_1D, I64, I64_1D
 
 _IMAGE = types.Array(types.float32, 2, "C")
@@ -12,11 +11,59 @@ _INT = types.Array(types.int64, 1, "C")
 _BOOL = types.Array(types.boolean, 1, "C")
 
 
+@njit(inline="always")
+def _add_eight(total, row, taps, i):
+    """Add eight taps of a kernel's row to the sums of a line, in order."""
+    a, b, c, d, e, f, g, h = (
+        taps[i],
+        taps[i + 1],
+        taps[i + 2],
+        taps[i + 3],
+        taps[i + 4],
+        taps[i + 5],
+        taps[i + 6],
+        taps[i + 7],
+    )
+    row = row[i:]
+    for x in range(total.size):
+        near = total[x] + a * row[x] + b * row[x + 1] + c * row[x + 2] + d * row[x + 3]
+        total[x] = near + e * row[x + 4] + f * row[x + 5] + g * row[x + 6] + h * row[x + 7]
+
+
+@njit([types.void(types.Array(F32, 1, "C"), _IMAGE, _IMAGE, I64)], cache=True, nogil=True, error_model="numpy")
+def _correlate_line(total, ring, kernel, first):
+    """Correlate the rows of a ring, which begin at row ``first`` of it, with a kernel."""
+    total[:] = np.float32(0.0)
+    for j in range(kernel.shape[0]):
+        for i in range(0, kernel.shape[1], 8):
+            _add_eight(total, ring[(first + j) % ring.shape[0]], kernel[j], i)
+
+
+@njit(inline="always")
+def _load_line(image, variance, bad, y, half, weighted, weight, good):
+    """Fill one row of the rings, zeros outside the image; tell whether a pixel of it is unusable."""
+    ny, nx = image.shape
+    weighted[:], weight[:], good[:] = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    if y < 0 or y >= ny:
+        return True
+    holes = False
+    for x in range(nx):
+        v = variance[y, x]
+        usable = not bad[y, x] and v > 0.0 and np.isfinite(v) and np.isfinite(image[y, x])
+        if usable:
+            weight[half + x] = np.float32(1.0) / v
+            weighted[half + x] = image[y, x] / v
+            good[half + x] = np.float32(1.0)
+        holes = holes or not usable
+    return holes
+
+
 @njit([_IMAGE(F32_2D, F32_2D, BOOL_2D, F32_2D)], cache=True, nogil=True, error_model="numpy")
 def matched_filter(image, variance, bad, psf):
     """Compute the significance of a point source centred on every pixel.
 
-    ``sum(p I / V) / sqrt(sum(p^2 / V))`` over the good pixels under the PSF: the S/N of the best-fitting flux.
+    ``sum(p I / V) / sqrt(sum(p^2 / V))`` over the good pixels under the PSF: the S/N of the best-fitting flux. The rows
+    under the PSF are kept in rings that fit the cache; where none of them has a hole, coverage is not summed.
 
     Parameters
     ----------
@@ -33,26 +80,30 @@ def matched_filter(image, variance, bad, psf):
         Significance; zero where the good pixels hold less than a tenth of the PSF's summed square.
     """
     ny, nx = image.shape
-    weight = np.zeros((ny, nx), np.float32)
-    weighted = np.zeros((ny, nx), np.float32)
-    good = np.zeros((ny, nx), np.float32)
-    for y in range(ny):
+    size = psf.shape[0]
+    half, width = size // 2, 8 * ((size + 7) // 8)
+    taps, squares = np.zeros((size, width), np.float32), np.zeros((size, width), np.float32)
+    taps[:, :size], squares[:, :size] = psf, psf * psf
+    shape = (size, nx + width + 8)
+    weighted, weight, good = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    holes, stale = np.ones(size, np.bool_), True
+    numerator, denominator, covered = np.empty(nx, np.float32), np.empty(nx, np.float32), np.empty(nx, np.float32)
+    out = np.empty((ny, nx), np.float32)
+    least = np.float32(0.1) * squares.sum()
+    for y in range(-half, ny + half):
+        k = (y + half) % size
+        holes[k] = _load_line(image, variance, bad, y, half, weighted[k], weight[k], good[k])
+        if y < half:
+            continue
+        _correlate_line(numerator, weighted, taps, k + 1)
+        _correlate_line(denominator, weight, squares, k + 1)
+        if holes.any() or stale:
+            _correlate_line(covered, good, squares, k + 1)
+        stale = holes.any()
         for x in range(nx):
-            v = variance[y, x]
-            if not bad[y, x] and v > 0.0 and np.isfinite(v) and np.isfinite(image[y, x]):
-                weight[y, x] = np.float32(1.0) / v
-                weighted[y, x] = image[y, x] / v
-                good[y, x] = np.float32(1.0)
-    square = psf * psf
-    numerator = correlate(weighted, psf)
-    denominator = correlate(weight, square)
-    covered = correlate(good, square)
-    least = np.float32(0.1) * square.sum()
-    for y in range(ny):
-        for x in range(nx):
-            usable = covered[y, x] > least
-            numerator[y, x] = numerator[y, x] / np.sqrt(denominator[y, x]) if usable else np.float32(0.0)
-    return numerator
+            usable = covered[x] > least
+            out[y - half, x] = numerator[x] / np.sqrt(denominator[x]) if usable else np.float32(0.0)
+    return out
 
 
 @njit([types.Tuple((_REAL, _REAL, _REAL))(F32_2D, F32)], cache=True, nogil=True, error_model="numpy")

@@ -1,12 +1,62 @@
 """What is left of the background on a small scale: ghosts, haloes, vignetted rims; on plain arrays."""
 
+from typing import Any
+
 import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from etendue.kernels.types import BOOL_2D, F64_2D, I64
+from etendue.kernels.types import BOOL_2D, F64, F64_1D, F64_1D_OUT, F64_2D, F64_2D_OUT, I64
 
 _CELLS = types.Array(types.float64, 2, "C")
+_BINS = 64
+
+
+@njit([F64(F64_1D_OUT, I64)], cache=True, nogil=True, error_model="numpy")
+def _smallest(values, k):
+    """Return the k-th smallest of finite values (0: the smallest); their order is lost.
+
+    Counts in equal bins tell which bin holds it; the values of that bin move to the front and are binned again.
+    """
+    n, counts = values.size, np.empty(_BINS, np.int64)
+    while n > 0:
+        low = high = values[0]
+        for i in range(1, n):
+            low, high = min(low, values[i]), max(high, values[i])
+        if not high > low:
+            break
+        counts[:] = 0
+        scale = _BINS / (high - low)
+        for i in range(n):
+            counts[min(int((values[i] - low) * scale), _BINS - 1)] += 1
+        chosen = 0
+        while k >= counts[chosen]:
+            k -= counts[chosen]
+            chosen += 1
+        kept = 0
+        for i in range(n):
+            if min(int((values[i] - low) * scale), _BINS - 1) == chosen:
+                values[kept] = values[i]
+                kept += 1
+        n = kept
+    return values[0]
+
+
+@njit([F64(F64_1D, F64_1D_OUT)], cache=True, nogil=True, error_model="numpy")
+def _median(values, work):
+    """Return the median of finite values, with room for as many."""
+    n = values.size
+    work[:] = values
+    lower = _smallest(work, (n - 1) // 2)
+    if n % 2 == 1:
+        return lower
+    upper, count = np.inf, 0
+    for i in range(n):
+        if values[i] <= lower:
+            count += 1
+        else:
+            upper = min(upper, values[i])
+    return lower if count > n // 2 else 0.5 * (lower + upper)
 
 
 @njit([_CELLS(F64_2D, BOOL_2D, I64)], cache=True, nogil=True, error_model="numpy")
@@ -18,7 +68,7 @@ def cell_medians(image, bad, cell):
     image : ndarray, float64, shape (ny, nx)
         Image.
     bad : ndarray, bool, shape (ny, nx)
-        Pixels left out.
+        Pixels left out; others that are not finite are too.
     cell : int
         Cell side [px]; the last cells may be smaller.
 
@@ -30,18 +80,72 @@ def cell_medians(image, bad, cell):
     ny, nx = image.shape
     rows, cols = (ny + cell - 1) // cell, (nx + cell - 1) // cell
     medians = np.zeros((rows, cols))
-    values = np.empty(cell * cell)
+    values, work = np.empty(cell * cell), np.empty(cell * cell)
     for a in range(rows):
         for b in range(cols):
             n = 0
             for j in range(a * cell, min(ny, (a + 1) * cell)):
                 for i in range(b * cell, min(nx, (b + 1) * cell)):
-                    if not bad[j, i]:
+                    if not bad[j, i] and np.isfinite(image[j, i]):
                         values[n] = image[j, i]
                         n += 1
             if 4 * n >= cell * cell:
-                medians[a, b] = np.median(values[:n])
+                medians[a, b] = _median(values[:n], work[:n])
     return medians
+
+
+@njit([types.void(F64_2D_OUT, F64_2D, I64)], cache=True, nogil=True, error_model="numpy")
+def subtract_cells(image, medians, cell):
+    """Subtract cell values, interpolated bilinearly, from an image in place.
+
+    Parameters
+    ----------
+    image : ndarray, float64, shape (ny, nx)
+        Changed.
+    medians : ndarray, float64, shape (rows, cols)
+        Values at the cell centres; constant beyond the outermost ones.
+    cell : int
+        Cell side [px].
+    """
+    ny, nx = image.shape
+    rows, cols = medians.shape
+    line = np.empty(cols)
+    for y in range(ny):
+        v = min(max((y - 0.5 * (cell - 1)) / cell, 0.0), rows - 1.0)
+        j = min(int(v), max(rows - 2, 0))
+        below = min(j + 1, rows - 1)
+        for i in range(cols):
+            line[i] = medians[j, i] + (v - j) * (medians[below, i] - medians[j, i])
+        for x in range(nx):
+            u = min(max((x - 0.5 * (cell - 1)) / cell, 0.0), cols - 1.0)
+            i = min(int(u), max(cols - 2, 0))
+            image[y, x] -= line[i] + (u - i) * (line[min(i + 1, cols - 1)] - line[i])
+
+
+def cells_at(medians: NDArray[np.float64], cell: int, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+    """Interpolate cell values bilinearly at points.
+
+    Parameters
+    ----------
+    medians : ndarray, float64, shape (rows, cols)
+        Values at the cell centres; constant beyond the outermost ones.
+    cell : int
+        Cell side [px].
+    x, y : ndarray, shape (n,)
+        Points [px].
+
+    Returns
+    -------
+    ndarray, float64, shape (n,)
+        What `subtract_cells` takes off there.
+    """
+    place = [np.clip((p - 0.5 * (cell - 1)) / cell, 0.0, n - 1.0) for p, n in zip((y, x), medians.shape, strict=True)]
+    low = [np.clip(p.astype(np.int64), 0, max(n - 2, 0)) for p, n in zip(place, medians.shape, strict=True)]
+    high = [np.minimum(k + 1, n - 1) for k, n in zip(low, medians.shape, strict=True)]
+    b, a = place[0] - low[0], place[1] - low[1]
+    lower = (1.0 - a) * medians[low[0], low[1]] + a * medians[low[0], high[1]]
+    upper = (1.0 - a) * medians[high[0], low[1]] + a * medians[high[0], high[1]]
+    return np.asarray((1.0 - b) * lower + b * upper)
 
 
 def local_background(image: NDArray[np.float64], bad: NDArray[np.bool_], cell: int) -> NDArray[np.float64]:
@@ -62,11 +166,6 @@ def local_background(image: NDArray[np.float64], bad: NDArray[np.bool_], cell: i
         Background, constant beyond the outermost cell centres.
     """
     medians = cell_medians(np.ascontiguousarray(image), np.ascontiguousarray(bad), cell)
-    rows, cols = (_hat_weights(n, m, cell) for n, m in zip(image.shape, medians.shape, strict=True))
-    return np.asarray(rows @ medians @ cols.T)
-
-
-def _hat_weights(n: int, m: int, cell: int) -> NDArray[np.float64]:
-    """Return the linear-interpolation weights of m cell centres at n pixels, shape (n, m)."""
-    place = np.clip((np.arange(n) - 0.5 * (cell - 1)) / cell, 0.0, m - 1.0)
-    return np.maximum(0.0, 1.0 - np.abs(place[:, None] - np.arange(m)))
+    negative = np.zeros(image.shape)
+    subtract_cells(negative, medians, cell)
+    return -negative

@@ -3,13 +3,17 @@
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit, types
 from numpy.typing import NDArray
 
 from etendue.kernels.centroid import fit_sources
-from etendue.kernels.local_background import local_background
+from etendue.kernels.local_background import cell_medians, cells_at, subtract_cells
 from etendue.kernels.psf import draw_pixel_basis
+from etendue.kernels.types import BOOL_2D, F64, F64_2D, F64_2D_OUT
 
 Real = NDArray[np.float64]
+
+_COLUMN = types.Array(types.float64, 1, "C")
 
 
 class PointSources(NamedTuple):
@@ -45,32 +49,68 @@ def narrow_components(components: Real, step: float, half: int) -> Real:
     return np.ascontiguousarray(components[:, cut : m - cut, cut : m - cut])
 
 
-def variance_slope(image: Real, variance: Real, bad: NDArray[np.bool_]) -> float:
-    """Estimate how fast the variance plane rises with the pixel value (1 / gain, or 0 where it does not).
+class PixelNoise(NamedTuple):
+    """Noise of an image's pixels."""
+
+    sky_variance: float  # median of the variance plane; NaN without usable pixel
+    slope: float  # rise of the variance with the pixel value: 1 / gain, or 0 where it does not
+
+
+def pixel_noise(image: Real, variance: Real, bad: NDArray[np.bool_]) -> PixelNoise:
+    """Estimate the variance of the sky, and how fast the variance plane rises with the pixel value.
 
     Parameters
     ----------
     image, variance : ndarray, float64, shape (ny, nx)
         Background-subtracted image and variance plane.
     bad : ndarray, bool, shape (ny, nx)
-        Unusable pixels.
+        Unusable pixels; others that are not finite count as such.
 
     Returns
     -------
-    float
-        Median of (V - V_sky) / I over pixels 20 sigma above the sky; 0 if there are fewer than 10.
+    PixelNoise
+        Median of V, and median of (V - V_sky) / I over pixels 20 sigma above the sky; 0 if there are fewer than 10.
     """
-    good = ~bad & np.isfinite(image) & np.isfinite(variance)
-    if not good.any():
-        return 0.0
-    sky = float(np.median(variance[good]))
-    bright = good & (image > 20.0 * np.sqrt(sky))
-    if np.count_nonzero(bright) < 10:
-        return 0.0
-    return max(0.0, float(np.median((variance[bright] - sky) / image[bright])))
+    usable = _usable_values(variance, image, bad)
+    if not usable.size:
+        return PixelNoise(np.nan, 0.0)
+    sky = float(np.median(usable, overwrite_input=True))
+    rises = _rises(image, variance, bad, sky)
+    return PixelNoise(sky, max(0.0, float(np.median(rises))) if rises.size >= 10 else 0.0)
 
 
-def model_variance(variance: Real, residual: Real, slope: float, bad: NDArray[np.bool_]) -> Real:
+@njit([_COLUMN(F64_2D, F64_2D, BOOL_2D)], cache=True, nogil=True, error_model="numpy")
+def _usable_values(variance, image, bad):
+    """Return the variances of the usable pixels as a column."""
+    ny, nx = image.shape
+    values, n = np.empty(ny * nx), 0
+    for y in range(ny):
+        for x in range(nx):
+            if not bad[y, x] and np.isfinite(image[y, x]) and np.isfinite(variance[y, x]):
+                values[n] = variance[y, x]
+                n += 1
+    return values[:n]
+
+
+@njit([_COLUMN(F64_2D, F64_2D, BOOL_2D, F64)], cache=True, nogil=True, error_model="numpy")
+def _rises(image, variance, bad, sky):
+    """Return (V - V_sky) / I of the usable pixels more than 20 sigma above the sky."""
+    ny, nx = image.shape
+    limit, n = 20.0 * np.sqrt(sky), 0
+    for y in range(ny):
+        for x in range(nx):
+            n += not bad[y, x] and limit < image[y, x] < np.inf and np.isfinite(variance[y, x])
+    values, k = np.empty(n), 0
+    for y in range(ny):
+        for x in range(nx):
+            if not bad[y, x] and limit < image[y, x] < np.inf and np.isfinite(variance[y, x]):
+                values[k] = (variance[y, x] - sky) / image[y, x]
+                k += 1
+    return values
+
+
+@njit([types.void(F64_2D, F64_2D, F64, BOOL_2D, F64_2D_OUT)], cache=True, nogil=True, error_model="numpy")
+def model_variance(variance, residual, slope, bad, out):
     """Replace the photon noise of the data by that of the model.
 
     Weights made from the data's own noise bias fluxes low (pixels that fluctuate down weigh more).
@@ -83,15 +123,16 @@ def model_variance(variance: Real, residual: Real, slope: float, bad: NDArray[np
         Rise of the variance with the pixel value.
     bad : ndarray, bool, shape (ny, nx)
         Unusable pixels.
-
-    Returns
-    -------
-    ndarray, float64, shape (ny, nx)
-        ``V - slope * residual``, not below a hundredth of V nor above 4 V; infinite where unusable.
+    out : ndarray, float64, shape (ny, nx)
+        Output: ``V - slope * residual``, not below a hundredth of V nor above 4 V; infinite where unusable. May be
+        ``variance`` or ``residual``.
     """
-    smooth = np.clip(variance - slope * residual, 0.01 * variance, 4.0 * variance)
-    smooth[bad | ~(variance > 0.0) | ~np.isfinite(residual)] = np.inf
-    return smooth
+    ny, nx = variance.shape
+    for y in range(ny):
+        for x in range(nx):
+            v, r = variance[y, x], residual[y, x]
+            smooth = min(max(v - slope * r, 0.01 * v), 4.0 * v)
+            out[y, x] = smooth if not bad[y, x] and v > 0.0 and np.isfinite(r) else np.inf
 
 
 def fit_point_sources(
@@ -111,6 +152,7 @@ def fit_point_sources(
     max_shift: float = 1.5,
     sweeps: tuple[int, ...] = (3, 3),
     sky_cell: int = 0,
+    noise: PixelNoise | None = None,
 ) -> PointSources:
     """Fit flux and position of all sources of an image together.
 
@@ -145,6 +187,8 @@ def fit_point_sources(
         Visits of every source in each round.
     sky_cell : int
         Cell side of the local background [px]; 0 for none.
+    noise : PixelNoise, optional
+        Noise of the pixels, if it is known already.
 
     Returns
     -------
@@ -156,32 +200,37 @@ def fit_point_sources(
     middle = terms.mean(axis=0, keepdims=True) if len(terms) else np.eye(1, terms.shape[1])
     stamp = draw_pixel_basis(components, middle, step, np.zeros(1), np.zeros(1), 2 * half + 1)
     edge = float(np.mean(stamp[0, [half, half, 0, -1], [0, -1, half, half]]))
-    noise = float(np.sqrt(np.median(variance[~bad]))) if not bad.all() else 1.0
+    noise = pixel_noise(image, variance, bad) if noise is None else noise
+    faintest = 0.2 * np.sqrt(noise.sky_variance) if np.isfinite(noise.sky_variance) else 0.2
     order = np.argsort(-guess, kind="stable")
-    n_wide = int(np.count_nonzero(guess * edge / stamp.max() > 0.2 * noise))
-    slope = variance_slope(image, variance, bad)
+    n_wide = int(np.count_nonzero(guess * edge / stamp.max() > faintest))
     residual = np.where(np.isfinite(image), image, 0.0)
+    weight_variance = np.empty_like(residual)
     xs, ys, flux = x[order].copy(), y[order].copy(), np.zeros(x.size)
     narrow = narrow_components(components, step, half)
-    sky = np.zeros_like(image)
+    sky = np.zeros(x.size)
     for k, visits in enumerate(sweeps):
-        weight_variance = model_variance(variance, residual, slope, bad)
+        model_variance(variance, residual, noise.slope, bad, weight_variance)
         fit_sources(
             residual, weight_variance, components, narrow, np.ascontiguousarray(terms[order]), step,
             xs, ys, flux, x[order], y[order], free[order], n_wide, size, 2 * half + 1,
             radius, softening, max_shift, visits,
         )  # fmt: skip
         if sky_cell and k < len(sweeps) - 1:
-            background = local_background(residual, bad, sky_cell)
-            residual -= background
-            sky += background
+            cells = cell_medians(residual, bad, sky_cell)
+            subtract_cells(residual, cells, sky_cell)
+            sky += cells_at(cells, sky_cell, np.rint(x), np.rint(y)) * _inside(image, x, y)
     back = np.argsort(order)
-    return PointSources(xs[back], ys[back], flux[back], residual, weight_variance, _value_at(sky, x, y))
+    return PointSources(xs[back], ys[back], flux[back], residual, weight_variance, sky)
+
+
+def _inside(image: Real, x: Real, y: Real) -> NDArray[np.bool_]:
+    """Tell which positions are on the image."""
+    col, row = np.rint(x), np.rint(y)
+    return (row >= 0) & (row < image.shape[0]) & (col >= 0) & (col < image.shape[1])
 
 
 def _value_at(image: Real, x: Real, y: Real) -> Real:
     """Return the pixel value at each position; 0 outside the image."""
-    col, row = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
-    inside = (row >= 0) & (row < image.shape[0]) & (col >= 0) & (col < image.shape[1])
-    row, col = np.clip(row, 0, image.shape[0] - 1), np.clip(col, 0, image.shape[1] - 1)
-    return np.nan_to_num(np.where(inside, image[row, col], 0.0), nan=0.0, posinf=0.0, neginf=0.0)
+    col, row = (np.clip(np.rint(p).astype(np.int64), 0, n - 1) for p, n in zip((x, y), image.shape[::-1], strict=True))
+    return np.nan_to_num(np.where(_inside(image, x, y), image[row, col], 0.0), nan=0.0, posinf=0.0, neginf=0.0)

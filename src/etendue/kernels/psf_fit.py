@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from etendue.kernels.psf import backproject, draw_grids
+from etendue.kernels.psf import backproject, draw_pixel_basis, normal_product, sum_over_stars
 
 Real = NDArray[np.float64]
 
@@ -54,31 +54,24 @@ def solve_components(
     ndarray, float64, shape (n_terms, m, m)
         The coefficients.
     """
-    n, size, m = data.shape[0], data.shape[1], start.shape[1]
-
-    def forward(c: Real) -> Real:
-        return draw_grids((terms @ c.reshape(len(c), -1)).reshape(n, m, m), step, dx, dy, size)
-
-    def transpose(stamps: Real) -> Real:
-        grids = backproject(stamps, step, dx, dy, m, False)
-        return (terms.T @ grids.reshape(n, -1)).reshape(start.shape)
-
+    size, m = data.shape[1], start.shape[1]
+    weight = np.ascontiguousarray(weight)
     stiffness = prior**-2.0
-    power_of_star = backproject(np.ascontiguousarray(weight), step, dx, dy, m, True)
-    diagonal = ((terms**2).T @ power_of_star.reshape(n, -1)).reshape(start.shape) + stiffness
+    diagonal = sum_over_stars(terms**2, backproject(weight, step, dx, dy, m, True)) + stiffness
     change = np.zeros_like(start)
-    residual = transpose(weight * (data - forward(start)))
+    misfit = weight * (data - draw_pixel_basis(start, terms, step, dx, dy, size))
+    residual = sum_over_stars(terms, backproject(misfit, step, dx, dy, m, False))
     conditioned = residual / diagonal
-    direction, power = conditioned, float(np.vdot(residual, conditioned))
+    direction, power = conditioned, float(np.sum(residual * conditioned))
     for _ in range(iterations):
         if power == 0.0:
             break
-        image = transpose(weight * forward(direction)) + stiffness * direction
-        length = power / float(np.vdot(direction, image))
+        image = normal_product(direction, terms, weight, step, dx, dy) + stiffness * direction
+        length = power / float(np.sum(direction * image))
         change += length * direction
         residual -= length * image
         conditioned = residual / diagonal
-        new_power = float(np.vdot(residual, conditioned))
+        new_power = float(np.sum(residual * conditioned))
         direction, power = conditioned + (new_power / power) * direction, new_power
     return start + change
 

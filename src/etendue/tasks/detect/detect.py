@@ -12,8 +12,8 @@ from etendue.image.footprint import FootprintSet, Peaks, SpanSet
 from etendue.image.psf import GaussianMixturePsf, Psf
 from etendue.kernels.convolve import correlate
 from etendue.kernels.detect import connected_spans, find_peaks, matched_filter, owner_at, stands_out
-from etendue.kernels.local_background import local_background
-from etendue.kernels.point_sources import model_variance, variance_slope
+from etendue.kernels.local_background import cell_medians, subtract_cells
+from etendue.kernels.point_sources import model_variance, pixel_noise
 from etendue.tasks.task import Task, TaskConfig
 
 
@@ -110,9 +110,9 @@ class DetectTask(Task[DetectConfig]):
         image, variance = exposure.image.array.astype(np.float64), exposure.variance.array.astype(np.float64)
         unusable = bad | exposure.mask.any_of(self.config.merge_planes) | ~np.isfinite(image)
         if self.config.sky_cell:
-            image = image - local_background(image, unusable, self.config.sky_cell)
+            subtract_cells(image, cell_medians(image, unusable, self.config.sky_cell), self.config.sky_cell)
         # The photon noise of a source must not weight down its own core: that would flatten and shift bright peaks.
-        variance = model_variance(variance, image, variance_slope(image, variance, unusable), bad)
+        model_variance(variance, image, pixel_noise(image, variance, unusable).slope, bad, variance)
         significance = matched_filter(image.astype(np.float32), variance.astype(np.float32), bad, kernel)
         return self._rescaled(significance, significance != 0.0)
 

@@ -11,7 +11,7 @@ from etendue.image.exposure import Exposure
 from etendue.image.psf import PixelBasisPsf
 from etendue.kernels.moments import adaptive_moments
 from etendue.kernels.photometry import isolated_stamps, mask_bits
-from etendue.kernels.point_sources import PointSources, fit_point_sources
+from etendue.kernels.point_sources import PixelNoise, PointSources, fit_point_sources, pixel_noise
 from etendue.kernels.psf import draw_pixel_basis
 from etendue.kernels.psf_fit import (
     aperture_scale,
@@ -111,6 +111,7 @@ class _Frame:
     bad: NDArray[np.bool_]
     x: Real
     y: Real
+    noise: PixelNoise
 
 
 class FitPsfTask(Task[FitPsfConfig]):
@@ -158,13 +159,15 @@ class FitPsfTask(Task[FitPsfConfig]):
         return self._result(exposure, psf, frame, candidate, stars, reserved, good, chi2)
 
     def _frame(self, exposure: Exposure, x: ArrayLike, y: ArrayLike) -> _Frame:
-        bad = exposure.mask.any_of(self.config.bad_planes) | ~np.isfinite(exposure.image.array)
+        image, variance = exposure.image.array.astype(np.float64), exposure.variance.array.astype(np.float64)
+        bad = exposure.mask.any_of(self.config.bad_planes) | ~np.isfinite(image) | ~(variance > 0)
         return _Frame(
-            exposure.image.array.astype(np.float64),
-            exposure.variance.array.astype(np.float64),
-            bad | ~(exposure.variance.array > 0),
+            image,
+            variance,
+            bad,
             np.asarray(x, np.float64) - exposure.bbox.x.start,
             np.asarray(y, np.float64) - exposure.bbox.y.start,
+            pixel_noise(image, variance, bad),
         )
 
     def _candidates(self, exposure: Exposure, frame: _Frame, snr: Real) -> tuple[NDArray[np.bool_], Real]:
@@ -272,6 +275,7 @@ class FitPsfTask(Task[FitPsfConfig]):
             radius=self.config.fit_radius * fwhm,
             sweeps=(2, 1),
             sky_cell=self.config.sky_cell,
+            noise=frame.noise,
         )
 
     def _star_stamps(
