@@ -99,7 +99,7 @@ def matched_filter(image, variance, bad, psf):
         _correlate_line(denominator, weight, squares, k + 1)
         if holes.any() or stale:
             _correlate_line(covered, good, squares, k + 1)
-        stale = holes.any()
+        stale = bool(holes.any())
         for x in range(nx):
             usable = covered[x] > least
             out[y - half, x] = numerator[x] / np.sqrt(denominator[x]) if usable else np.float32(0.0)

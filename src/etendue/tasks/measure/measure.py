@@ -121,10 +121,11 @@ class MeasureTask(Task[MeasureConfig]):
         box = exposure.bbox
         psf = _on_pixel_basis(exposure.psf, exposure)
         bad = exposure.mask.any_of(self.config.bad_planes) | ~np.isfinite(exposure.image.array)
-        variance = exposure.variance.array.astype(np.float64)
+        image, variance = exposure.image.array.astype(np.float64), exposure.variance.array.astype(np.float64)
+        image[~np.isfinite(image)] = variance[~np.isfinite(variance)] = 0.0
         return _Frame(
-            np.nan_to_num(exposure.image.array.astype(np.float64)),
-            np.nan_to_num(variance, nan=0.0),
+            image,
+            variance,
             bad | ~(variance > 0),
             box.x.start,
             box.y.start,
