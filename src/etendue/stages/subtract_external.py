@@ -6,11 +6,15 @@ from etendue.stages.stage import DatasetHandle, Prerequisite
 from etendue.stages.subtract_images import SubtractImages, SubtractImagesConfig
 from etendue.tasks.diffim.align_template import AlignTemplateConfig, AlignTemplateTask
 from etendue.tasks.diffim.scale_template import ScaleTemplateConfig, ScaleTemplateTask
+from etendue.tasks.diffim.subtract import SubtractConfig
 from etendue.tasks.diffim.template import WarpTemplateTask
 
 
 class SubtractExternalConfig(SubtractImagesConfig):
     """Configuration of `SubtractExternal`."""
+
+    subtract: SubtractConfig = SubtractConfig(measure_noise=True)
+    """Matching and noise."""
 
     align: AlignTemplateConfig = AlignTemplateConfig()
     """Shift of the template to the science image."""
@@ -23,7 +27,7 @@ class SubtractExternal(SubtractImages):
     """Warp an external template onto the visit, put it on the visit's flux scale, match its PSF, subtract, detect.
 
     What is unknown of such a template is found from the stars that both images show: a shift of its WCS and its zero
-    point; the matching kernel does the rest.
+    point; the matching kernel does the rest. Its noise is measured on the difference.
     """
 
     config_class = SubtractExternalConfig

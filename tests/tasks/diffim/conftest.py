@@ -54,6 +54,7 @@ def make_field(
     transient_flux=600.0,
     n_transients=60,
     correlated=False,
+    n_faint=0,
 ):
     rng = np.random.default_rng(seed)
     x, y = rng.uniform(5, size - 5, size=(2, n_stars))
@@ -66,6 +67,9 @@ def make_field(
     add_stars(science, x, y, ratio * flux, science_fwhm / 2.3548)
     add_stars(science, tx, ty, transient_flux, science_fwhm / 2.3548)
     add_stars(template, x, y, flux, template_fwhm / 2.3548)
+    fx, fy = rng.uniform(5, size - 5, size=(2, n_faint))  # below the noise of the science image
+    for pixels, fwhm, scale in ((science, science_fwhm, ratio), (template, template_fwhm, 1.0)):
+        add_stars(pixels, fx, fy, scale * 6.0 * noise, fwhm / 2.3548)
     variance = noise**2 + np.maximum(science, 0.0)
     science += rng.normal(size=science.shape) * np.sqrt(variance)
     grain = rng.normal(size=template.shape)

@@ -26,7 +26,23 @@ def noise_power(noise: NoiseAutocorrelation | None) -> NDArray[np.float64]:
     """
     if noise is None or noise.is_white:
         return np.ones((_GRID, _GRID // 2 + 1))
-    return np.maximum(np.fft.rfft2(_centred(noise.kernel)).real, 1e-6)
+    return np.maximum(power_of(noise.kernel), 1e-6)
+
+
+def power_of(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the power spectrum that belongs to a correlation of pixels.
+
+    Parameters
+    ----------
+    correlation : ndarray, float64, shape (k, k)
+        By lag, k odd, zero lag in the middle.
+
+    Returns
+    -------
+    ndarray, float64, shape (64, 33)
+        On the FFT grid.
+    """
+    return np.asarray(np.fft.rfft2(_centred(correlation)).real)
 
 
 def decorrelation_kernel(

@@ -46,8 +46,9 @@ class ExternalTemplateTask(Task[ExternalTemplateConfig]):
     """Measure everything that a difference needs and a plain FITS image does not tell.
 
     The noise is that of blank sky, cell by cell, with its correlation between neighbouring pixels (images that were
-    resampled have much of it). Photon noise of the sources is not known without the gain; `SubtractTask` measures on
-    bright stars what is missing.
+    resampled have much of it). Where faint sources leave no sky blank both are too large; they weigh stars and say
+    where the image is deep, while `ResidualNoiseTask` measures on each difference what noise the template brings.
+    Photon noise of the sources is not known without the gain; `SubtractTask` measures on bright stars what is missing.
     """
 
     def run(self, *, image: Image, exposure: Exposure) -> Exposure:

@@ -17,6 +17,7 @@ from etendue.kernels.diffim import convolve
 from etendue.tasks.diffim.decorrelate import convolved_psf, decorrelation_kernel, noise_power
 from etendue.tasks.diffim.fit_kernel import FitKernelConfig, FitKernelTask, KernelFit
 from etendue.tasks.diffim.matching_kernel import MatchingKernel
+from etendue.tasks.diffim.residual_noise import LARGEST_CUT, ResidualNoise, ResidualNoiseConfig, ResidualNoiseTask
 from etendue.tasks.task import Task, TaskConfig
 
 _SIGMA_TO_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
@@ -49,6 +50,15 @@ class SubtractConfig(TaskConfig):
 
     decorrelation_half: int = Field(6, ge=1, le=20)
     """Half-size of the whitening filter [px]."""
+
+    measure_noise: bool = False
+    """Take the template's noise from the difference, not from its variance: nobody knows that of a foreign image."""
+
+    residual_noise: ResidualNoiseConfig = ResidualNoiseConfig()
+    """How that is measured."""
+
+    blank_snr: float = Field(3.0, gt=0.0)
+    """Template signal over science noise per pixel below which noise is measured."""
 
     residual_quantile: float = Field(0.95, gt=0.0, lt=1.0)
     """Quantile of the residuals on bright stars that sets the error of the matched template."""
@@ -142,7 +152,17 @@ class SubtractTask(Task[SubtractConfig]):
         difference -= _pedestal(difference, bad | (peak > self.config.sky_snr * np.sqrt(target_variance)))
         kernels = _kernel_samples(fit.kernel)
         template_variance = _convolved_variance(source_variance, kernels.mean(axis=0), template.noise)
-        filter_, gain, factor = self._decorrelation(science, template, kernels, target_variance, template_variance, bad)
+        measured = None
+        if config.measure_noise:
+            blank = ~bad & (peak < config.blank_snr * np.sqrt(target_variance))
+            measured = ResidualNoiseTask(config.residual_noise).run(
+                difference=difference, sky=blank, science_variance=target_variance, science_noise=science.noise,
+                spread=template_variance,
+            )  # fmt: skip
+            template_variance = measured.variance
+        filter_, gain, factor = self._decorrelation(
+            science, template, kernels, target_variance, template_variance, bad, measured
+        )
         variance = np.float32(factor) * (np.float32(gain) * target_variance + template_variance)
         if filter_.size > 1:
             difference = convolve(difference, filter_.astype(np.float32))
@@ -160,7 +180,7 @@ class SubtractTask(Task[SubtractConfig]):
         )
         matched_template = science.replace(
             image=_masked(matched, missing, science),
-            variance=_masked(template_variance, missing, science),
+            variance=_masked(np.maximum(template_variance, np.float32(0.0)), missing, science),
             mask=mask,
             noise=template.noise,
             background=None,
@@ -188,6 +208,7 @@ class SubtractTask(Task[SubtractConfig]):
         science_variance: NDArray[np.float32],
         template_variance: NDArray[np.float32],
         bad: NDArray[np.bool_],
+        measured: ResidualNoise | None,
     ) -> tuple[NDArray[np.float64], float, float]:
         """Return the whitening filter, the science noise power over variance, and the excess of the cut filter."""
         science_power = noise_power(science.noise)
@@ -195,11 +216,16 @@ class SubtractTask(Task[SubtractConfig]):
             return np.ones((1, 1)), 1.0, 1.0
         good = ~bad[::4, ::4]
         level = float(np.median(science_variance[::4, ::4][good]))
-        template_level = float(np.median(template_variance[::4, ::4][good]))
-        power = noise_power(template.noise)
+        if measured is not None:  # the power of what was convolved already
+            template_power = np.maximum(measured.power, -LARGEST_CUT * level * science_power)
+            kernels = np.ones((1, 1, 1))
+        else:
+            template_level = float(np.median(template_variance[::4, ::4][good]))
+            power = noise_power(template.noise)
+            template_power = template_level * power / (power[0, 0] * kernels.sum(axis=(1, 2)).mean() ** 2)
         filter_, factor = decorrelation_kernel(
             science_power=level * science_power,
-            template_power=template_level * power / (power[0, 0] * kernels.sum(axis=(1, 2)).mean() ** 2),
+            template_power=template_power,
             kernels=kernels,
             half=self.config.decorrelation_half,
         )
