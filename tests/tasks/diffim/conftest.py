@@ -67,9 +67,9 @@ def make_field(
     add_stars(science, x, y, ratio * flux, science_fwhm / 2.3548)
     add_stars(science, tx, ty, transient_flux, science_fwhm / 2.3548)
     add_stars(template, x, y, flux, template_fwhm / 2.3548)
-    fx, fy = rng.uniform(5, size - 5, size=(2, n_faint))  # below the noise of the science image
-    for pixels, fwhm, scale in ((science, science_fwhm, ratio), (template, template_fwhm, 1.0)):
-        add_stars(pixels, fx, fy, scale * 6.0 * noise, fwhm / 2.3548)
+    faint = rng.uniform(5, size - 5, size=(2, n_faint))  # below the noise of the science image
+    add_stars(science, *faint, ratio * 6.0 * noise, science_fwhm / 2.3548)
+    add_stars(template, *faint, 6.0 * noise, template_fwhm / 2.3548)
     variance = noise**2 + np.maximum(science, 0.0)
     science += rng.normal(size=science.shape) * np.sqrt(variance)
     grain = rng.normal(size=template.shape)
@@ -87,18 +87,11 @@ def make_field(
         return Exposure(
             image=Image(pixels.astype(np.float32), box),
             mask=Mask.empty(box),
-            variance=Image(np.broadcast_to(spread, box.shape).astype(np.float32), box),
-            wcs=WCS,
-            **parts,
-        )
+            variance=Image(np.broadcast_to(spread, box.shape).astype(np.float32), box), wcs=WCS, **parts,
+        )  # fmt: skip
 
-    return Field(
-        exposure(science, variance, psf=psf),
-        exposure(template, template_noise**2, noise=autocorrelation),
-        tx + box.x.start,
-        ty + box.y.start,
-        transient_flux,
-    )
+    made = exposure(science, variance, psf=psf), exposure(template, template_noise**2, noise=autocorrelation)
+    return Field(*made, tx + box.x.start, ty + box.y.start, transient_flux)
 
 
 @pytest.fixture(scope="session")

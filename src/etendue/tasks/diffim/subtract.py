@@ -137,32 +137,20 @@ class SubtractTask(Task[SubtractConfig]):
             raise AlgorithmError("Science image and template share no usable pixel")
         target, target_variance = _filled(science.image, missing), _filled(science.variance, missing)
         source, source_variance = _filled(template.image, missing), _filled(template.variance, missing)
-        psf_sigma = self._psf_sigma(science)
         fit = FitKernelTask(config.fit_kernel).run(
-            source=source,
-            target=target,
-            variance=target_variance + source_variance,
-            bad=bad,
-            bbox=science.bbox,
-            psf_sigma=psf_sigma,
-        )
+            source=source, target=target, variance=target_variance + source_variance, bad=bad, bbox=science.bbox,
+            psf_sigma=self._psf_sigma(science),
+        )  # fmt: skip
         matched = fit.kernel.apply(source)
         peak = maximum_filter(matched, 3)
         difference = target - matched - fit.kernel.background_image()
         difference -= _pedestal(difference, bad | (peak > self.config.sky_snr * np.sqrt(target_variance)))
         kernels = _kernel_samples(fit.kernel)
         template_variance = _convolved_variance(source_variance, kernels.mean(axis=0), template.noise)
-        measured = None
-        if config.measure_noise:
-            blank = ~bad & (peak < config.blank_snr * np.sqrt(target_variance))
-            measured = ResidualNoiseTask(config.residual_noise).run(
-                difference=difference, sky=blank, science_variance=target_variance, science_noise=science.noise,
-                spread=template_variance,
-            )  # fmt: skip
-            template_variance = measured.variance
-        filter_, gain, factor = self._decorrelation(
-            science, template, kernels, target_variance, template_variance, bad, measured
-        )
+        measured = self._measured_noise(difference, science, target_variance, template_variance, bad, peak)
+        template_variance = template_variance if measured is None else measured.variance
+        levels = target_variance, template_variance
+        filter_, gain, factor = self._decorrelation(science, template, kernels, levels, bad, measured)
         variance = np.float32(factor) * (np.float32(gain) * target_variance + template_variance)
         if filter_.size > 1:
             difference = convolve(difference, filter_.astype(np.float32))
@@ -200,13 +188,30 @@ class SubtractTask(Task[SubtractConfig]):
         area = float(science.psf.effective_area(x=science.bbox.x.center, y=science.bbox.y.center)[0])
         return float(np.sqrt(area / (4.0 * np.pi)))  # of the Gaussian with the same effective area
 
+    def _measured_noise(
+        self,
+        difference: NDArray[np.float32],
+        science: Exposure,
+        science_variance: NDArray[np.float32],
+        template_variance: NDArray[np.float32],
+        bad: NDArray[np.bool_],
+        peak: NDArray[np.float32],
+    ) -> ResidualNoise | None:
+        """Return what the template adds to the noise of the difference, if that is to be measured."""
+        if not self.config.measure_noise:
+            return None
+        blank = ~bad & (peak < self.config.blank_snr * np.sqrt(science_variance))
+        return ResidualNoiseTask(self.config.residual_noise).run(
+            difference=difference, sky=blank, science_variance=science_variance, science_noise=science.noise,
+            spread=template_variance,
+        )  # fmt: skip
+
     def _decorrelation(
         self,
         science: Exposure,
         template: Exposure,
         kernels: NDArray[np.float64],
-        science_variance: NDArray[np.float32],
-        template_variance: NDArray[np.float32],
+        variances: tuple[NDArray[np.float32], NDArray[np.float32]],
         bad: NDArray[np.bool_],
         measured: ResidualNoise | None,
     ) -> tuple[NDArray[np.float64], float, float]:
@@ -215,12 +220,11 @@ class SubtractTask(Task[SubtractConfig]):
         if not self.config.decorrelate:
             return np.ones((1, 1)), 1.0, 1.0
         good = ~bad[::4, ::4]
-        level = float(np.median(science_variance[::4, ::4][good]))
+        level, template_level = (float(np.median(variance[::4, ::4][good])) for variance in variances)
         if measured is not None:  # the power of what was convolved already
             template_power = np.maximum(measured.power, -LARGEST_CUT * level * science_power)
             kernels = np.ones((1, 1, 1))
         else:
-            template_level = float(np.median(template_variance[::4, ::4][good]))
             power = noise_power(template.noise)
             template_power = template_level * power / (power[0, 0] * kernels.sum(axis=(1, 2)).mean() ** 2)
         filter_, factor = decorrelation_kernel(
