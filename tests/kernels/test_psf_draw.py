@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etendue.kernels.psf import draw_one
+from etendue.kernels.psf import combine, draw_one, draw_value
 
 SIZE, STEP, M = 31, 0.6, 61
 
@@ -45,3 +45,18 @@ def test_what_was_in_memory_before_does_not_matter(dirt):
         for clean, dirty in zip(drawn(offset, 0.2, dirt=0.0), drawn(offset, 0.2, dirt=dirt), strict=True):
             np.testing.assert_array_equal(clean, dirty)
             assert np.isfinite(dirty).all()
+
+
+@pytest.mark.parametrize("n_terms", [1, 2, 3, 6])
+def test_the_grid_of_a_position_is_the_sum_of_its_terms(n_terms):
+    rng = np.random.default_rng(n_terms)
+    components, terms, total = rng.normal(size=(n_terms, 7, 7)), rng.normal(size=n_terms), np.full((7, 7), np.nan)
+    combine(components, terms, total)
+    np.testing.assert_allclose(total, np.einsum("t,tkl->kl", terms, components), atol=1e-13)
+
+
+@given(dx=st.floats(-20, 20), dy=st.floats(-20, 20))
+def test_drawing_without_slopes_gives_the_same_numbers(dx, dy):
+    value = np.full((SIZE, SIZE), np.nan)
+    draw_value(grid(), STEP, dx, dy, value)
+    np.testing.assert_array_equal(value, drawn(dx, dy)[0])
