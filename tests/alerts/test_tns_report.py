@@ -28,13 +28,18 @@ def test_the_json_is_a_numbered_report_whose_first_epoch_is_the_discovery():
     assert first["dec"]["value"] == "-0.250000"
     assert first["discovery_datetime"] == FIRST.obsdate
     assert first["at_type"] == "1"
-    epochs = first["photometry"]["photometry_group"]
+    epochs = first["photometry"]
     assert epochs["0"]["flux"] == "19.123"
     assert epochs["1"]["obsdate"] == SECOND.obsdate
-    assert {"obsdate", "limiting_flux", "flux_units", "filter_value", "instrument_value", "exptime", "observer"} <= set(
+    assert {"obsdate", "limiting_flux", "flux_unitid", "filterid", "instrumentid", "exptime", "observer"} <= set(
         first["non_detection"]
     )
+    assert (first["reporting_groupid"], first["data_source_groupid"]) == ("1", "2")
     assert "flux" not in first["non_detection"]
+
+
+def test_no_more_epochs_are_written_than_the_tns_takes():
+    assert len(candidate(photometry=[FIRST] + 14 * [SECOND]).to_dict()["photometry"]) == 10
 
 
 def test_without_an_earlier_epoch_the_archive_is_named():

@@ -1,4 +1,4 @@
-"""Reports of new transients in the layout of the Transient Name Server's bulk report."""
+"""Reports of new transients in the layout of the bulk reports of the Transient Name Server, version 2.0 of 2025."""
 
 import csv
 import io
@@ -10,6 +10,9 @@ from typing import Any
 _AB_MAGNITUDE = "1"  # the TNS's number of the unit
 _POSSIBLE_SUPERNOVA = "1"  # the TNS's number of the type "PSN"
 _NO_EPOCH = "0"  # the TNS's number of the archive "Other"
+_MOST_EPOCHS = 10
+MOST_REPORTS = 100
+"""Objects that the TNS takes at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class TnsEpoch:
         measured = {} if self.mag is None else {"flux": f"{self.mag:.3f}", "flux_error": f"{self.mag_err:.3f}"}
         return {
             "obsdate": self.obsdate, **measured, "limiting_flux": f"{self.limiting_mag:.2f}",
-            "flux_units": _AB_MAGNITUDE, "filter_value": self.filter_id, "instrument_value": self.instrument_id,
+            "flux_unitid": _AB_MAGNITUDE, "filterid": self.filter_id, "instrumentid": self.instrument_id,
             "exptime": f"{self.exptime_s:g}", "observer": self.observer, "comments": "",
         }  # fmt: skip
 
@@ -66,7 +69,7 @@ class TnsCandidate:
     reporter, group_id, data_source_id : str
         As the TNS knows them.
     photometry : sequence of TnsEpoch
-        Detections, the first one first.
+        Detections, the first one first; ten are reported.
     non_detection : TnsEpoch or None
         The last epoch before the first detection.
     archival_remarks : str
@@ -94,15 +97,15 @@ class TnsCandidate:
         return {
             "ra": {"value": f"{self.ra_deg:.6f}", "error": f"{self.ra_err_arcsec:.3f}", "units": "arcsec"},
             "dec": {"value": f"{self.dec_deg:+.6f}", "error": f"{self.dec_err_arcsec:.3f}", "units": "arcsec"},
-            "reporting_group_id": self.group_id,
-            "discovery_data_source_id": self.data_source_id,
+            "reporting_groupid": self.group_id,
+            "data_source_groupid": self.data_source_id,
             "reporter": self.reporter,
             "discovery_datetime": self.photometry[0].obsdate,
             "at_type": _POSSIBLE_SUPERNOVA,
             "internal_name": self.internal_name,
             "remarks": self.remarks,
             "non_detection": archive if self.non_detection is None else self.non_detection.to_dict(),
-            "photometry": {"photometry_group": {str(k): epoch.to_dict() for k, epoch in enumerate(self.photometry)}},
+            "photometry": {str(k): epoch.to_dict() for k, epoch in enumerate(self.photometry[:_MOST_EPOCHS])},
         }
 
 
@@ -138,8 +141,8 @@ def tns_tsv(candidates: Sequence[TnsCandidate]) -> str:
     rows = []
     for candidate in candidates:
         state = candidate.to_dict()
-        groups = state.pop("photometry")["photometry_group"]
-        rows += [_flat(state) | _flat({"photometry": epoch}) for epoch in groups.values()]
+        epochs = state.pop("photometry")
+        rows += [_flat(state) | _flat({"photometry": epoch}) for epoch in epochs.values()]
     names = list(dict.fromkeys(name for row in rows for name in row))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, names, delimiter="\t", restval="", lineterminator="\n")

@@ -9,6 +9,8 @@ from etendue.cli.output import print_json, print_lines, print_table
 from etendue.cli.repository import AS_JSON
 
 if TYPE_CHECKING:
+    from etendue.app.submission.night_products import NightProducts
+    from etendue.app.submission.settings import SubmissionSettings
     from etendue.app.submission.submission import Submission
 
 _REPO = click.option("-b", "--repo", required=True, type=click.Path(path_type=Path), help="The repository.")
@@ -44,14 +46,9 @@ def init(repo: Path) -> None:
 def mpc(repo: Path, collection: str | None, out: Path, min_detections: int, min_snr: float, as_json: bool) -> None:
     """Write the moving objects of a night as ADES (PSV), with a picture of each."""
     from etendue.app.submission.movers import MoverCuts, mover_submission
-    from etendue.app.submission.night_products import NightProducts
-    from etendue.app.submission.settings import load_settings
-    from etendue.middleware.repository import Repository
 
-    home = Repository.open(repo, writeable=False)
-    settings = load_settings(home.path)
     cuts = MoverCuts(min_detections=min_detections, min_snr=min_snr)
-    _write(mover_submission(NightProducts.of(home, collection), settings, cuts), out, as_json)
+    _write(mover_submission(*_given(repo, collection), cuts), out, as_json)
 
 
 @submit.command()
@@ -64,14 +61,20 @@ def mpc(repo: Path, collection: str | None, out: Path, min_detections: int, min_
 def tns(repo: Path, collection: str | None, out: Path, min_detections: int, min_snr: float, as_json: bool) -> None:
     """Write new transients as a bulk report of the TNS (JSON, and TSV beside it), with a picture of each."""
     from etendue.app.submission.candidates import CandidateCuts, candidate_submission
+
+    cuts = CandidateCuts(min_detections=min_detections, min_snr=min_snr)
+    _write(candidate_submission(*_given(repo, collection), cuts), out, as_json)
+
+
+def _given(repo: Path, collection: str | None) -> "tuple[NightProducts, SubmissionSettings]":
+    """Return what a submission is made of: the products, and who observed with what."""
     from etendue.app.submission.night_products import NightProducts
     from etendue.app.submission.settings import load_settings
     from etendue.middleware.repository import Repository
 
     home = Repository.open(repo, writeable=False)
     settings = load_settings(home.path)
-    cuts = CandidateCuts(min_detections=min_detections, min_snr=min_snr)
-    _write(candidate_submission(NightProducts.of(home, collection), settings, cuts), out, as_json)
+    return NightProducts.of(home, collection), settings
 
 
 def _write(made: "Submission", out: Path, as_json: bool) -> None:

@@ -1,6 +1,8 @@
 """The exchange file holds what was measured, in the columns that its header names."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ def rows(text):
 
 def test_measured_positions_are_written_in_order_of_time_and_forced_ones_are_not():
     found = rows(ades_psv(positions(), header=AdesHeader("688"), catalog="UNK", absolute=True))
-    assert [row["ra"] for row in found] == ["124.600000", "124.500000"]
+    assert [row["ra"] for row in found] == ["124.6000000", "124.5000000"]
     assert found[0]["obsTime"] == "2019-03-26T02:23:23.00Z"
     assert found[0]["rmsDec"] == "0.200"
     assert found[0]["mag"] == "19.10"
@@ -69,6 +71,27 @@ def test_every_value_fits_its_type_in_the_schema_and_errors_are_positive():
         for name, value in row.items():
             assert re.fullmatch(ALLOWED[name], value), (name, value)
         assert min(float(row[name]) for name in ("rmsRA", "rmsDec", "rmsMag")) > 0.0
+
+
+def test_right_ascensions_never_round_to_a_full_turn():
+    found = rows(ades_psv(positions().with_columns(ra=[359.99999999, -1e-9, 10.0]), header=header(), catalog="UNK",
+                          absolute=False))  # fmt: skip
+    assert [float(row["ra"]) for row in found] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_the_validator_of_the_iau_accepts_the_file(tmp_path, absolute):
+    pytest.importorskip("ades.valsubmit", reason="needs the package iau-ades")
+    table = positions().with_columns(snr=[10.0, 20.0, 5.0])
+    text = ades_psv(table, header=header(comments=["checked"], telescope="0.3-m", pixel_scale=1.1), catalog="Gaia2",
+                    absolute=absolute, exposure_s={1: 300.0}, remarks={5: "3.2 arcsec/h"})  # fmt: skip
+    (tmp_path / "a.psv").write_text(text)
+    for arguments in (("psvtoxml", "a.psv", "a.xml"), ("valsubmit", "a.xml")):  # which keeps its state in its module
+        command = [sys.executable, "-m", f"ades.{arguments[0]}", *arguments[1:]]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    verdict = (tmp_path / "valsubmit.file").read_text()
+    assert "submit is OK" in verdict
+    assert "failed" not in verdict
 
 
 def test_columns_of_a_real_file_of_the_mpc_mean_the_same(shared_data):

@@ -8,7 +8,7 @@ from astropy.time import Time
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from etendue.alerts.tns_report import TnsCandidate, TnsEpoch, tns_json, tns_tsv
+from etendue.alerts.tns_report import MOST_REPORTS, TnsCandidate, TnsEpoch, tns_json, tns_tsv
 from etendue.app.submission.night_products import NightProducts
 from etendue.app.submission.settings import SubmissionSettings
 from etendue.app.submission.submission import Submission
@@ -65,7 +65,8 @@ def candidate_submission(products: NightProducts, settings: SubmissionSettings, 
     Raises
     ------
     InputError
-        If there are no such products, fluxes are not absolute, or the settings lack what the TNS asks for.
+        If there are no such products, fluxes are not absolute, the settings lack what the TNS asks for, or there are
+        more candidates than it takes.
     """
     objects, sources = products.table("dia_object"), products.table("dia_source")
     if not products.is_absolute:
@@ -87,6 +88,9 @@ def candidate_submission(products: NightProducts, settings: SubmissionSettings, 
         candidates.append(candidate)
         included.append(_row(candidate, clean))
         pictures[name] = _picture(products, members)
+    if len(candidates) > MOST_REPORTS:
+        raise InputError("the TNS takes no more objects at a time", source=products.collection, value=len(candidates),
+                         remedy=f"raise --min-snr or --min-detections until {MOST_REPORTS} are left")  # fmt: skip
     texts = {".json": tns_json(candidates), ".tsv": tns_tsv(candidates)} if candidates else {}
     return Submission(texts, tuple(included), tuple(left_out), pictures)
 
