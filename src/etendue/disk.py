@@ -10,8 +10,11 @@ from uuid import uuid4
 from etendue.faults import fault_point
 
 _TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
-_DATABASE = {"is full": "no space left on device", "readonly database": "read-only file system",
-             "disk I/O error": "input/output error"}  # fmt: skip
+_DATABASE = {
+    "is full": "no space left on device",
+    "readonly database": "no permission to write, or a read-only file system",
+    "disk I/O error": "input/output error",
+}
 
 
 @contextmanager

@@ -96,7 +96,7 @@ def test_bad_headers_are_refused_with_file_and_keyword(change: dict[str, Any], w
 @pytest.mark.parametrize(
     "cards",
     [
-        {"CD1_1": 1e9, "CD2_2": 1e9},
+        {"CD1_1": 1.0, "CD2_2": 1.0},
         {"CD1_1": 1e-300, "CD2_2": 1e-300},
         {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_ORDER": 9, "B_ORDER": 9, "A_9_0": 1e30, "B_0_9": 1e30},
     ],
@@ -107,6 +107,14 @@ def test_a_wcs_of_absurd_size_is_refused(cards: dict[str, Any]) -> None:
     translate(LOWELL | sound, load_camera("lowell42"))
     with pytest.raises(InputError, match=r"makes the image|invertible"):
         translate(LOWELL | sound | cards, load_camera("lowell42"))
+
+
+def test_no_frame_is_refused_for_what_is_only_told() -> None:
+    odd = dict.fromkeys(("DETTEMP", "AGAIN_01", "ARDNS_01", "AIRMASS"), "n/a")
+    info = translate(LOWELL | odd, load_camera("lowell42"))
+    assert math.isnan(info.temperature_c + info.header_gain)
+    assert math.isnan(info.header_read_noise)
+    assert info.airmass == pytest.approx(1.02, abs=0.02)  # from position and time
 
 
 @pytest.mark.parametrize("kind", ["BIAS", "SKYFLAT"])

@@ -81,7 +81,7 @@ def test_a_folder_that_is_no_repository_is_refused(command, place, tmp_path, mon
 
 @pytest.mark.parametrize(("command", "words"), [
     ("quickstart NONE --repo r", ("NONE", "no such folder or file; check the path")),
-    ("quickstart JUNK --repo r", ("JUNK", "no readable FITS file", "leave it out")),
+    ("quickstart JUNK --repo r", ("JUNK", "is no FITS file", "leave it out")),
     ("quickstart JUNK --repo r --refcat NONE", ("NONE", "no such reference catalog; give")),
     ("demo JUNK", ("JUNK", "is a file; give a folder")),
     ("demo .", ("exists and is not empty; give --overwrite",)),
@@ -89,7 +89,7 @@ def test_a_folder_that_is_no_repository_is_refused(command, place, tmp_path, mon
     ("init JUNK/new", ("JUNK/new", "Not a directory", "check the folder")),
     ("init new --database quatsch", ("new: cannot create", "check the folder and the database URL")),
     ("camera guess NONE", ("NONE", "no such file; check the path")),
-    ("camera guess .", ("Is a directory",)),
+    ("camera guess .", ("is a folder, no FITS file",)),
     ("camera guess FRAME -o NONE/x.yaml", ("NONE/x.yaml: No such file or directory; check the path",)),
     ("camera show JUNK", ("no such camera", "JUNK", "use one of")),
     ("ingest REPO NONE", ("NONE", "no such folder or file")),

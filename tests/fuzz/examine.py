@@ -49,7 +49,7 @@ def ingest(home: Repository, path: Path) -> None:
     if outcome.status == "refused":
         raise RefusedError(outcome.reason)
     for visit in home.define_visits():
-        if not visit.defined:
+        if visit.exposure == outcome.exposure and not visit.defined:
             raise RefusedError(visit.reason)
 
 

@@ -10,7 +10,21 @@ from pathlib import Path
 import numpy as np
 
 BLOCK, CARD = 2880, 80
-KEPT = ("SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "PCOUNT", "GCOUNT", "TFIELDS", "TFORM1", "ZIMAGE")
+KEPT = (
+    "SIMPLE",
+    "XTENSION",
+    "BITPIX",
+    "NAXIS",
+    "NAXIS1",
+    "NAXIS2",
+    "PCOUNT",
+    "GCOUNT",
+    "TFIELDS",
+    "TFORM1",
+    "ZIMAGE",
+    "BSCALE",
+    "BZERO",
+)
 Random = np.random.Generator
 VALUES = (
     "NaN",
@@ -104,8 +118,8 @@ STRUCTURE = (
 )
 MEANT = (
     "DATE-OBS", "EXPTIME", "IMGTYPE", "SEQNUM", "FILTER", "INSTRUME", "RA", "DEC", "ROTPA", "AIRMASS", "GAIN",
-    "RDNOISE", "CCDTEMP", "OBJECT", "CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CD1_1", "CD2_2", "RADESYS", "LONPOLE",
-    "EQUINOX", "CUNIT1", "TRIMSEC", "BIASSEC", "SATURATE", "OBJCTRA", "MJD-OBS",
+    "RDNOISE", "CCDTEMP", "OBJECT", "CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CD1_1", "CD2_2", "RADESYS",
+    "LONPOLE", "EQUINOX", "CUNIT1", "TRIMSEC", "BIASSEC", "SATURATE", "OBJCTRA", "MJD-OBS",
 )  # fmt: skip
 WCS = (
     {"CD1_1": "0", "CD1_2": "0"},

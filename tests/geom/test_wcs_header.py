@@ -113,6 +113,10 @@ def test_sip_is_written_exactly():
         ({"EQUINOX": 1950.0}, "1950"),
         ({"CD1_1": 0.0, "CD1_2": 0.0}, "invertible"),
         ({"CRVAL2": 123.4}, "CRVAL2 is no declination"),
+        ({"CD2_2": 1e308}, "CD2_2 is absurd"),
+        ({"CRPIX1": "-1e12"}, "CRPIX1 is absurd"),
+        ({"PV1_7": "inf"}, "PV1_7 is absurd"),
+        ({"LONPOLE": "nan"}, "LONPOLE is absurd"),
     ],
 )
 def test_foreign_headers_are_refused_with_the_value(cards, word):

@@ -1,5 +1,6 @@
 """Find the raw frames in folders and the camera that took them."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ def _guess(headers: Mapping[Path, Mapping[str, Any]]) -> Camera:
 
 
 def fits_files(directory: Path) -> list[Path]:
-    """Return the FITS files in a folder, at any depth; a file stands for itself.
+    """Return the FITS files in a folder, at any depth; a file stands for itself, as does a folder that is closed to us.
 
     Parameters
     ----------
@@ -123,7 +124,10 @@ def fits_files(directory: Path) -> list[Path]:
         return [directory]
     if not directory.is_dir():
         raise InputError("no such folder or file", source=directory, remedy="check the path")
-    return [path for path in directory.rglob("*") if is_fits_name(path) and (path.is_file() or _leads_nowhere(path))]
+    closed: list[Path] = []  # named like frames that cannot be read
+    below = os.walk(directory, onerror=lambda error: closed.append(Path(error.filename)))
+    files = [Path(folder, name) for folder, _, names in below for name in names]
+    return closed + [path for path in files if is_fits_name(path) and (path.is_file() or _leads_nowhere(path))]
 
 
 def _leads_nowhere(path: Path) -> bool:

@@ -38,10 +38,15 @@ def open_unpacked(path: Path) -> BinaryIO:
     EOFError
         If a packed file ends too early.
     InputError
-        If a packed file is damaged otherwise.
+        If it may not be read, is a folder, or a packed file that is damaged otherwise.
     """
-    with path.open("rb") as stream:
-        begin = stream.read(max(map(len, _PACKED)))
+    try:
+        with path.open("rb") as stream:
+            begin = stream.read(max(map(len, _PACKED)))
+    except PermissionError:
+        raise InputError("may not be read", source=path, remedy="change its permissions") from None
+    except IsADirectoryError:
+        raise InputError("is a folder, no FITS file", source=path, remedy="name the file") from None
     unpack = next((opener for magic, opener in _PACKED.items() if begin.startswith(magic)), None)
     if unpack is None:
         return path.open("rb")

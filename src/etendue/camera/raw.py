@@ -177,10 +177,6 @@ def _read(path: Path, *, with_pixels: bool) -> tuple[dict[str, Any], NDArray]:
                     pixels = np.asarray(image.data).reshape(image.shape[-2:]) if with_pixels else np.empty((0, 0))
     except FileNotFoundError:
         raise InputError("no such file", source=path, remedy="check the path") from None
-    except PermissionError:
-        raise InputError("may not be read", source=path, remedy="change its permissions") from None
-    except IsADirectoryError:
-        raise InputError("is a folder, no FITS file", source=path, remedy="name the file") from None
     except EOFError:
         raise InputError("is cut short", source=path, remedy="fetch it again or leave it out") from None
     except InputError:

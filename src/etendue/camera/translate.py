@@ -12,7 +12,7 @@ from etendue.camera.camera import Camera
 from etendue.camera.detector import Detector
 from etendue.camera.frame_override import FrameOverride
 from etendue.camera.header_field import read_number, read_text, write_value
-from etendue.camera.header_spec import HeaderSpec, Scalar, TimeSpec
+from etendue.camera.header_spec import FieldSpec, HeaderSpec, Scalar, TimeSpec
 from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.times import day_obs, format_iso, parse_utc, second_of_night, to_tai, to_utc
 from etendue.errors import InputError
@@ -82,9 +82,9 @@ def translate(
         rotation_deg=rotation_deg,
         airmass=_read_airmass(header, camera, ra_deg, dec_deg, mjd_utc + 0.5 * exposure_time_s / _SECONDS_PER_DAY),
         object=read_text(header, spec.object) if said.object is None else said.object,
-        header_gain=read_number(header, spec.gain, path),
-        header_read_noise=_read_noise(header, camera, path),
-        temperature_c=read_number(header, spec.temperature, path),
+        header_gain=_read_optional(header, spec.gain),
+        header_read_noise=_read_noise(header, camera),
+        temperature_c=_read_optional(header, spec.temperature),
         wcs=_approximate_wcs(camera, detector, ra_deg, dec_deg, rotation_deg) if approximate else wcs,
         wcs_is_approximate=approximate,
         file_name=Path(path).name,
@@ -281,18 +281,26 @@ def _band(camera: Camera, physical_filter: str, path: str | Path) -> str:
     raise InputError(f"no filter: {keywords} is missing", source=path, remedy="correct the header")
 
 
-def _read_noise(header: Mapping[str, Any], camera: Camera, path: str | Path) -> float:
-    noise = read_number(header, camera.header.read_noise, path)
+def _read_optional(header: Mapping[str, Any], spec: FieldSpec) -> float:
+    """Return a number that no frame is refused for; NaN where there is none."""
+    try:
+        return read_number(header, spec)
+    except InputError:
+        return math.nan
+
+
+def _read_noise(header: Mapping[str, Any], camera: Camera) -> float:
+    noise = _read_optional(header, camera.header.read_noise)
     if camera.header.read_noise.unit == "adu":
-        return noise * read_number(header, camera.header.gain, path)
+        return noise * _read_optional(header, camera.header.gain)
     return noise
 
 
 def _read_airmass(header: Mapping[str, Any], camera: Camera, ra_deg: float, dec_deg: float, mjd_utc: float) -> float:
-    airmass = read_number(header, camera.header.airmass)
+    airmass = _read_optional(header, camera.header.airmass)
     if airmass >= 1.0:
         return airmass
-    altitude = read_number(header, camera.header.altitude)
+    altitude = _read_optional(header, camera.header.altitude)
     if math.isnan(altitude) and camera.observatory is not None and math.isfinite(ra_deg + dec_deg):
         altitude = altitude_of(ra_deg, dec_deg, mjd_utc, camera.observatory)
     return airmass_of_altitude(altitude)
@@ -305,7 +313,8 @@ def _read_wcs(header: Mapping[str, Any], camera: Camera, detector: Detector, pat
     try:
         wcs = read_wcs(header).shifted(dx=-dx, dy=-dy)
     except InputError as error:
-        raise InputError(str(error), source=path) from None
+        remedy = None if error.remedy else "correct the header, or give a WCS in overrides.yaml"
+        raise InputError(str(error), source=path, remedy=remedy) from None
     _check_extent(wcs, camera, detector, path)
     return wcs
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from etendue.cli.output import print_json, print_lines, print_table
-from etendue.cli.repository import AS_JSON, REPO
+from etendue.cli.repository import AS_JSON, FRAMES, REPO
 
 
 @click.group()
@@ -83,7 +83,7 @@ def guess(frame: Path, output: Path | None) -> None:
 
 @camera.command()
 @click.argument("name")
-@click.argument("frames", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("frames", nargs=-1, type=FRAMES)
 @AS_JSON
 def check(name: str, frames: tuple[Path, ...], as_json: bool) -> None:
     """Check the camera NAME (shipped, or a YAML file), and what it reads from the headers of FRAMES."""

@@ -6,13 +6,13 @@ from typing import Any
 import click
 
 from etendue.cli.output import print_json, print_lines, print_table
-from etendue.cli.repository import AS_JSON
+from etendue.cli.repository import AS_JSON, FRAMES
 
 _FILE = click.Path(path_type=Path)
 
 
 @click.command(short_help="Calibrate and measure FRAMES without a repository.")
-@click.argument("frames", nargs=-1, required=True, type=_FILE)
+@click.argument("frames", nargs=-1, required=True, type=FRAMES)
 @click.option("--refcat", help="gaia, ps1 or 2mass (fetched and cached), a catalog's folder, or a table of stars.")
 @click.option("--index", type=_FILE, help="Catalog with a star index, for frames without a WCS (etendue refcat index).")
 @click.option("--bias", type=_FILE, help="Master bias, or folder of raw ones.")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _MOST_NAMES = 12
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+FRAMES = click.Path(path_type=Path, readable=False)  # each is judged by itself: one that cannot be read stops no other
 REPO = click.argument("repo", type=click.Path(path_type=Path))
 
 
@@ -52,7 +53,7 @@ def init(repo: Path, database: str | None) -> None:
 
 @click.command(short_help="Bring raw frames into REPO and define visits.")
 @REPO
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=FRAMES)
 @click.option("--camera", help="Registered camera; needed only if there are several.")
 @click.option("--transfer", type=click.Choice(["copy", "link", "direct"]), default="copy", show_default=True,
               help="Copy the files, link them, or use them where they are.")  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from etendue.cli.output import print_json, print_lines, print_table
-from etendue.cli.repository import AS_JSON
+from etendue.cli.repository import AS_JSON, FRAMES
 
 
 def _scale(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[float, float] | None:
@@ -22,7 +22,7 @@ def _scale(_context: click.Context, _option: click.Parameter, value: str | None)
 
 
 @click.command(short_help="Find where on the sky FRAMES are, blindly or near their pointing.")
-@click.argument("frames", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("frames", nargs=-1, required=True, type=FRAMES)
 @click.option("--index", required=True, type=click.Path(path_type=Path),
               help="Reference catalog with a star index (etendue refcat index).")  # fmt: skip
 @click.option("--ra", type=float, help="Right ascension of the middle of the frames [deg].")

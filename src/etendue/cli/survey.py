@@ -6,13 +6,13 @@ from typing import Literal
 import click
 
 from etendue.cli.output import print_json, print_lines
-from etendue.cli.repository import AS_JSON
+from etendue.cli.repository import AS_JSON, FRAMES
 
 _WORKERS = click.option("-j", "--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 
 
 @click.command(short_help="Process folders of FITS files, from raw frames to the report.")
-@click.argument("directories", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("directories", nargs=-1, required=True, type=FRAMES)
 @click.option("--repo", required=True, type=click.Path(path_type=Path), help="The repository, made if needed.")
 @click.option("--refcat", help="gaia, ps1 or 2mass (fetched and cached), a catalog's folder, or a table of stars.")
 @click.option(

@@ -18,6 +18,8 @@ _GRID = 24
 _MAX_FIT_ORDER = 7
 _FIT_GOAL_PX = 1e-5
 _FRAMES = ("ICRS", "FK5", "")
+_LIMITS = {"CRPIX": 1e7, "CRVAL": 1e4, "CD": 180.0, "": 1e40}
+"""Larger numbers are no place on any detector or sky, and would overflow in polynomials."""
 
 
 def read_wcs(header: Mapping[str, Any]) -> SkyWcs:
@@ -107,8 +109,9 @@ def _number(header: Mapping[str, Any], key: str, default: float | None = None) -
         number = float(str(value).strip().replace("D", "E"))
     except ValueError:
         raise InputError(f"WCS card {key} is not a number", value=value) from None
-    if not np.isfinite(number):
-        raise InputError(f"WCS card {key} is not finite", value=value)
+    limit = next(limit for name, limit in _LIMITS.items() if key.startswith(name))
+    if not abs(number) <= limit:
+        raise InputError(f"WCS card {key} is absurd", value=value)
     return number
 
 

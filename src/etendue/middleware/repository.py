@@ -86,7 +86,8 @@ class Repository:
                 folder.mkdir()
             missing = isinstance(error, ModuleNotFoundError)
             remedy = "pip install 'etendue[postgres]'" if missing else "check the folder and the database URL"
-            raise InputError(f"cannot create a repository: {error}", source=root, remedy=remedy) from error
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise InputError(f"cannot create a repository: {reason}", source=root, remedy=remedy) from error
         return cls.open(folder, writeable=True)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,7 +38,7 @@ def frame_name(path: Path) -> str:
 
 
 def check_free(target: Path, overwrite: bool) -> None:
-    """Refuse a folder that is there already, unless it may be replaced.
+    """Refuse a folder that is there already, unless it may be replaced, and one that cannot be made.
 
     Parameters
     ----------
@@ -55,6 +56,9 @@ def check_free(target: Path, overwrite: bool) -> None:
         raise InputError("already exists", source=target, remedy="choose another --out or give --overwrite")
     if target.exists() and not (target.is_dir() and (target / "image.fits").is_file()):
         raise InputError("is not an output of etendue process", source=target, remedy="remove it yourself")
+    place = next(parent for parent in target.absolute().parents if parent.exists())
+    if not os.access(place, os.W_OK):
+        raise InputError("cannot be written to", source=place, remedy="choose another --out")
 
 
 def write_frame(
