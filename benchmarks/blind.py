@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.wcs import WCS
 from machine import machine_facts, rounded
 from numpy.typing import NDArray
 
@@ -248,7 +249,8 @@ def peer(catalog: Path, frames: list[Path], step: int) -> dict[str, Any] | None:
             with fits.open(path) as hdus:
                 fits.PrimaryHDU(next(hdu for hdu in hdus if hdu.header.get("NAXIS") == 2).data).writeto(target)
         theirs = ["solve-field", "--no-plots", "--overwrite", "--cpulimit", "120"]
-        ours = [ETENDUE, "solve", "--index", str(catalog), "-j", "1", "--json"]
+        headers = Path(folder) / "ours"
+        ours = [ETENDUE, "solve", "--index", str(catalog), "-j", "1", "--json", "--headers", str(headers)]
         for name, options, scale in (
             ("blind", [], []),
             ("scale known", ["--scale-units", "arcsecperpix", "--scale-low", "4.7", "--scale-high", "5.7"],
@@ -262,10 +264,31 @@ def peer(catalog: Path, frames: list[Path], step: int) -> dict[str, Any] | None:
                 "solve_field_cpu_s": float(np.median([peer[1] for peer, _ in pairs])),
                 "etendue_cpu_s": float(np.median([mine[1] for _, mine in pairs])),
                 "cpu_ratio": float(np.median([peer[1] / mine[1] for peer, mine in pairs])),
+                "difference_arcsec": wcs_differences([p.with_suffix(".wcs") for p in plain], headers),
             }
             for p in plain:
-                p.with_suffix(".solved").unlink(missing_ok=True)
+                for suffix in (".solved", ".wcs"):
+                    p.with_suffix(suffix).unlink(missing_ok=True)
+            shutil.rmtree(headers, ignore_errors=True)
     return figures
+
+
+def wcs_differences(theirs: list[Path], ours: Path) -> dict[str, Any]:
+    """Compare the solutions of frames that both solved, at 9 x 7 places of each [arcsec]."""
+    x, y = (axis.ravel() for axis in np.meshgrid(np.linspace(0.0, 649.0, 9), np.linspace(0.0, 499.0, 7)))
+    largest, typical = [], []
+    for path in theirs:
+        own = ours / f"{path.stem}.wcs"
+        if not (path.exists() and own.exists()):
+            continue
+        cards = fits.Header.fromtextfile(own)
+        places = [WCS(header).all_pix2world(x, y, 0) for header in (fits.getheader(path), cards)]
+        away = 3600.0 * separation_deg(*places[0], *places[1])
+        largest.append(float(away.max()))
+        typical.append(float(np.median(away)))
+    if not largest:
+        return {"frames": 0}
+    return {"frames": len(largest), "median": float(np.median(typical)), "largest": max(largest)}
 
 
 def simulated(index: StarIndex, seed: int) -> list[dict[str, Any]]:
@@ -318,13 +341,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--most", type=int, default=1000, help="sections measured in this call")
     parser.add_argument("--only", nargs="+", default=("hatp32", "completeness", "false", "solve_field"))
+    parser.add_argument("--step", type=int, default=12, help="solve-field solves every so manieth frame")
     given = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     index = StarIndex.open(given.catalog)
     paths = sorted(given.frames.rglob("*.fits.fz"))
     known: dict[str, Callable[[], Any]] = {
         "hatp32": lambda: real(given.catalog, given.frames, index, found_sources(paths)),
-        "solve_field": lambda: peer(given.catalog, paths, 36),
+        "solve_field": lambda: peer(given.catalog, paths, given.step),
     }
     for seed in given.seeds:
         known[f"completeness {seed}"] = partial(simulated, index, seed)

@@ -65,7 +65,7 @@ COMPARISONS = (
         Contender(
             "etendue Warp",
             our_warp,
-            "six-tap kernel, image, variance and mask, flux-conserving, noise autocorrelation; WCS on a grid to 1e-4 px",
+            "six-tap kernel, image, variance and mask, flux-conserving, noise correlation; WCS on a grid to 1e-4 px",
         ),
         (
             Contender("reproject_interp", reproject_bicubic, "bicubic of the image only; WCS at every pixel"),
