@@ -1,22 +1,27 @@
-"""Process the simulated demo and the real night from raw frames to alerts: frames per minute, CPU per frame and stage.
+"""Process the demo and real nights from raw frames to alerts or light curves: frames per minute, CPU per frame and stage.
 
-Usage: python benchmarks/throughput.py [--only demo lowell42] [--workers 2] [--repository DIR] [--out DIR]
+Usage: python benchmarks/throughput.py [--only demo lowell42 hatp32] [--refcat DIR] [--workers 2] [--repository DIR]
+       [--out DIR]
 
-With --repository nothing is run: the stages of a processed repository are read from its journals.
+hatp32, whose frames have no pointing, needs a reference catalog with a star index (etendue refcat tycho2, index). With
+--repository nothing is run: the stages of a processed repository are read from its journals. Nights of one day go into
+one file, so that they can be processed one at a time.
 """
 
 import argparse
 import json
+import os
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from machine import HERE, machine_facts, rounded
 
-NIGHT = HERE.parent.parent / "shared" / "data" / "lowell42"
-NAMES = ("demo", "lowell42")
+NIGHTS = HERE.parent.parent / "shared" / "data"
+PIPELINES: dict[str, Literal["drp", "series"]] = {"lowell42": "drp", "hatp32": "series"}
+NAMES = ("demo", *PIPELINES)
 
 
 def stages_of(repository: Path) -> dict[str, Any]:
@@ -40,7 +45,7 @@ def stages_of(repository: Path) -> dict[str, Any]:
     }
 
 
-def process(name: str, folder: Path, workers: int) -> tuple[Path, float]:
+def process(name: str, folder: Path, workers: int, refcat: Path | None) -> tuple[Path, float]:
     """Process one survey into a new repository below `folder`; return that and the wall time without simulation [s]."""
     from etendue.app.demo import run_demo
     from etendue.app.quickstart import quickstart
@@ -48,16 +53,21 @@ def process(name: str, folder: Path, workers: int) -> tuple[Path, float]:
     if name == "demo":
         run = run_demo(folder / "demo", workers=workers, progress=False).run
         return folder / "demo" / "repository", sum(run.wall_s.values())
-    run = quickstart([NIGHT], repository=folder / "night", workers=workers, progress=False)
+    run = quickstart(
+        [NIGHTS / name], repository=folder / "night", workers=workers, progress=False, pipeline=PIPELINES[name],
+        refcat=refcat if name == "hatp32" else None,
+    )  # fmt: skip
     return folder / "night", sum(run.wall_s.values())
 
 
-def measure(name: str, workers: int) -> dict[str, Any]:
+def measure(name: str, workers: int, refcat: Path | None) -> dict[str, Any]:
     """Process a survey and return its wall time, frames per minute and stages."""
+    facts = machine_facts()
     with tempfile.TemporaryDirectory(prefix="throughput") as scratch:
-        repository, wall_s = process(name, Path(scratch), workers)
+        repository, wall_s = process(name, Path(scratch), workers, refcat)
         found = stages_of(repository)
-    return {"workers": workers, "wall_s": wall_s, "frames_per_minute": 60.0 * found["frames"] / wall_s, **found}
+    speed = {"workers": workers, "wall_s": wall_s, "frames_per_minute": 60.0 * found["frames"] / wall_s}
+    return {"machine": facts, "load_1min_at_end": os.getloadavg()[0], **speed, **found}
 
 
 def table_lines(found: dict[str, Any]) -> list[str]:
@@ -72,6 +82,7 @@ def table_lines(found: dict[str, Any]) -> list[str]:
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Frames per minute, CPU time per frame and stage.")
     parser.add_argument("--only", nargs="*", choices=NAMES, default=list(NAMES), help="one of them")
+    parser.add_argument("--refcat", type=Path, help="reference catalog of hatp32")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repository", type=Path, help="read this one instead of processing anything")
     parser.add_argument("--out", type=Path, default=HERE / "results")
@@ -84,12 +95,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("\n".join(table_lines(stages_of(options.repository))))
         return
     path = options.out / f"throughput-{date}.json"
-    result = {"what": "raw frames to alerts", "date": date, "machine": machine_facts()}
+    result = json.loads(path.read_text()) if path.exists() else {"what": "raw frames to products", "date": date}
     for name in options.only:
-        if name == "lowell42" and not NIGHT.is_dir():
-            print("lowell42: skipped (the frames are not beside the checkout)")
+        if name in PIPELINES and not (NIGHTS / name).is_dir():
+            print(f"{name}: skipped (the frames are not beside the checkout)")
             continue
-        result[name] = measure(name, options.workers)
+        if name == "hatp32" and not options.refcat:
+            print(f"{name}: skipped (--refcat is needed)")
+            continue
+        result[name] = measure(name, options.workers, options.refcat)
         print(f"{name}: {result[name]['frames_per_minute']:.2f} frames/min", *table_lines(result[name]), sep="\n")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(rounded(result), indent=1) + "\n")
