@@ -1,4 +1,4 @@
-"""Process the demo and real nights from raw frames to alerts or light curves: frames per minute, CPU per frame and stage.
+"""Process the demo and real nights from raw frames to alerts or light curves: frames per minute, CPU per stage.
 
 Usage: python benchmarks/throughput.py [--only demo lowell42 hatp32] [--refcat DIR] [--workers 2] [--repository DIR]
        [--out DIR]
