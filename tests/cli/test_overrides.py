@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from etendue import faults
 from etendue.camera.shipped import load_camera
 from etendue.cli.main import main
 from etendue.middleware.repository import Repository
@@ -49,7 +50,7 @@ def test_a_bad_frame_is_added_checked_and_shown(repo):
     with (repo / "overrides.yaml").open("a") as stream:
         stream.write("masks: [{frame: nothing, box: '[1:2,1:2]'}]\n")
     text = etendue("overrides", "check", "-b", repo).output
-    assert "2 entries, 1 frames" in text
+    assert "2 entries, 1 frame" in text
     assert "masks.0 means no frame" in text
 
 
@@ -58,6 +59,27 @@ def test_a_name_that_no_frame_has_is_kept_for_later_and_said(repo):
         "overrides", "add", "-b", repo, "--bad", "tomorrow*", "--reason", "moon"
     ).output  # fmt: skip
     assert "tomorrow*" in (repo / "overrides.yaml").read_text()
+
+
+def test_a_frame_is_added_once_and_a_full_disk_leaves_the_file_as_it_was(repo, tmp_path):
+    target = tmp_path / "kept elsewhere.yaml"
+    target.write_text("# clouds after midnight\n", encoding="utf-8")
+    (repo / "overrides.yaml").symlink_to(target)
+    etendue("overrides", "add", "-b", repo, "--bad", "nuit étoilée*", "--reason", "lumière")
+    before = target.read_text(encoding="utf-8")
+    assert before.startswith("# clouds after midnight\n")
+    assert (repo / "overrides.yaml").is_symlink()
+    (line,) = etendue(
+        "overrides", "add", "-b", repo, "--bad", "nuit étoilée*", "--reason", "x", status=1
+    ).stderr.splitlines()
+    assert "is a bad frame already: lumière; edit it there" in line
+    faults.arm("overrides-yaml.before-rename=no-space")
+    try:
+        assert "space" in etendue("overrides", "add", "-b", repo, "--bad", "b", "--reason", "x", status=1).stderr
+    finally:
+        faults.arm("")
+    assert target.read_text(encoding="utf-8") == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept elsewhere.yaml", "repo"]
 
 
 def test_a_wrong_file_is_one_line(repo):

@@ -1,8 +1,9 @@
 """The file of manual overrides: bad frames, masks, hand-given WCSs and corrections of headers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +28,9 @@ _WCS_CARD = re.compile(
     r"CTYPE[12]|CRVAL[12]|CRPIX[12]|CDELT[12]|CUNIT[12]|CROTA[12]|CD[12]_[12]|PC[12]_[12]|PV[12]_\d+|"
     r"[AB]P?_ORDER|[AB]P?_\d_\d|RADESYS|RADECSYS|EQUINOX|LONPOLE|LATPOLE|WCSAXES"
 )
+
+
+_WILD = frozenset("*?[")
 
 
 class Selection(Part):
@@ -84,6 +88,11 @@ class Frame(Part):
 
     physical_filter: str = ""
     """Filter by the header or the repository."""
+
+    @cached_property
+    def stem(self) -> str:
+        """File name without the endings of FITS files."""
+        return without_ending(self.file_name)
 
 
 class _OneFrame(Selection):
@@ -268,11 +277,8 @@ class Overrides(Part):
         FrameOverride
             Later entries win; one that says nothing where no entry selects the frame.
         """
-        said: dict[str, Any] = {}
-        for correction in self.headers:
-            if correction.selects(frame):
-                said |= {name: value for name, value in correction.values().items() if value is not None}
-        true = frame.model_copy(update={"physical_filter": said.get("physical_filter", frame.physical_filter)})
+        said = self._corrections(frame)
+        true = _corrected(frame, said)
         for given in self.wcs:
             if given.selects(true):
                 said["wcs"] = given.cards
@@ -280,15 +286,52 @@ class Overrides(Part):
         said["excluded"] = "; ".join(entry.reason for entry in self.bad_frames if entry.selects(true))
         return FrameOverride(exposure=frame.exposure, detector=frame.detector, **said)
 
+    def unmatched(self, frames: Iterable[Frame]) -> list[str]:
+        """Return the entries that mean no frame.
+
+        Parameters
+        ----------
+        frames : iterable of Frame
+            All frames; a corrected filter counts as well as the header's.
+
+        Returns
+        -------
+        list of str
+            Places in the file, ``bad_frames.0``.
+        """
+        left = self.entries()
+        for frame in frames:
+            if not left:
+                break
+            true = _corrected(frame, self._corrections(frame))
+            left = {name: entry for name, entry in left.items() if not (entry.selects(frame) or entry.selects(true))}
+        return list(left)
+
+    def _corrections(self, frame: Frame) -> dict[str, Any]:
+        """Return what the header of a frame should have said."""
+        said: dict[str, Any] = {}
+        for correction in self.headers:
+            if correction.selects(frame):
+                said |= {name: value for name, value in correction.values().items() if value is not None}
+        return said
+
     def entries(self) -> dict[str, Selection]:
         """Return every entry by its place in the file, ``bad_frames.0``."""
         return {f"{name}.{k}": entry for name in Overrides.model_fields for k, entry in enumerate(getattr(self, name))}
 
 
+def _corrected(frame: Frame, said: Mapping[str, Any]) -> Frame:
+    """Return a frame with the filter that its header should have named."""
+    name = said.get("physical_filter", frame.physical_filter)
+    return frame if name == frame.physical_filter else frame.model_copy(update={"physical_filter": name})
+
+
 def _names(wanted: str, frame: Frame) -> bool:
     """Tell whether a file name, pattern or exposure id names a frame."""
-    stem = without_ending(frame.file_name)
-    return wanted == str(frame.exposure) or any(fnmatchcase(name, wanted) for name in (frame.file_name, stem))
+    if wanted in (frame.file_name, frame.stem, str(frame.exposure)):
+        return True
+    pattern = not _WILD.isdisjoint(wanted)
+    return pattern and any(fnmatchcase(name, wanted) for name in (frame.file_name, frame.stem))
 
 
 def _with_cards(entry: FrameWcs, number: int, path: Path) -> FrameWcs:

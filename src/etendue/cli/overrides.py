@@ -35,7 +35,8 @@ def check(repo: Path, camera: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(store.path), "entries": len(content.entries()), "frames": rows, "unmatched": unmatched})
         return
-    print_lines([f"{store.path}: {len(content.entries())} entries, {len(rows)} frames"])
+    entries, frames = len(content.entries()), len(rows)
+    print_lines([f"{store.path}: {entries} entr{'y' if entries == 1 else 'ies'}, {frames} frame{'s' * (frames != 1)}"])
     print_lines([f"{name} means no frame of this repository: correct its name, or ingest it" for name in unmatched])
 
 
@@ -61,16 +62,11 @@ def show(repo: Path, camera: str | None, as_json: bool) -> None:
 @click.option("--reason", required=True, help="Why it is left out.")
 def add(repo: Path, camera: str | None, bad: str, reason: str) -> None:
     """Leave FRAME out of everything from the next run on; the entry can be edited in REPO/overrides.yaml."""
-    from etendue.camera.overrides import Overrides
-    from etendue.middleware.overrides import with_bad_frame
     from etendue.middleware.repository import Repository
 
     home = Repository.open(repo)
     store = home.overrides(home.camera(camera).name)
-    store.read()  # a wrong file is not made longer
-    text = with_bad_frame(store.path.read_text() if store.path.is_file() else "", bad, reason)
-    Overrides.parse(text, store.path)
-    store.path.write_text(text)
+    store.add_bad_frame(bad, reason)
     told = [f"{c.file} (exposure {c.exposure}): {c.after}" for c in home.apply_overrides(camera)]
     print_lines(told or [f"{bad}: no frame of this repository is meant yet"])
 

@@ -28,7 +28,7 @@ from lsst.daf.butler import (
 
 from etendue.camera.camera import Camera
 from etendue.camera.frame_override import FrameOverride
-from etendue.camera.overrides import Frame, Overrides
+from etendue.camera.overrides import BadFrame, Frame, Overrides
 from etendue.disk import whole_file
 from etendue.errors import InputError
 from etendue.log import get_logger
@@ -113,6 +113,32 @@ class OverrideStore:
     def read(self) -> Overrides:
         """Return the file's content, checked."""
         return Overrides.read(self.path)
+
+    def add_bad_frame(self, frame: str, reason: str) -> None:
+        """Add a bad frame to the file; its comments stay, and it is replaced whole or not at all.
+
+        Parameters
+        ----------
+        frame, reason : str
+            File name, pattern or exposure id, and why it is left out.
+
+        Raises
+        ------
+        InputError
+            If the file is wrong, or says so already.
+        """
+        known = next(
+            (entry for entry in self.read().bad_frames if entry == BadFrame(frame=frame, reason=entry.reason)), None
+        )
+        if known is not None:
+            raise InputError(
+                f"{frame!r} is a bad frame already: {known.reason}", source=self.path, remedy="edit it there"
+            )
+        before = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
+        text = with_bad_frame(before, frame, reason)
+        Overrides.parse(text, self.path)
+        with whole_file(self.path.resolve(), "overrides-yaml") as part:
+            part.write_text(text, encoding="utf-8")
 
     @property
     def located_path(self) -> Path:
@@ -215,15 +241,7 @@ class OverrideStore:
         -------
         list of str
         """
-        frames = list(self._frames(butler)) if overrides.entries() else []
-        # A mask may select by a filter that another entry corrects.
-        true = [
-            f.model_copy(update={"physical_filter": overrides.of_frame(f).physical_filter or f.physical_filter})
-            for f in frames
-        ]
-        return [
-            name for name, entry in overrides.entries().items() if not any(entry.selects(f) for f in (*frames, *true))
-        ]
+        return overrides.unmatched(self._frames(butler) if overrides.entries() else ())
 
     def apply(self, butler: Butler) -> tuple[OverrideChange, ...]:
         """Bring the file into force.
