@@ -1,7 +1,7 @@
 """Process the frames of a growing folder as they arrive."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,22 +11,28 @@ from etendue.app.quickstart import lay_out_sky
 from etendue.app.survey_stars import field_cones, reference_catalog
 from etendue.app.watching.arrivals import Arrival, Arrivals, Poll
 from etendue.app.watching.calibrations import build_calibrations, buildable, calibration_frames
+from etendue.app.watching.chore import Chore
 from etendue.app.watching.events import Event, Note
-from etendue.app.watching.ledger import Ledger
+from etendue.app.watching.ledger import Ledger, Stamp
 from etendue.app.watching.night import Night
 from etendue.app.watching.template import GivenTemplate, Templates
 from etendue.camera.camera import Camera
 from etendue.camera.raw import read_header
 from etendue.camera.shipped import load_camera
 from etendue.camera.translate import translate
+from etendue.disk import disk_trouble
 from etendue.errors import InputError, Interrupted
+from etendue.middleware.raw_files import follow_headers, forget_raws
 from etendue.middleware.refcats import register_refcat
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.refcat.source import open_reference
+from etendue.stages.build_light_curves import BuildLightCurvesConfig
 
 _MOST_FRAMES = 12  # of one batch: what waits longer is shown in between
 _FAILED = ("defeated", "failed")
+_LONGER = 1.5  # a night has to be before its stars are listed anew
+_DISK_WAIT_S = 30.0  # before a full disk is tried again
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,10 @@ class WatchOptions:
     rest_s, patience_s, poll_s : float
         How long a file must not change, how long an incomplete one is waited for, time between two looks [s].
     curves_every : int
-        Update light curves at the latest after so many frames; always when nothing waits any more.
+        Update light curves at the latest after so many frames; otherwise when nothing waits, but not so often that
+        most of the time would go into them.
     report : bool
-        Write the report after every batch.
+        Write the report when something is new, as often.
     """
 
     folder: Path
@@ -136,7 +143,12 @@ class _Watch:
     home: Repository | None = None
     camera: Camera | None = None
     ledger: Ledger = field(init=False)
-    curves_due: dict[int, int] = field(default_factory=dict)
+    curves_due: dict[int, set[int] | None] = field(default_factory=dict)  # None: whatever is not measured yet
+    curves: Chore = field(default_factory=Chore)
+    report: Chore = field(default_factory=Chore)
+    report_due: bool = False
+    seen: set[int] = field(default_factory=set)  # nights that this process has looked at as a whole
+    overrides: Stamp | None = None  # as they were when that was done
     told: set[str] = field(default_factory=set)
     cones: int = 0
     unrecorded: dict[str, str] = field(default_factory=dict)
@@ -144,6 +156,7 @@ class _Watch:
     def __post_init__(self) -> None:
         self.result = WatchResult(self.options.repository)
         self.ledger = Ledger(self.options.repository / "etendue" / "watch.json")
+        self.curves_due = dict.fromkeys(self.ledger.behind)
         self.arrivals = Arrivals(
             self.options.folder, self.ledger, rest_s=self.options.rest_s, patience_s=self.options.patience_s
         )
@@ -161,29 +174,64 @@ class _Watch:
 
     def _loop(self) -> None:
         idle_since = time.monotonic()
-        if self.home is not None and self.ledger.pending:
-            self._process(())
         while not self.stop():
             poll = self.arrivals.poll()
-            self._refuse(poll.broken)
-            if poll.ready:
-                self._process(poll.ready[:_MOST_FRAMES])
+            try:
+                busy = self._step(poll)
+            except Exception as error:  # of the disk, of the database on it, or of a run that the disk stopped
+                trouble = _disk_trouble(error)
+                if self.options.once or not trouble:
+                    raise
+                self._wait_for_disk(trouble)
+                busy = True
+            if busy or poll.waiting:
                 idle_since = time.monotonic()
+            if busy:
                 continue
-            if self.curves_due:
-                self._update_curves()
-                continue
-            if poll.waiting:
-                idle_since = time.monotonic()
             if self._is_over(poll, time.monotonic() - idle_since):
                 return
             time.sleep(self.options.poll_s)
         self.result.stopped = True
 
-    def _is_over(self, poll: Poll, idle_s: float) -> bool:
-        if self.options.until_idle_s is not None and idle_s >= self.options.until_idle_s:
+    def _step(self, poll: Poll) -> bool:
+        """Do what is most urgent; whether there was anything."""
+        self._refuse(poll.broken)
+        if poll.ready or (self.home is not None and self.ledger.pending):
+            self._process(poll.ready[:_MOST_FRAMES])
             return True
-        return self.options.once and not poll.waiting
+        last = self.options.once and not poll.waiting
+        if self.curves_due and (last or self.curves.has_rested):
+            self._update_curves()
+        elif self.report_due and (last or self.report.has_rested):
+            self._report()
+        else:
+            return False
+        return True
+
+    def _wait_for_disk(self, trouble: str) -> None:
+        """Say that the disk refuses, and wait: nothing is lost, and what did not come out is done again."""
+        self.tell(Note(f"{self.options.repository}: {trouble}: waiting for space", "problem"))
+        self.seen.clear()  # what the disk refused is found by looking at everything
+        waited = time.monotonic() + _DISK_WAIT_S
+        while time.monotonic() < waited and not self.stop():
+            time.sleep(self.options.poll_s)
+
+    def _is_over(self, poll: Poll, idle_s: float) -> bool:
+        over = self.options.once and not poll.waiting
+        over = over or (self.options.until_idle_s is not None and idle_s >= self.options.until_idle_s)
+        if over and (self.curves_due or self._growing()):  # the last list of stars is that of all frames
+            for day_obs in [*self.curves_due, *self._growing()]:
+                self.curves_due[day_obs] = None
+                self.ledger.listed.pop(day_obs, None)
+            self._update_curves()
+        if over and self.report_due:
+            self._report()
+        return over
+
+    def _growing(self) -> list[int]:
+        """Return the nights that got frames since their stars were listed."""
+        nights = [day_obs for day_obs in self.seen if day_obs in self.ledger.listed]
+        return [n for n in nights if sum(self._night(n).frames_by_band().values()) > self.ledger.listed[n]]
 
     # Frames
 
@@ -212,16 +260,19 @@ class _Watch:
             mine = {visit: (name, arrived) for visit, (night, name, arrived) in frames.items() if night == day_obs}
             self._process_night(day_obs, mine, begun)
             self.ledger.pending.discard(day_obs)
+            self.ledger.behind.add(day_obs)
             self.ledger.save()
-        if frames and self.options.report:
+            self.report_due = True
+        if self.report_due and self.report.has_rested:
             self._report()
 
     def _ingest(self, ready: Sequence[Arrival]) -> dict[int, tuple[int, str, float]]:
         """Return night, file name and time of arrival of every science frame, by visit."""
-        usable = self._of_camera(ready)
+        usable = self._of_camera([arrival for arrival in ready if not self.ledger.renew(arrival.path, arrival.stamp)])
         if self.home is None or self.camera is None:
             return {}
         by_path = {str(arrival.path): arrival for arrival in usable}
+        replaced = self._forget_replaced(usable)
         outcomes = self.home.ingest([a.path for a in usable], camera=self.camera.name, transfer="direct")
         visits = self.home.define_visits(self.camera.name)
         no_visit = {outcome.exposure: outcome.reason for outcome in visits if not outcome.defined}
@@ -234,9 +285,6 @@ class _Watch:
                 self.result.refused += 1
             elif outcome.reason:  # the same bytes under another name
                 self.tell(Note(outcome.reason))
-            elif self.ledger.was_taken(arrival.path):
-                self.tell(Note(f"{arrival.path}: has changed after it was processed; its products stay as they are",
-                               "warning"))  # fmt: skip
             elif outcome.observation_type == "science":
                 assert outcome.exposure is not None
                 night = self._night_of(outcome.exposure)
@@ -244,9 +292,25 @@ class _Watch:
                 self.ledger.pending.add(night)
             else:
                 self.tell(Note(f"{arrival.path.name}: {outcome.observation_type} frame"))
-            self.ledger.settle(arrival.path, arrival.stamp, reason)
+            taken = None if reason or outcome.reason else outcome.exposure
+            self.ledger.settle(arrival.path, arrival.stamp, reason, exposure=taken)
+        if replaced:
+            follow_headers(self.home, self.camera.name, replaced)
         self.ledger.save()
         return found
+
+    def _forget_replaced(self, usable: Sequence[Arrival]) -> set[int]:
+        """Take frames whose files were replaced out of the repository, so that they are ingested and processed anew."""
+        assert self.home is not None
+        assert self.camera is not None
+        replaced = set()
+        for arrival in usable:
+            exposure = self.ledger.taken_as(arrival.path)
+            if exposure is not None:
+                self.tell(Note(f"{arrival.path.name}: has changed and is processed anew", "warning"))
+                replaced.add(exposure)
+        forget_raws(self.home, self.camera.name, replaced)
+        return replaced
 
     def _of_camera(self, ready: Sequence[Arrival]) -> list[Arrival]:
         """Leave out what another camera took, and learn the camera from the first frames."""
@@ -284,20 +348,33 @@ class _Watch:
         self._prepare_reference()
         night = self._night(day_obs)
         before = night.tracks()
-        report = night.process(frames=len(frames))
+        self._look_at_overrides()
+        whole = day_obs not in self.seen or not frames
+        reports = night.process(None if whole else set(frames))
+        self.seen.add(day_obs)
         ended = time.time()
         new = sum(not any(track & old for old in before) for track in night.tracks())
-        if frames:
-            latencies = {visit: (name, ended - max(arrived, begun - self.options.rest_s - self.options.poll_s))
-                         for visit, (name, arrived) in frames.items()}  # fmt: skip
-            done = night.done(report, latencies, new_movers=new)
-            for event in done:
-                self.tell(event)
-            self.result.frames += len(done)
-        self._tell_problems(report)
-        self.curves_due[day_obs] = self.curves_due.get(day_obs, 0) + max(len(frames), 1)
-        if self.curves_due[day_obs] >= self.options.curves_every:
+        latencies = {visit: (name, ended - max(arrived, begun - self.options.rest_s - self.options.poll_s))
+                     for visit, (name, arrived) in frames.items()}  # fmt: skip
+        done = night.done(reports, latencies, new_movers=new)
+        for event in done:
+            self.tell(event)
+        self.result.frames += len(done)
+        self._tell_problems(reports)
+        due = self.curves_due.get(day_obs, set())
+        self.curves_due[day_obs] = None if whole or due is None else due | set(frames)
+        if due is not None and len(due | set(frames)) >= self.options.curves_every:
             self._update_curves()
+
+    def _look_at_overrides(self) -> None:
+        """Look at whole nights again where people have said something new about their frames."""
+        assert self.home is not None
+        assert self.camera is not None
+        path = self.home.overrides(self.camera.name).path
+        stamp = Stamp.of(path) if path.is_file() else None
+        if stamp != self.overrides:
+            self.overrides = stamp
+            self.seen.clear()
 
     # What a night needs
 
@@ -371,7 +448,9 @@ class _Watch:
         report = build_calibrations(self.home, self.camera.name, workers=self.options.workers)
         self.ledger.combined = calibration_frames(self.home, self.camera.name)
         self.ledger.save()
-        self._tell_problems(report)
+        self._tell_problems([report])
+        self.seen.clear()  # frames that were processed without them are processed again
+        self.ledger.listed.clear()
 
     def _prepare_reference(self) -> None:
         """Register the reference catalog, again only where a field is new."""
@@ -385,34 +464,55 @@ class _Watch:
             self.cones = cones
 
     def _update_curves(self) -> None:
-        for day_obs in list(self.curves_due):
-            begin = time.monotonic()
-            try:
-                report = self._night(day_obs).update_curves()
-            except InputError as error:
-                if "nothing to do" not in str(error):
-                    raise
-            else:
-                self._tell_problems(report)
-                self.tell(Note(f"light curves of night {day_obs} updated in {time.monotonic() - begin:.1f} s"))
+        for day_obs, visits in list(self.curves_due.items()):
+            self.curves.do(lambda day=day_obs, new=visits: self._curves_of(day, new))  # type: ignore[misc]
             del self.curves_due[day_obs]
+            self.ledger.behind.discard(day_obs)
+            self.ledger.save()
+
+    def _curves_of(self, day_obs: int, visits: set[int] | None) -> None:
+        """Measure new frames; list the stars anew where the night has become much longer since."""
+        night = self._night(day_obs)
+        frames, fewest = night.frames_by_band(), BuildLightCurvesConfig().min_images
+        if max(frames.values(), default=0) < fewest:
+            self._tell_once(f"light curves of night {day_obs} begin with {fewest} frames of a filter", "note")
+            return
+        begin = time.monotonic()
+        reports: list[RunReport] = []
+        if sum(frames.values()) >= _LONGER * self.ledger.listed.get(day_obs, 0):
+            reports += night.list_stars()
+            self.ledger.listed[day_obs] = sum(frames.values())
+            visits = None
+        reports += night.update_curves(visits)
+        self._tell_problems(reports)
+        if any(report.executed for report in reports):
+            self.report_due = True
+            self.tell(Note(f"light curves of night {day_obs} updated in {time.monotonic() - begin:.1f} s"))
 
     def _report(self) -> None:
         from etendue.app.report.report import write_report  # draws with matplotlib, which is slow to import
 
-        assert self.home is not None
-        write_report(self.home, self.home.path / "report.html")
+        self.report_due = False
+        if self.home is not None and self.options.report:
+            home = self.home
+            self.report.do(lambda: write_report(home, home.path / "report.html"))
 
     def _tell_once(self, text: str, kind: str) -> None:
         if text not in self.told:
             self.told.add(text)
             self.tell(Note(text, kind))
 
-    def _tell_problems(self, report: RunReport) -> None:
+    def _tell_problems(self, reports: Iterable[RunReport]) -> None:
         """Name quanta that failed and belong to no single frame."""
-        for outcome in report.outcomes:
+        for outcome in (outcome for report in reports for outcome in report.outcomes):
             if outcome.status in _FAILED and "visit" not in outcome.data_id:
                 self._tell_once(f"{outcome.label}: {outcome.message}", "problem")
+
+
+def _disk_trouble(error: Exception) -> str:
+    """Return what the disk refused; empty where something else is wrong."""
+    stopped = isinstance(error, InputError) and "stopped: " in str(error)
+    return disk_trouble(error) or (str(error).partition("stopped: ")[2].partition(";")[0] if stopped else "")
 
 
 def _refused(arrival: Arrival, reason: str) -> Arrival:

@@ -9,6 +9,7 @@ import pytest
 from astropy.io import fits
 
 from etendue.app.watching.arrivals import Arrivals
+from etendue.app.watching.chore import Chore
 from etendue.app.watching.ledger import Ledger, Stamp
 from etendue.errors import InputError
 
@@ -119,3 +120,29 @@ def test_a_stamp_tells_other_bytes_of_the_same_length(tmp_path):
     path.write_bytes(b"abd")
     os.utime(path, ns=(before.mtime_ns + 1, before.mtime_ns + 1))
     assert Stamp.of(path) != before
+
+
+def test_a_replaced_file_is_known_by_its_bytes_not_by_its_time(tmp_path):
+    path, ledger = tmp_path / "a.fits", Ledger(tmp_path / "watch.json")
+    path.write_bytes(b"first")
+    ledger.settle(path, Stamp.of(path), exposure=7)
+    ledger.save()
+    again = Ledger(tmp_path / "watch.json")
+    os.utime(path, (time.time() + 10.0,) * 2)
+    assert again.renew(path, Stamp.of(path))
+    assert again.is_settled(path, Stamp.of(path))
+    path.write_bytes(b"other")
+    assert not again.renew(path, Stamp.of(path))
+    assert again.taken_as(path) == 7
+    assert again.taken_as(tmp_path / "absent.fits") is None
+
+
+def test_a_chore_rests_three_times_as_long_as_it_took():
+    chore = Chore(pause=3.0)
+    assert chore.has_rested
+    chore.do(lambda: time.sleep(0.05))
+    assert not chore.has_rested
+    time.sleep(0.05)
+    assert not chore.has_rested
+    time.sleep(0.15)
+    assert chore.has_rested

@@ -1,7 +1,8 @@
 """Process what there is of a night, and read what was made."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from etendue.middleware.unfinished import unfinished_run
 _PER_FRAME = (
     "calibrate_image", "finalize_single_visit", "summarize_visit", "subtract_external", "subtract_images",
 )  # fmt: skip
+_NIGHT = "watch_night"
+_MEASURE, _BUILD = "watch_curves#measure_series", "watch_curves#build_light_curves"
 
 
 @dataclass(frozen=True)
@@ -67,56 +70,94 @@ class Night:
             return "watch_external"
         return "watch_own" if self._own_templates() else "watch"
 
-    def process(self, *, frames: int) -> RunReport:
-        """Process everything that is new, and finish what an earlier process left.
+    def process(self, visits: Collection[int] | None) -> tuple[RunReport, ...]:
+        """Process frames, then look for movers and candidates on all differences so far.
 
         Parameters
         ----------
-        frames : int
-            Number of new frames: a single one is processed in this process, which saves the start of workers.
+        visits : collection of int or None
+            The new ones: what is looked at does not grow with the night. None finishes what an earlier process left
+            and looks at the whole night for whatever is missing or depends on something that has changed.
 
         Returns
         -------
-        RunReport
+        tuple of RunReport
+            Of what an earlier process left, of the frames and of the night, where there was something to do.
 
         Raises
         ------
         InputError
-            If there is nothing to do, or the disk refuses.
+            If the disk refuses.
         """
-        self._finish_earlier()
         inputs = [*([self.templates] if self.templates else self._own_templates()), *self._common_inputs()]
-        return run_pipeline(
-            self.home, self.pipeline, inputs=inputs, output=self.output, where=self._where,
-            workers=min(self.workers, max(frames, 1)), progress=False, reuse=True, stop=self.stop,
-        )  # fmt: skip
+        earlier = self._finish_earlier(self.output, (self.pipeline, _NIGHT)) if visits is None else None
+        workers = self.workers if visits is None else min(self.workers, max(len(visits), 1))
+        frames = self._run(self.pipeline, self.output, inputs, self._of(visits), workers)  # 1: without starting any
+        night = None
+        if self.pipeline != "watch":
+            night = self._run(_NIGHT, self.output, self._common_inputs(), self._where)
+        return tuple(report for report in (earlier, frames, night) if report is not None)
 
-    def update_curves(self) -> RunReport:
-        """Update the light curves of all stars on the frames so far.
+    def list_stars(self) -> tuple[RunReport, ...]:
+        """List the stars whose light curves will be measured, from the frames so far.
 
         Returns
         -------
-        RunReport
+        tuple of RunReport
+            None where there was nothing to do.
 
         Raises
         ------
         InputError
-            If there is nothing to do, or the disk refuses.
+            If the disk refuses.
         """
-        return run_pipeline(
-            self.home, "watch_curves", inputs=[self.output, *self._common_inputs()], output=self.curves_output,
-            where=self._where, workers=1, progress=False, reuse=True, stop=self.stop,
-        )  # fmt: skip
+        report = self._run("watch_stars", self.curves_output, [self.output, *self._common_inputs()], self._where)
+        return () if report is None else (report,)
 
-    def done(self, report: RunReport, frames: dict[int, tuple[str, float]], *, new_movers: int) -> list[FrameDone]:
+    def update_curves(self, visits: Collection[int] | None) -> tuple[RunReport, ...]:
+        """Measure the listed stars on new frames and build the light curves of the night so far.
+
+        Parameters
+        ----------
+        visits : collection of int or None
+            The new ones; None for all that are not measured yet, or whose image or list of stars has changed.
+
+        Returns
+        -------
+        tuple of RunReport
+            Without those that had nothing to do.
+
+        Raises
+        ------
+        InputError
+            If the disk refuses.
+        """
+        inputs = [self.output, *self._common_inputs()]
+        if visits is None:
+            self._finish_earlier(self.curves_output, (_MEASURE, _BUILD))
+        steps = ((_MEASURE, self._of(visits), self.workers if visits is None else 1), (_BUILD, self._where, 1))
+        reports = [self._run(name, self.curves_output, inputs, where, workers) for name, where, workers in steps]
+        return tuple(report for report in reports if report is not None)
+
+    def frames_by_band(self) -> Counter[str]:
+        """Return the number of calibrated frames so far, by physical filter."""
+        if not own_collections(self.home, self.output):
+            return Counter()
+        refs = self.home.query("visit_image", collections=self.output, where=f"day_obs = {self.day_obs}")
+        return Counter(str(ref.dataId["physical_filter"]) for ref in refs)
+
+    def done(
+        self, reports: Sequence[RunReport], frames: Mapping[int, tuple[str, float]], *, new_movers: int
+    ) -> list[FrameDone]:
         """Describe what was made of frames.
 
         Parameters
         ----------
-        report : RunReport
-            Of the run that processed them.
+        reports : sequence of RunReport
+            Of the runs that processed them.
         frames : dict
-            File name and latency [s] by visit.
+            File name and latency [s] by visit, of those that have just come; others that were processed, which an
+            earlier process left or which depend on something new, are described too, without latency.
         new_movers : int
             Number of tracks that are new, told with the last frame.
 
@@ -125,22 +166,22 @@ class Night:
         list of FrameDone
             One per visit and detector, in order of time.
         """
-        where = f"visit IN ({', '.join(map(str, sorted(frames)))})"
-        raws = self.home.query("raw", collections=f"{self.camera}/raw/all", where=where.replace("visit", "exposure"))
+        outcomes = [outcome for report in reports if report.executed for outcome in report.outcomes]
+        visits = {int(o.data_id["visit"]) for o in outcomes if o.label in _PER_FRAME} | set(frames)
+        if not visits:
+            return []
+        where = f"exposure IN ({', '.join(map(str, sorted(visits)))})"
         found = []
-        for ref in raws:
+        for ref in self.home.query("raw", collections=f"{self.camera}/raw/all", where=where):
             visit, detector = int(ref.dataId["exposure"]), int(ref.dataId["detector"])
-            facts = self._facts(visit, detector)
-            problems = [o for o in report.outcomes if _is_problem(o, visit, detector)]
-            name, latency = frames[visit]
+            problems = [o for o in outcomes if _is_problem(o, visit, detector)]
+            name, latency = frames.get(visit) or (self.home.butler.getURI(ref).basename(), float("nan"))
             found.append(FrameDone(
-                frame=name, visit=visit, detector=detector, band=str(ref.dataId["band"]), **facts, new_movers=0,
+                frame=name, visit=visit, detector=detector, band=str(ref.dataId["band"]),
+                **self._facts(visit, detector), new_movers=0,
                 problem="; ".join(f"{o.label}: {o.message}" for o in problems), latency_s=latency,
             ))  # fmt: skip
-        if found:
-            last = found[-1]
-            found[-1] = FrameDone(**{name: getattr(last, name) for name in last.__slots__} | {"new_movers": new_movers})
-        return found
+        return [*found[:-1], replace(found[-1], new_movers=new_movers)] if found else []
 
     def tracks(self) -> list[frozenset[int]]:
         """Return the detections of every track so far."""
@@ -186,19 +227,40 @@ class Night:
         runs = own_collections(self.home, f"{self.camera}/ap")
         return runs if runs and self.home.query("template_coadd", collections=runs) else ()
 
-    def _finish_earlier(self) -> None:
-        """Finish the run that a kill cut short, so that nothing of it runs again."""
-        earlier = unfinished_run(self.home, self.output)
-        if earlier is None or earlier["pipeline"] != str(load_pipeline(self.pipeline)):
-            return
+    def _of(self, visits: Collection[int] | None) -> str:
+        return self._where if visits is None else f"{self._where} AND visit IN ({', '.join(map(str, sorted(visits)))})"
+
+    def _run(
+        self, pipeline: str, output: str, inputs: Sequence[str], where: str, workers: int = 1
+    ) -> RunReport | None:  # fmt: skip
+        """Run what changed; None where no data match."""
         try:
-            run_pipeline(
-                self.home, self.pipeline, inputs=earlier["inputs"], output=self.output, where=earlier["where"],
+            return run_pipeline(
+                self.home, pipeline, inputs=inputs, output=output, where=where, workers=workers, progress=False,
+                reuse=True, stop=self.stop,
+            )  # fmt: skip
+        except InputError as error:
+            if "nothing to do" not in str(error):
+                raise
+            return None
+
+    def _finish_earlier(self, output: str, pipelines: Sequence[str]) -> RunReport | None:
+        """Finish the run that a kill cut short, so that nothing of it runs again."""
+        earlier = unfinished_run(self.home, output)
+        if earlier is None:
+            return None
+        same = [name for name in pipelines if earlier["pipeline"] == str(load_pipeline(name))]
+        if not same:
+            return None
+        try:
+            return run_pipeline(
+                self.home, same[0], inputs=earlier["inputs"], output=output, where=earlier["where"],
                 workers=self.workers, resume=True, progress=False, stop=self.stop,
             )  # fmt: skip
         except InputError as error:
             if "stopped" in str(error):  # the disk: nothing else would work either
                 raise
+            return None
 
 
 def _is_problem(outcome: QuantumOutcome, visit: int, detector: int) -> bool:
