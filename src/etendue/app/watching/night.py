@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from etendue.middleware.pipeline import load_pipeline
 from etendue.middleware.refcats import REFCAT_RUN
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
+from etendue.middleware.tagged import tagged
 from etendue.middleware.unfinished import unfinished_run
 
 _PER_FRAME = (
@@ -68,7 +70,7 @@ class Night:
         """Name of the pipeline: it depends on what there is to subtract."""
         if self.templates is not None:
             return "watch_external"
-        return "watch_own" if self._own_templates() else "watch"
+        return "watch_own" if self._own_templates else "watch"
 
     def process(self, visits: Collection[int] | None) -> tuple[RunReport, ...]:
         """Process frames, then look for movers and candidates on all differences so far.
@@ -89,7 +91,7 @@ class Night:
         InputError
             If the disk refuses.
         """
-        inputs = [*([self.templates] if self.templates else self._own_templates()), *self._common_inputs()]
+        inputs = [*([self.templates] if self.templates else self._own_templates), *self._common_inputs()]
         earlier = self._finish_earlier(self.output, (self.pipeline, _NIGHT)) if visits is None else None
         workers = self.workers if visits is None else min(self.workers, max(len(visits), 1))
         frames = self._run(self.pipeline, self.output, inputs, self._of(visits), workers)  # 1: without starting any
@@ -222,10 +224,12 @@ class Night:
         inputs = [f"{self.camera}/defaults"]
         return [*inputs, REFCAT_RUN] if self.home.has_collection(REFCAT_RUN) else inputs
 
+    @cached_property
     def _own_templates(self) -> Sequence[str]:
-        """Return the collections with templates of earlier nights."""
+        """Return the collection with the templates of earlier nights, and nothing else of those nights."""
         runs = own_collections(self.home, f"{self.camera}/ap")
-        return runs if runs and self.home.query("template_coadd", collections=runs) else ()
+        refs = self.home.query("template_coadd", collections=runs) if runs else ()
+        return (tagged(self.home, f"{self.camera}/templates", refs),) if refs else ()
 
     def _of(self, visits: Collection[int] | None) -> str:
         return self._where if visits is None else f"{self._where} AND visit IN ({', '.join(map(str, sorted(visits)))})"
