@@ -15,9 +15,10 @@ def _weighted_sums(stamp, bad, x, y, mxx, myy, mxy):
     det = mxx * myy - mxy * mxy
     qxx, qyy, qxy = myy / det, mxx / det, -mxy / det
     s = sx = sy = sxx = syy = sxy = 0.0
-    for j in range(stamp.shape[0]):
+    reach_x, reach_y = 4.0 * np.sqrt(mxx), 4.0 * np.sqrt(myy)  # the ellipse of 4 sigma touches this box
+    for j in range(max(0, int(np.floor(y - reach_y))), min(stamp.shape[0], int(np.ceil(y + reach_y)) + 1)):
         dy = j - y
-        for i in range(stamp.shape[1]):
+        for i in range(max(0, int(np.floor(x - reach_x))), min(stamp.shape[1], int(np.ceil(x + reach_x)) + 1)):
             dx = i - x
             rho2 = qxx * dx * dx + 2.0 * qxy * dx * dy + qyy * dy * dy
             if rho2 < 16.0 and not bad[j, i]:

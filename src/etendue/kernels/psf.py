@@ -14,6 +14,7 @@ from etendue.kernels.types import BOOL, F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D,
 
 _STAMPS = types.Array(types.float64, 3, "C")
 _LOCATIONS = types.Array(types.int64, 1, "C")
+_INDEX = 0xFFFFFFF  # what an index is masked with to prove to the compiler that it is not negative
 
 
 def polynomial_terms(u: NDArray[np.float64], v: NDArray[np.float64], order: int) -> NDArray[np.float64]:
@@ -104,6 +105,15 @@ def combine(components, terms, grid):
             flat[k] += u * first[k]
 
 
+@njit(inline="always")
+def _weigh(grid, k, taps, out):
+    """Fill a line with the weighted sum of the four rows of a grid from ``k``."""
+    u, v, w, z = taps[0], taps[1], taps[2], taps[3]
+    first, second, third, fourth = grid[k], grid[k + 1], grid[k + 2], grid[k + 3]
+    for q in range(out.size):
+        out[q] = u * first[q] + v * second[q] + w * third[q] + z * fourth[q]
+
+
 @njit(
     [types.void(F64_2D, F64, F64, F64, F64_2D_OUT, F64_2D_OUT, F64_2D_OUT)],
     cache=True,
@@ -132,19 +142,16 @@ def draw_one(grid, step, dx, dy, value, slope_x, slope_y):
     spline_taps(dy, step, size, m, iy, wy, sy)
     row, row_slope = np.empty(m), np.empty(m)
     for j in range(size):
-        k = iy[j]
-        for q in range(ix[0], min(m, ix[size - 1] + 4)):
-            a, b, c, d = grid[k, q], grid[k + 1, q], grid[k + 2, q], grid[k + 3, q]
-            row[q] = wy[j, 0] * a + wy[j, 1] * b + wy[j, 2] * c + wy[j, 3] * d
-            row_slope[q] = sy[j, 0] * a + sy[j, 1] * b + sy[j, 2] * c + sy[j, 3] * d
+        k = iy[j] & _INDEX
+        _weigh(grid, k, wy[j], row)
+        _weigh(grid, k, sy[j], row_slope)
         for i in range(size):
-            p = gx = gy = 0.0
-            for tap in range(4):
-                sample = row[ix[i] + tap]
-                p += wx[i, tap] * sample
-                gx += sx[i, tap] * sample
-                gy += wx[i, tap] * row_slope[ix[i] + tap]
-            value[j, i], slope_x[j, i], slope_y[j, i] = p, gx, gy
+            q = ix[i] & _INDEX
+            a, b, c, d = row[q], row[q + 1], row[q + 2], row[q + 3]
+            e, f, g, h = row_slope[q], row_slope[q + 1], row_slope[q + 2], row_slope[q + 3]
+            value[j, i] = wx[i, 0] * a + wx[i, 1] * b + wx[i, 2] * c + wx[i, 3] * d
+            slope_x[j, i] = sx[i, 0] * a + sx[i, 1] * b + sx[i, 2] * c + sx[i, 3] * d
+            slope_y[j, i] = wx[i, 0] * e + wx[i, 1] * f + wx[i, 2] * g + wx[i, 3] * h
 
 
 @njit([types.void(F64_2D, F64, F64, F64, F64_2D_OUT)], cache=True, nogil=True, error_model="numpy")
@@ -169,15 +176,10 @@ def draw_value(grid, step, dx, dy, value):
     spline_taps(dy, step, size, m, iy, wy, slope)
     row = np.empty(m)
     for j in range(size):
-        k = iy[j]
-        for q in range(ix[0], min(m, ix[size - 1] + 4)):
-            a, b, c, d = grid[k, q], grid[k + 1, q], grid[k + 2, q], grid[k + 3, q]
-            row[q] = wy[j, 0] * a + wy[j, 1] * b + wy[j, 2] * c + wy[j, 3] * d
+        _weigh(grid, iy[j] & _INDEX, wy[j], row)
         for i in range(size):
-            p = 0.0
-            for tap in range(4):
-                p += wx[i, tap] * row[ix[i] + tap]
-            value[j, i] = p
+            q = ix[i] & _INDEX
+            value[j, i] = wx[i, 0] * row[q] + wx[i, 1] * row[q + 1] + wx[i, 2] * row[q + 2] + wx[i, 3] * row[q + 3]
 
 
 @njit([_STAMPS(F64_3D, F64_2D, F64, F64_1D, F64_1D, I64)], cache=True, nogil=True, error_model="numpy")
