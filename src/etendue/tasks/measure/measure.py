@@ -64,7 +64,6 @@ class MeasureConfig(TaskConfig):
 class _Frame:
     """The arrays of an exposure in the types of the kernels, and its PSF on a pixel basis."""
 
-    image: Real
     variance: Real
     bad: NDArray[np.bool_]
     x0: int
@@ -112,7 +111,7 @@ class MeasureTask(Task[MeasureConfig]):
         if x.shape != y.shape or x.ndim != 1 or not (np.isfinite(x).all() and np.isfinite(y).all()):
             raise InputError("positions must be finite columns of one length", value=(x.shape, y.shape))
         frame = self._frame(exposure)
-        fit = self._fit(frame, x, y, forced)
+        fit = self._fit(exposure, frame, x, y, forced)
         return self._columns(exposure, frame, fit, np.full(x.size, not forced), x, y)
 
     def _frame(self, exposure: Exposure) -> _Frame:
@@ -121,10 +120,9 @@ class MeasureTask(Task[MeasureConfig]):
         box = exposure.bbox
         psf = _on_pixel_basis(exposure.psf, exposure)
         bad = exposure.mask.any_of(self.config.bad_planes) | ~np.isfinite(exposure.image.array)
-        image, variance = exposure.image.array.astype(np.float64), exposure.variance.array.astype(np.float64)
-        image[~np.isfinite(image)] = variance[~np.isfinite(variance)] = 0.0
+        variance = exposure.variance.array.astype(np.float64)
+        variance[~np.isfinite(variance)] = 0.0
         return _Frame(
-            image,
             variance,
             bad | ~(variance > 0),
             box.x.start,
@@ -133,9 +131,9 @@ class MeasureTask(Task[MeasureConfig]):
             float(psf.fwhm(x=box.x.center, y=box.y.center)[0]),
         )
 
-    def _fit(self, frame: _Frame, x: Real, y: Real, forced: bool) -> PointSources:
+    def _fit(self, exposure: Exposure, frame: _Frame, x: Real, y: Real, forced: bool) -> PointSources:
         return fit_point_sources(
-            frame.image,
+            exposure.image.array.astype(np.float64),
             frame.variance,
             frame.bad,
             components=frame.psf.components,
@@ -224,25 +222,36 @@ class MeasureTask(Task[MeasureConfig]):
     def _shapes(
         self, frame: _Frame, fit: PointSources, stamps: Real, origin: tuple[NDArray[np.int64], NDArray[np.int64]]
     ) -> _Shapes:
-        x, y = fit.x + frame.x0, fit.y + frame.y0
-        sigma = frame.fwhm / 2.3548
+        moments = self._moments(frame, fit, stamps, origin)
+        fraction, error = self._broad_fraction(frame, fit, stamps, origin)
+        return _Shapes(moments, _psf_moments_at(frame, fit.x + frame.x0, fit.y + frame.y0), fraction, error)
+
+    def _moments(
+        self, frame: _Frame, fit: PointSources, stamps: Real, origin: tuple[NDArray[np.int64], NDArray[np.int64]]
+    ) -> tuple[Real, ...]:
+        """Return the adaptive moments of the sources, each without its neighbours."""
         cut = max(0, stamps.shape[1] // 2 - int(np.ceil(3.5 * frame.fwhm)) - 3)
         inner = np.ascontiguousarray(stamps[:, cut : stamps.shape[1] - cut, cut : stamps.shape[2] - cut])
         data, bad = isolated_stamps(fit.residual, frame.bad, inner, origin[0] + cut, origin[1] + cut, fit.flux)
-        moments = adaptive_moments(data, bad, fit.x - origin[0] - cut, fit.y - origin[1] - cut, sigma, 60)[:3]
-        broad = frame.psf.broadened(self.config.broad_sigma * sigma).draw(x=x, y=y).value
-        fraction, error = broad_fraction(
+        centre = fit.x - origin[0] - cut, fit.y - origin[1] - cut
+        return adaptive_moments(data, bad, *centre, frame.fwhm / 2.3548, 60)[:3]
+
+    def _broad_fraction(
+        self, frame: _Frame, fit: PointSources, stamps: Real, origin: tuple[NDArray[np.int64], NDArray[np.int64]]
+    ) -> tuple[Real, Real]:
+        """Return which part of the light of each source is in a profile broader than the PSF, and its error."""
+        broader = frame.psf.broadened(self.config.broad_sigma * frame.fwhm / 2.3548)
+        return broad_fraction(
             fit.residual,
             fit.weight_variance,
             frame.variance,
             stamps,
-            broad,
+            broader.draw(x=fit.x + frame.x0, y=fit.y + frame.y0).value,
             *origin,
             fit.flux,
             self.config.fit_radius * frame.fwhm,
             self.config.softening,
         )
-        return _Shapes(moments, _psf_moments_at(frame, x, y), fraction, error)
 
     def _extendedness(self, shapes: _Shapes) -> Real:
         limit = np.maximum(self.config.extended_fraction, self.config.extended_sigma * shapes.broad_err)
@@ -278,7 +287,7 @@ def _on_pixel_basis(psf: Psf, exposure: Exposure) -> PixelBasisPsf:
 
 def _psf_moments_at(frame: _Frame, x: Real, y: Real) -> tuple[Real, ...]:
     """Interpolate the PSF's moments between 9 x 9 positions over the image: they vary slowly."""
-    ny, nx = frame.image.shape
+    ny, nx = frame.variance.shape
     u, v = np.linspace(0.0, nx - 1.0, 9), np.linspace(0.0, ny - 1.0, 9)
     grid_x, grid_y = np.meshgrid(u + frame.x0, v + frame.y0)
     col = np.clip((x - frame.x0) / max(nx - 1.0, 1.0) * 8.0, 0.0, 8.0)
