@@ -1,1 +1,1 @@
-"""What a CCD and its electronics do to light: one file per effect."""
+"""The CCD and its electronics: one file for each effect, run in the order of physics by `Ccd`."""
