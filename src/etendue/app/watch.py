@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from etendue.app.frame_finder import find_frames
 from etendue.app.missing_calibrations import missing_calibrations
@@ -150,6 +151,7 @@ class _Watch:
     seen: set[int] = field(default_factory=set)  # nights that this process has looked at as a whole
     overrides: Stamp | None = None  # as they were when that was done
     told: set[str] = field(default_factory=set)
+    status: str = ""
     cones: int = 0
     unrecorded: dict[str, str] = field(default_factory=dict)
 
@@ -190,6 +192,7 @@ class _Watch:
                 continue
             if self._is_over(poll, time.monotonic() - idle_since):
                 return
+            self._is_doing("waiting for " + (f"the rest of {_names(poll.waiting)}" if poll.waiting else "frames"))
             time.sleep(self.options.poll_s)
         self.result.stopped = True
 
@@ -253,6 +256,7 @@ class _Watch:
     def _process(self, ready: Sequence[Arrival]) -> None:
         """Ingest files, and process the nights of those that are science frames."""
         begun = time.time()
+        self._is_doing(f"processing {_names([a.path for a in ready])}" if ready else "finishing what was left")
         frames = self._ingest(ready) if ready else {}
         if self.home is None:
             return
@@ -472,6 +476,7 @@ class _Watch:
 
     def _curves_of(self, day_obs: int, visits: set[int] | None) -> None:
         """Measure new frames; list the stars anew where the night has become much longer since."""
+        self._is_doing("updating the light curves")
         night = self._night(day_obs)
         frames, fewest = night.frames_by_band(), BuildLightCurvesConfig().min_images
         if max(frames.values(), default=0) < fewest:
@@ -495,9 +500,16 @@ class _Watch:
         self.report_due = False
         if self.home is not None and self.options.report:
             home = self.home
+            self._is_doing("writing the report")
             self.report.do(lambda: write_report(home, home.path / "report.html"))
 
-    def _tell_once(self, text: str, kind: str) -> None:
+    def _is_doing(self, what: str) -> None:
+        """Tell what is going on, where that has changed."""
+        if what != self.status:
+            self.status = what
+            self.tell(Note(what, "status"))
+
+    def _tell_once(self, text: str, kind: Literal["note", "warning", "problem"]) -> None:
         if text not in self.told:
             self.told.add(text)
             self.tell(Note(text, kind))
@@ -517,6 +529,11 @@ def _disk_trouble(error: Exception) -> str:
 
 def _refused(arrival: Arrival, reason: str) -> Arrival:
     return Arrival(arrival.path, arrival.stamp, arrival.arrived, reason)
+
+
+def _names(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"{paths[0].name}{more}"
 
 
 def _is_calibration(path: Path, camera: Camera) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 _FOLDER = click.Path(path_type=Path)
 _SHOWN = 15  # frames in the live table
-_LINES = 6  # other lines under it
 
 
 @click.command(short_help="Process the frames of a growing folder as they arrive.")
@@ -91,42 +91,53 @@ def _shown(as_json: bool) -> "Iterator[Callable[[Event], None]]":
 
     if as_json:
         yield lambda event: click.echo(json.dumps(event.to_dict()))
-        return
-    if not Console().is_terminal:
-        yield lambda event: click.echo(_line(event))
-        return
+    elif not Console().is_terminal:
+        yield lambda event: None if event.kind == "status" else click.echo(_line(event))
+    else:
+        with _live() as show:
+            yield show
+
+
+@contextmanager
+def _live() -> "Iterator[Callable[[Event], None]]":
+    """Show the last frames and what is going on in place; all other lines stay above them, with their time."""
     from rich.console import Group
     from rich.live import Live
+    from rich.text import Text
 
     frames: list[FrameDone] = []
-    lines: list[str] = []
+    doing = [""]
     with Live(refresh_per_second=2) as live:
 
         def show(event: "Event") -> None:
-            from etendue.app.watching.events import FrameDone
-
-            if isinstance(event, FrameDone):
+            if event.kind == "frame":
                 frames.append(event)
+            elif event.kind == "status":
+                doing[0] = event.text
             else:
-                lines.append(_line(event))
-            live.update(Group(_table(frames), *lines[-_LINES:]))
+                style = "" if event.kind == "note" else "bold red"
+                live.console.print(Text(f"{time.strftime('%H:%M:%S')} {_line(event)}", style), soft_wrap=True)
+            live.update(Group(_table(frames), Text(f"{time.strftime('%H:%M:%S')} {doing[0]}")))
 
         yield show
 
 
 def _line(event: "Event") -> str:
-    from etendue.app.watching.events import Note
-
-    if isinstance(event, Note):
-        return event.text if event.kind == "note" else f"{event.kind}: {event.text}"
-    return "  ".join(f"{name} {value}" for name, value in _cells(event).items() if value)
+    if event.kind == "frame":
+        return "  ".join(f"{name} {value}" for name, value in _cells(event).items() if value)
+    return event.text if event.kind == "note" else f"{event.kind}: {event.text}"
 
 
 def _table(frames: "list[FrameDone]") -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=f"{len(frames)} frames", title_justify="left")
+    table = Table(
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title=f"{len(frames)} frame{'s'[: len(frames) != 1]}",
+        title_justify="left",
+    )
     for name in ("frame", "band", "seeing", "zero", "sources", "differences", "new movers", "s", "problem"):
         table.add_column(name, justify="left" if name in ("frame", "band", "problem") else "right", overflow="fold")
     for frame in frames[-_SHOWN:]:
@@ -145,6 +156,6 @@ def _cells(done: "FrameDone") -> dict[str, str]:
         "sources": str(done.n_source) if done.n_source >= 0 else "",
         "differences": str(done.n_dia_source) if done.n_dia_source >= 0 else "",
         "new movers": str(done.new_movers or ""),
-        "s": f"{done.latency_s:.0f}",
+        "s": f"{done.latency_s:.0f}" if done.latency_s == done.latency_s else "",
         "problem": done.problem,
     }

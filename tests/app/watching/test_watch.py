@@ -97,7 +97,7 @@ def test_variables_transients_and_movers_are_on_the_differences(at_once, frames)
     assert all(event.n_dia_source >= 3 for event in done)
     assert sum(event.new_movers for event in done) == 1
     assert len(hashes) == len(PER_VISIT) * len(frames.raws)
-    assert any("no series has enough images" in str(event) for event in events)  # four of a band, five are needed
+    assert any("begin with 5 frames" in str(event) for event in events)  # there are four
 
 
 @pytest.mark.slow

@@ -2,23 +2,23 @@
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A line about something that is no frame, or went wrong.
+    """A line about something that is no frame, or went wrong, or is going on.
 
     Parameters
     ----------
     text : str
         One line.
-    kind : {"note", "refused", "warning", "problem"}
-        What it is.
+    kind : {"note", "refused", "warning", "problem", "status"}
+        What it is; a status holds until the next one.
     """
 
     text: str
-    kind: str = "note"
+    kind: Literal["note", "refused", "warning", "problem", "status"] = "note"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it JSON-able."""
@@ -50,9 +50,10 @@ class FrameDone:
     problem : str
         What went wrong; empty if nothing did.
     latency_s : float
-        From the last byte of the file to the difference in the repository [s].
+        From the last byte of the file to the difference in the repository [s]; NaN where another process saw it come.
     """
 
+    kind: ClassVar[Literal["frame"]] = "frame"
     frame: str
     visit: int
     detector: int

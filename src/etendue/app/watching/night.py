@@ -25,6 +25,7 @@ _PER_FRAME = (
     "calibrate_image", "finalize_single_visit", "summarize_visit", "subtract_external", "subtract_images",
 )  # fmt: skip
 _NIGHT = "watch_night"
+_FEW, _SUSPECT = 200, 0.5  # more detections on a difference, and in units of those on the image, are artefacts
 _MEASURE, _BUILD = "watch_curves#measure_series", "watch_curves#build_light_curves"
 
 
@@ -176,12 +177,14 @@ class Night:
         found = []
         for ref in self.home.query("raw", collections=f"{self.camera}/raw/all", where=where):
             visit, detector = int(ref.dataId["exposure"]), int(ref.dataId["detector"])
-            problems = [o for o in outcomes if _is_problem(o, visit, detector)]
+            facts = self._facts(visit, detector)
+            problems = [f"{o.label}: {o.message}" for o in outcomes if _is_problem(o, visit, detector)]
+            if facts["n_dia_source"] > max(_FEW, _SUSPECT * facts["n_source"]):
+                problems.append("the difference is full of detections: is a flat missing, or the template another's?")
             name, latency = frames.get(visit) or (self.home.butler.getURI(ref).basename(), float("nan"))
             found.append(FrameDone(
                 frame=name, visit=visit, detector=detector, band=str(ref.dataId["band"]),
-                **self._facts(visit, detector), new_movers=0,
-                problem="; ".join(f"{o.label}: {o.message}" for o in problems), latency_s=latency,
+                **facts, new_movers=0, problem="; ".join(problems), latency_s=latency,
             ))  # fmt: skip
         return [*found[:-1], replace(found[-1], new_movers=new_movers)] if found else []
 
