@@ -1,6 +1,6 @@
 """Measure light curves: a real night against its bars, and simulated series against their truth.
 
-Usage: python benchmarks/series.py NIGHT OUT.json [--refcat DIR] [--repo DIR] [--seeds 301 302 ...]
+Usage: python benchmarks/series.py NIGHT OUT.json [--refcat DIR] [--repo DIR] [--seeds 401 402 ...]
 
 NIGHT is the folder of the hatp32 frames; --repo keeps the repository, or takes one that `etendue quickstart` made.
 """
@@ -26,7 +26,7 @@ from etendue.table.table import Table
 
 HATP32 = (31.0428, 46.6878)  # ICRS [deg]
 MIN_SNR = 5.0
-SEEDS = (301, 302, 303, 304, 305, 306)
+SEEDS = tuple(range(401, 409))
 
 
 def measure(repository: Path, *, target: tuple[float, float] = HATP32, radius_arcsec: float = 20.0) -> dict[str, Any]:

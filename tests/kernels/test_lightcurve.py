@@ -1,8 +1,16 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etendue.kernels.lightcurve import predict_smooth, solve_frames, sysrem_component, variability_statistics
+from etendue.kernels.lightcurve import (
+    dip_significance,
+    predict_smooth,
+    solve_frames,
+    sysrem_component,
+    variability_statistics,
+    whiten_red,
+)
 
 
 @given(seed=st.integers(0, 1000))
@@ -64,3 +72,35 @@ def test_two_measurements_have_no_statistics():
     weight = np.zeros((10, 1))
     weight[:2] = 1.0
     assert all(np.isnan(s[0]) for s in variability_statistics(np.arange(10.0), np.ones((10, 1)), weight))
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.7])
+def test_red_noise_is_whitened_as_the_cholesky_factor_does(sigma):
+    rng = np.random.default_rng(3)
+    time, variance = np.sort(rng.uniform(0.0, 1.0, 25)), rng.uniform(0.2, 1.0, 25)
+    columns = rng.standard_normal((25, 4))
+    covariance = np.diag(variance) + sigma**2 * np.exp(-np.abs(time[:, None] - time) / 0.2)
+    whitened, log_determinant = whiten_red(columns, time, variance, sigma, 0.2)
+    np.testing.assert_allclose(whitened, np.linalg.solve(np.linalg.cholesky(covariance), columns), atol=1e-10)
+    assert log_determinant == pytest.approx(np.linalg.slogdet(covariance)[1])
+
+
+def test_dips_are_judged_as_a_straight_line_and_a_box_fitted_by_least_squares():
+    rng = np.random.default_rng(4)
+    time = np.sort(rng.uniform(0.0, 1.0, 40))
+    value = rng.standard_normal((40, 3)) + 3.0 * time[:, None]
+    weight = rng.uniform(0.5, 2.0, value.shape)
+    weight[7, 1] = 0.0
+    value[12:25, 0] += 4.0
+    first, last = np.array([12, 3, 20]), np.array([25, 9, 38])
+    found = dip_significance(time, value, weight, first, last, 3)
+    for s in range(3):
+        best = 0.0
+        for a, b in zip(first, last, strict=True):
+            box = ((np.arange(40) >= a) & (np.arange(40) < b)).astype(float)
+            design = np.column_stack([np.ones(40), time, box]) * np.sqrt(weight[:, s])[:, None]
+            inverse = np.linalg.inv(design.T @ design)
+            depth = inverse @ design.T @ (value[:, s] * np.sqrt(weight[:, s]))
+            best = max(best, depth[2] / inverse[2, 2] ** 0.5)
+        assert found[s] == pytest.approx(best, abs=1e-9)
+    assert found[0] > 8.0

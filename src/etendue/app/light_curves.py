@@ -186,6 +186,7 @@ def transit_summary(curve: StarCurve, fit: TransitFit) -> dict[str, Any]:
         "star": curve.name, "mid_bjd_tdb": fit.mid_time, "mid_mjd_utc": mid_utc, "mid_utc_h": mid_utc % 1.0 * 24.0,
         "mid_err_h": fit.mid_time_err * 24.0, "depth_mmag": fit.depth_mag * 1e3,
         "depth_err_mmag": fit.depth_err_mag * 1e3, "duration_h": fit.duration_d * 24.0,
+        "duration_err_h": fit.duration_err_d * 24.0, "red_noise_mmag": fit.red_noise_mag * 1e3,
         "baseline_model": fit.baseline_text, **numbers,
     }  # fmt: skip
 
@@ -222,7 +223,8 @@ def draw(curve: StarCurve, fit: TransitFit | None = None) -> bytes:
     caption = (
         f"middle {numbers['mid_utc_h']:.3f} ± {numbers['mid_err_h']:.3f} h UTC, BJD(TDB) {fit.mid_time:.5f}\n"
         f"depth {numbers['depth_mmag']:.1f} ± {numbers['depth_err_mmag']:.1f} mmag ({fit.snr:.1f} σ), "
-        f"duration {numbers['duration_h']:.2f} h\nbaseline: {fit.baseline_text}; β = {fit.beta:.2f}, "
+        f"duration {numbers['duration_h']:.2f} ± {numbers['duration_err_h']:.2f} h\n"
+        f"baseline: {fit.baseline_text} ({fit.baseline_probability:.0%}); red noise {numbers['red_noise_mmag']:.1f}, "
         f"rms {fit.rms_mag * 1e3:.1f} mmag"
     )
     return transit_plot(TransitCurve(

@@ -93,8 +93,9 @@ def _show_star(curve: "StarCurve", summary: dict[str, Any] | None) -> None:
         click.echo(
             f"transit: middle {summary['mid_utc_h']:.3f} ± {summary['mid_err_h']:.3f} h UTC = BJD(TDB) "
             f"{summary['mid_bjd_tdb']:.5f}; depth {summary['depth_mmag']:.1f} ± {summary['depth_err_mmag']:.1f} mmag "
-            f"({summary['snr']:.1f} sigma); duration {summary['duration_h']:.2f} h; baseline "
-            f"{summary['baseline_model']}; red-noise factor {summary['beta']:.2f}"
+            f"({summary['snr']:.1f} sigma); duration {summary['duration_h']:.2f} ± {summary['duration_err_h']:.2f} h; "
+            f"baseline {summary['baseline_model']} ({summary['baseline_probability']:.0%}); red noise "
+            f"{summary['red_noise_mmag']:.1f} mmag"
         )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit, types
 
-from etendue.kernels.types import BOOL_1D, F64, F64_1D, F64_2D, F64_3D, I64
+from etendue.kernels.types import BOOL_1D, F64, F64_1D, F64_2D, F64_3D, I64, I64_1D
 
 _REAL = types.Array(types.float64, 1, "C")
 _TABLE = types.Array(types.float64, 2, "C")
@@ -208,3 +208,105 @@ def variability_statistics(time, value, weight):
             stetson[s] = signed * bias / pairs
             eta[s] = steps / pairs / (squares / count)
     return chi2, stetson, eta
+
+
+@njit([types.Tuple((_TABLE, types.float64))(F64_2D, F64_1D, F64_1D, F64, F64)], cache=True, nogil=True)
+def whiten_red(columns, time, variance, red_sigma, memory):
+    """Turn columns with white and exponentially correlated noise into columns of white noise of unit variance.
+
+    The covariance is ``variance_i delta_ij + red_sigma**2 exp(-|t_i - t_j| / memory)``. One pass of the Kalman filter
+    of an Ornstein-Uhlenbeck process gives its Cholesky factor applied to every column (Jones 1981; Kelly et al. 2014,
+    ApJ 788, 33, for order one).
+
+    Parameters
+    ----------
+    columns : ndarray, float64, shape (n, m)
+        Data and terms of models, one row per time.
+    time : ndarray, float64, shape (n,)
+        Rising times.
+    variance : ndarray, float64, shape (n,)
+        Variances of the white noise, positive.
+    red_sigma : float
+        Standard deviation of the correlated noise; 0 for none.
+    memory : float
+        Time after which its correlation has fallen to 1/e, positive.
+
+    Returns
+    -------
+    whitened : ndarray, float64, shape (n, m)
+        ``L^-1 columns`` with ``L L^T`` the covariance.
+    log_determinant : float
+        Of the covariance.
+    """
+    n, m = columns.shape
+    whitened, state = np.empty((n, m)), np.zeros(m)
+    prior, log_determinant = red_sigma * red_sigma, 0.0
+    for i in range(n):
+        if i > 0:
+            kept = np.exp(-(time[i] - time[i - 1]) / memory)
+            prior = kept * kept * prior + red_sigma * red_sigma * (1.0 - kept * kept)
+            for k in range(m):
+                state[k] *= kept
+        total = prior + variance[i]
+        gain, root = prior / total, 1.0 / np.sqrt(total)
+        log_determinant += np.log(total)
+        for k in range(m):
+            excess = columns[i, k] - state[k]
+            whitened[i, k] = excess * root
+            state[k] += gain * excess
+        prior *= 1.0 - gain
+    return whitened, log_determinant
+
+
+@njit([_REAL(F64_1D, F64_2D, F64_2D, I64_1D, I64_1D, I64)], cache=True, nogil=True, error_model="numpy")
+def dip_significance(time, value, weight, first, last, min_count):
+    """Compute how significant the best dip of every star is, on a straight line fitted together with it.
+
+    Parameters
+    ----------
+    time : ndarray, float64, shape (n_frames,)
+        Rising times.
+    value, weight : ndarray, float64, shape (n_frames, n_stars)
+        Magnitudes, finite, and inverse variances; zero weight leaves one out.
+    first, last : ndarray, int64, shape (n_dips,)
+        Frames of each dip that is tried, ``first <= frame < last``.
+    min_count : int
+        Fewest measurements inside and outside.
+
+    Returns
+    -------
+    ndarray, float64, shape (n_stars,)
+        Largest depth over its error, 0 where no dip can be fitted or all are brightenings.
+    """
+    n_frames, n_stars = value.shape
+    found, sums = np.zeros(n_stars), np.zeros((n_frames + 1, 5))
+    for s in range(n_stars):
+        for f in range(n_frames):
+            w, t = weight[f, s], time[f] - time[0]
+            sums[f + 1, 0] = sums[f, 0] + w
+            sums[f + 1, 1] = sums[f, 1] + w * t
+            sums[f + 1, 2] = sums[f, 2] + w * t * t
+            sums[f + 1, 3] = sums[f, 3] + w * value[f, s]
+            sums[f + 1, 4] = sums[f, 4] + w * t * value[f, s]
+        total, mean_t, mean_v = sums[n_frames, 0], 0.0, 0.0
+        count = 0
+        for f in range(n_frames):
+            count += weight[f, s] > 0.0
+        if count < 2 * min_count:
+            continue
+        mean_t, mean_v = sums[n_frames, 1] / total, sums[n_frames, 3] / total
+        spread = sums[n_frames, 2] - mean_t * mean_t * total
+        slope = (sums[n_frames, 4] - mean_t * mean_v * total) / spread if spread > 0.0 else 0.0
+        for k in range(first.size):
+            inside = 0
+            for f in range(first[k], last[k]):
+                inside += weight[f, s] > 0.0
+            if inside < min_count or count - inside < min_count:
+                continue
+            w = sums[last[k], 0] - sums[first[k], 0]
+            wt = sums[last[k], 1] - sums[first[k], 1] - mean_t * w
+            v = sums[last[k], 3] - sums[first[k], 3] - mean_v * w - slope * wt
+            curvature = w - w * w / total - (wt * wt / spread if spread > 0.0 else 0.0)
+            if curvature > 1e-9 * w and v > 0.0:
+                found[s] = max(found[s], v / np.sqrt(curvature))
+    return found

@@ -15,7 +15,7 @@ _BEST = 20
 _SHOWN = 9
 _FITTED = 4
 _MMAG = 1e3
-_MIN_DELTA_BIC = 20.0
+_MIN_LOG_ODDS = 10.0
 _COMPLETE = 0.9
 
 
@@ -85,7 +85,7 @@ def _transit(curve: StarCurve) -> dict[str, Any] | None:
         fit = fit_transit(curve)
     except AlgorithmError:
         return None
-    return transit_summary(curve, fit) if fit.delta_bic > _MIN_DELTA_BIC else None
+    return transit_summary(curve, fit) if fit.log_odds > _MIN_LOG_ODDS else None
 
 
 def present(numbers: dict[str, Any], reader: Reader) -> Section:
@@ -117,20 +117,24 @@ def _grids(numbers: dict[str, Any]) -> list[Grid]:
         Grid("Stars that vary", (
             *place, *scatter, Column("significance", "σ above like stars", ".1f"),
             Column("confirmedFraction", "images that confirm", ".0%"), Column("stetsonJ", "Stetson J", ".2f"),
-            Column("vonNeumann", "von Neumann η", ".2f"), Column("period_h", "period [h]", ".2f"),
+            Column("vonNeumann", "von Neumann η", ".2f"), Column("dipSnr", "best dip [σ]", ".1f"),
+            Column("period_h", "period [h]", ".2f"),
             Column("periodFalseAlarm", "its false alarm", ".1e"), Column("flags", "flags"),
         ), numbers["variables"], note="Claimed only if the odd and the even images each predict the other and at "
-        "least half of all images are nearer to the predicted curve than to a constant. Periods beyond half of the "
+        "least half of all images are nearer to the predicted curve than to a straight line: trends are not claimed. "
+        "Periods beyond half of the "
         "series are no more than time scales."),
         Grid("Transits of these", (
             Column("star", "star"), Column("mid_mjd_utc", "middle, MJD (UTC)", ".5f"),
             Column("mid_bjd_tdb", "BJD (TDB)", ".5f"), Column("mid_err_h", "± [h]", ".3f"),
             Column("depth_mmag", "depth [mmag]", ".1f"), Column("depth_err_mmag", "±", ".1f"),
             Column("snr", "σ", ".1f"), Column("duration_h", "duration [h]", ".2f"),
-            Column("baseline_model", "baseline"), Column("beta", "β", ".2f"),
-        ), numbers["transits"], note="A trapezoid and its baseline fitted together to the raw curve; β is the "
-        "red-noise factor by which the errors were enlarged (Winn et al. 2008). One event: a half-cycle of another "
-        "variable also fits."),
+            Column("duration_err_h", "±", ".2f"), Column("baseline_model", "baseline"),
+            Column("baseline_probability", "its probability", ".0%"),
+            Column("red_noise_mmag", "red noise [mmag]", ".1f"),
+        ), numbers["transits"], note="A trapezoid and its baseline fitted together to the raw curve. "
+        "The errors are averaged over all baselines and over white and red noise; the baseline named is the most "
+        "probable one. One event: a half-cycle of another variable also fits."),
         Grid("Stars of least scatter", (*place, *scatter, Column("apertureRadius", "aperture [px]", ".1f")),
              numbers["best"]),
         Grid("What all stars have in common", (

@@ -1,23 +1,22 @@
 """Find and fit a transit or eclipse."""
 
-from dataclasses import dataclass, replace
-from itertools import chain, combinations, product
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.optimize import least_squares
 
 from etendue.errors import AlgorithmError
+from etendue.kernels.lightcurve import whiten_red
+from etendue.tasks.lightcurve.transit_posterior import Curve, Noise, Posterior, Search, trapezoids
 from etendue.tasks.task import Task, TaskConfig
 
 Real = NDArray[np.float64]
-
-_STEPS = (1.0 / 1440.0, 1.0 / 1440.0, 0.02)  # of mid time [d], duration [d] and ingress fraction in derivatives
+Flags = NDArray[np.bool_]
 
 
 class TransitConfig(TaskConfig):
-    """What shapes, places and baselines are tried."""
+    """What shapes, places, baselines and noises are tried."""
 
     min_duration_h: float = Field(0.3, gt=0.0)
     """Shortest transit, first to last contact [h]."""
@@ -25,11 +24,14 @@ class TransitConfig(TaskConfig):
     max_duration_fraction: float = Field(0.7, gt=0.0, lt=1.0)
     """Longest transit, in spans of the series (of a night)."""
 
-    n_durations: int = Field(14, ge=2)
-    """Durations tried at first."""
-
     baseline: tuple[str, ...] = ("time", "time squared", "airmass")
     """Terms that the baseline may have besides a constant: time, time squared, airmass, seeing."""
+
+    baseline_prior_mag: float = Field(0.005, gt=0.0)
+    """Expected size of each term of the baseline over the series [mag]."""
+
+    red_noise_prior: float = Field(0.5, ge=0.0, lt=1.0)
+    """Probability beforehand that the star has red noise."""
 
     min_outside: int = Field(6, ge=3)
     """Fewest measurements outside the transit."""
@@ -40,13 +42,10 @@ class TransitConfig(TaskConfig):
     clip_sigma: float = Field(4.0, gt=1.0)
     """Measurements farther from the fit than this are left out, once."""
 
-    bin_minutes: tuple[float, ...] = (10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
-    """Bins in which the residuals are averaged to find red noise [min]."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TransitFit:
-    """A trapezoid on a baseline.
+    """A trapezoid on a baseline: medians of the posterior, errors half of its central 68%.
 
     Parameters
     ----------
@@ -61,15 +60,18 @@ class TransitFit:
     snr : float
         Depth over its error.
     baseline : tuple of str
-        Terms of the baseline besides the constant, chosen by the Bayesian information criterion.
-    beta : float
-        Factor by which red noise enlarges all errors, at least 1 (Winn et al. 2008).
+        Terms of the most probable baseline besides the constant.
+    baseline_probability : float
+        How probable it is; the errors hold the others too.
+    red_noise_mag : float
+        Mean standard deviation of the red noise over its posterior [mag].
     rms_mag : float
         Scatter of the residuals [mag].
     chi2_per_dof : float
         With the errors given.
-    delta_bic : float
-        Fall of the criterion against the best baseline without a transit; large for a real transit.
+    log_odds : float
+        Natural logarithm of the Bayes factor against no transit; beyond 10 a transit is real or the noise is unlike
+        all that was tried.
     model_mag, baseline_mag : ndarray, float64, shape (n,)
         The whole model and its baseline at the times given [mag].
     used : ndarray, bool, shape (n,)
@@ -85,13 +87,14 @@ class TransitFit:
     ingress_d: float
     snr: float
     baseline: tuple[str, ...]
-    beta: float
+    baseline_probability: float
+    red_noise_mag: float
     rms_mag: float
     chi2_per_dof: float
-    delta_bic: float
+    log_odds: float
     model_mag: Real
     baseline_mag: Real
-    used: NDArray[np.bool_]
+    used: Flags
 
     @property
     def baseline_text(self) -> str:
@@ -99,22 +102,17 @@ class TransitFit:
         return " + ".join(("constant", *self.baseline))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Data:
-    time: Real
-    mag: Real
-    weight: Real
-    columns: dict[str, Real]
-
-
 class TransitTask(Task[TransitConfig]):
-    """Search one box over all times and durations, then fit a trapezoid together with the baseline.
+    """Weigh trapezoids everywhere, with all baselines and several noises, and marginalise what is not asked for.
 
-    Baseline coefficients are linear and solved anew for every trapezoid, so a trend of the baseline cannot be mistaken
-    for depth nor the other way round without its error saying so. Which terms the baseline has is decided by the
-    Bayesian information criterion among all combinations. Errors are from the curvature of chi-square, scaled to the
-    residuals where they exceed the formal errors, and by the factor beta for red noise: the largest ratio, over several
-    bin sizes, of the scatter of binned residuals to that of white noise (Winn et al. 2008, ApJ 683, 1076).
+    Chi-square as a function of the middle is no parabola where few measurements lie in ingress and egress, several
+    baselines fit about equally well, and red noise looks like ingress; an error from the curvature at the best fit of
+    the best baseline, scaled to the residuals, comes out too small. So the posterior is computed on a grid of middles,
+    widths and ingresses; baseline coefficients, depth and the common factor of all errors are integrated analytically
+    (Gaussian and Jeffreys' priors), and it is averaged over combinations of baseline terms and over noises: white, or
+    white and an Ornstein-Uhlenbeck process of 0.3 to 1.2 times its size and a memory of 2% to 12% of the series
+    (Gaussian-process noise as in Gibson et al. 2012, MNRAS 419, 2683; averaging over baselines as in Gibson 2014, MNRAS
+    445, 3401).
     """
 
     def run(
@@ -143,202 +141,90 @@ class TransitTask(Task[TransitConfig]):
         if good.sum() < least:
             raise AlgorithmError("too few measurements for a transit", measurements=int(good.sum()), needed=least)
         covariates = {"airmass": airmass, "seeing": seeing}
-        origin = float(np.mean(time_d[good]))
-        time_d = time_d - origin
         fit = self._fit(time_d, mag, mag_err, covariates, good)
         residual = mag - fit.model_mag
         spread = 1.4826 * float(np.median(np.abs(residual[good])))
         with np.errstate(invalid="ignore"):
             kept = good & (np.abs(residual) <= self.config.clip_sigma * np.maximum(spread, mag_err))
-        if least <= kept.sum() < good.sum():
-            fit = self._fit(time_d, mag, mag_err, covariates, kept)
-        return replace(fit, mid_time=fit.mid_time + origin)
+        return self._fit(time_d, mag, mag_err, covariates, kept) if least <= kept.sum() < good.sum() else fit
 
     def _fit(
-        self, time_d: Real, mag: Real, mag_err: Real, covariates: dict[str, Real | None], used: NDArray[np.bool_]
+        self, time_d: Real, mag: Real, mag_err: Real, covariates: dict[str, Real | None], used: Flags
     ) -> TransitFit:
-        whole = _Data(
-            time_d, mag, np.where(used, 1.0 / np.where(used, mag_err, 1.0) ** 2, 0.0),
-            self._columns(time_d, covariates, used),
+        origin, level = float(np.mean(time_d[used])), float(np.median(mag[used]))
+        terms = self._terms(time_d - origin, covariates, used)
+        order = np.flatnonzero(used)[np.argsort(time_d[used], kind="stable")]
+        scale = _noise(mag[order], mag_err[order])
+        curve = Curve(
+            time_d[order] - origin, mag[order] - level, scale * mag_err[order],
+            {name: column[order] for name, column in terms.items()},
         )  # fmt: skip
-        data = _Data(time_d[used], mag[used], whole.weight[used], {name: c[used] for name, c in whole.columns.items()})
-        scale = self._noise(data)
-        names = tuple(data.columns)
-        options = list(chain.from_iterable(combinations(names, k) for k in range(len(names) + 1)))
-        best: tuple[float, tuple[str, ...], Real] | None = None
-        starts = [start for option in ((), names) if (start := self._search(data, option)) is not None]
-        for option, start in product(options, starts):
-            shape = self._refine(data, option, start)
-            bic = _chi2(data, option, shape) / scale + np.log(data.time.size) * (len(option) + 5)
-            if best is None or bic < best[0]:
-                best = float(bic), option, shape
-        if best is None:
+        span = float(np.ptp(curve.time))
+        shortest, longest = self.config.min_duration_h / 24.0, self.config.max_duration_fraction * span
+        search = Search(
+            shortest, longest, self.config.min_inside, self.config.min_outside, self.config.baseline_prior_mag,
+            self.config.red_noise_prior,
+        )  # fmt: skip
+        found = search.posterior(curve) if longest > shortest else None
+        if found is None:
             raise AlgorithmError("no box fits into the series", measurements=int(used.sum()))
-        without = min(
-            _chi2(data, option, None) / scale + np.log(data.time.size) * (len(option) + 1) for option in options
-        )
-        return self._result(whole, data, used, best, float(without))
+        shape = _Shape.of(found)
+        option = found.best_baseline()
+        coefficients = _solved(curve, option, found.best_noise(option), shape, self.config.baseline_prior_mag)
+        design = np.column_stack([np.ones(time_d.size), *(terms[name] for name in option)])
+        baseline = level + design @ coefficients[:-1]
+        model = baseline + coefficients[-1] * shape.values(time_d - origin)
+        residual = (mag - model)[used]
+        low, depth, high = found.of_depth()
+        depth_err, dof = float(high - low) / 2.0, max(curve.time.size - len(option) - 5, 1)
+        return TransitFit(
+            shape.middle + origin, shape.middle_err, float(depth), depth_err, shape.duration, shape.duration_err,
+            shape.ingress * shape.duration, float(depth) / depth_err, option, found.share(option), found.red_sigma,
+            float(np.sqrt(np.mean(residual**2))), float(((residual / mag_err[used]) ** 2).sum() / dof), found.log_odds,
+            model, baseline, used,
+        )  # fmt: skip
 
-    def _columns(self, time_d: Real, covariates: dict[str, Real | None], used: NDArray[np.bool_]) -> dict[str, Real]:
-        t = time_d - np.mean(time_d[used])
-        t = t / max(float(np.ptp(time_d[used])) / 2.0, 1e-9)
-        found = {"time": t, "time squared": t * t}
+    def _terms(self, t: Real, covariates: dict[str, Real | None], used: Flags) -> dict[str, Real]:
+        t = t / max(float(np.ptp(t[used])) / 2.0, 1e-9)
+        found = {"time": t, "time squared": t * t - np.mean(t[used] ** 2)}
         for name, column in covariates.items():
             if column is not None and np.isfinite(column[used]).all() and np.ptp(column[used]) > 0.0:
                 found[name] = (column - np.mean(column[used])) / float(np.std(column[used]))
         return {name: found[name] for name in self.config.baseline if name in found}
 
-    def _noise(self, data: _Data) -> float:
-        """Return the variance of successive differences over the formal one."""
-        order = np.argsort(data.time, kind="stable")
-        steps = np.diff(data.mag[order])
-        formal = 1.0 / data.weight[order][1:] + 1.0 / data.weight[order][:-1]
-        return max(float(np.median(steps**2 / formal)) / 0.4549364, 1e-12)
 
-    def _search(self, data: _Data, option: tuple[str, ...]) -> Real | None:
-        """Return the best box as mid time, duration and ingress."""
-        span = float(np.ptp(data.time))
-        shortest, longest = self.config.min_duration_h / 24.0, self.config.max_duration_fraction * span
-        if longest <= shortest:
-            return None
-        best, start = np.inf, None
-        for duration in np.geomspace(shortest, longest, self.config.n_durations):
-            step = max(duration / 12.0, span / 400.0)
-            for mid in np.arange(data.time.min(), data.time.max(), step):
-                inside = int((np.abs(data.time - mid) < 0.4 * duration).sum())
-                outside = int((np.abs(data.time - mid) > 0.5 * duration).sum())
-                if inside < self.config.min_inside or outside < self.config.min_outside:
-                    continue
-                shape = np.array([mid, duration, 0.15])
-                chi2 = _chi2(data, option, shape)
-                if chi2 < best and _solve(data, option, shape)[0][-1] > 0.0:
-                    best, start = chi2, shape
-        return start
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Medians of the posterior."""
 
-    def _refine(self, data: _Data, option: tuple[str, ...], start: Real) -> Real:
-        span = float(np.ptp(data.time))
-        low = [data.time.min(), self.config.min_duration_h / 24.0 / 1.5, 0.02]
-        high = [data.time.max(), 1.2 * self.config.max_duration_fraction * span, 0.5]
+    middle: float
+    middle_err: float
+    duration: float
+    duration_err: float
+    ingress: float
 
-        def residuals(shape: Real) -> Real:
-            return np.sqrt(data.weight) * (data.mag - _solve(data, option, shape)[1])
+    @classmethod
+    def of(cls, found: Posterior) -> "_Shape":
+        low, middle, high = found.of_shape(found.shapes.middle)
+        first, duration, last = found.of_shape(found.shapes.duration)
+        width, ingress = (float(found.of_shape(v)[1]) for v in (found.shapes.width, found.shapes.ingress))
+        return cls(float(middle), float(high - low) / 2.0, float(duration), float(last - first) / 2.0,
+                   min(max(1.0 - width / float(duration), 0.02), 0.5) if duration > width else ingress)  # fmt: skip
 
-        def jacobian(shape: Real) -> Real:
-            columns = []
-            for k, step in enumerate(_STEPS):
-                shift = np.zeros(3)
-                shift[k] = step
-                columns.append((residuals(shape + shift) - residuals(shape - shift)) / (2.0 * step))
-            return np.column_stack(columns)
-
-        inside = np.clip(start, np.add(low, 1e-9), np.subtract(high, 1e-9))
-        found = least_squares(residuals, inside, jac=jacobian, bounds=(low, high), x_scale=[0.01, 0.02, 0.1])
-        return np.asarray(found.x)
-
-    def _result(
-        self, whole: _Data, data: _Data, used: NDArray[np.bool_], best: tuple[float, tuple[str, ...], Real],
-        without: float,
-    ) -> TransitFit:  # fmt: skip
-        bic, option, shape = best
-        coefficients, model = _solve(data, option, shape)
-        residual = data.mag - model
-        dof = max(data.time.size - len(option) - 5, 1)
-        chi2_per_dof = float((data.weight * residual**2).sum() / dof)
-        beta = red_noise_factor(data.time, residual, self.config.bin_minutes, dof)
-        factor = max(chi2_per_dof, 1.0) ** 0.5 * beta
-        covariance = self._covariance(data, option, shape, coefficients)
-        errors = factor * np.sqrt(np.maximum(np.diag(covariance), 0.0))
-        design = _design(whole, option)
-        baseline = design @ coefficients[:-1]
-        depth = float(coefficients[-1])
-        return TransitFit(
-            float(shape[0]), float(errors[0]), depth, float(errors[3]), float(shape[1]), float(errors[1]),
-            float(shape[1] * shape[2]), depth / float(errors[3]) if errors[3] > 0.0 else 0.0, option, beta,
-            float(np.sqrt(np.mean(residual**2))), chi2_per_dof, without - bic,
-            baseline + depth * trapezoid(whole.time, shape), baseline, used,
-        )  # fmt: skip
-
-    def _covariance(self, data: _Data, option: tuple[str, ...], shape: Real, coefficients: Real) -> Real:
-        """Return the covariance of mid time, duration, ingress fraction and depth, baseline marginalised."""
-        columns = []
-        for k, step in enumerate(_STEPS):
-            shift = np.zeros(3)
-            shift[k] = step
-            upper, lower = trapezoid(data.time, shape + shift), trapezoid(data.time, shape - shift)
-            columns.append(coefficients[-1] * (upper - lower) / (2.0 * step))
-        columns.append(trapezoid(data.time, shape))
-        jacobian = np.column_stack([*columns, _design(data, option)])
-        normal = jacobian.T @ (data.weight[:, None] * jacobian)
-        normal[2, 2] += 1.0 / 0.2**2  # the ingress is between 0 and half of the duration
-        return np.asarray(np.linalg.pinv(normal)[:4, :4])
+    def values(self, time: Real) -> Real:
+        """Return the trapezoid of unit depth."""
+        return trapezoids(time, *(np.array([v]) for v in (self.middle, self.duration, self.ingress)))[:, 0]
 
 
-def trapezoid(time: Real, shape: Real) -> Real:
-    """Return a trapezoid of unit depth.
-
-    Parameters
-    ----------
-    time : ndarray, float64, shape (n,)
-        Times.
-    shape : ndarray, float64, shape (3,)
-        Middle, duration from first to last contact, and ingress as a fraction of the duration (0 to 0.5).
-
-    Returns
-    -------
-    ndarray, float64, shape (n,)
-        From 0 outside to 1 at the bottom.
-    """
-    mid, duration, fraction = shape
-    ingress = max(fraction, 1e-3) * duration
-    return np.asarray(np.clip((0.5 * duration - np.abs(time - mid)) / ingress, 0.0, 1.0))
+def _noise(mag: Real, mag_err: Real) -> float:
+    """Return the scatter of successive differences over the formal one."""
+    variance = mag_err[1:] ** 2 + mag_err[:-1] ** 2
+    return max(float(np.median(np.diff(mag) ** 2 / variance)) / 0.4549364, 1e-6) ** 0.5
 
 
-def red_noise_factor(time: Real, residual: Real, bin_minutes: tuple[float, ...], dof: int) -> float:
-    """Return by how much binned residuals scatter more than white noise would, at least 1.
-
-    Parameters
-    ----------
-    time, residual : ndarray, float64, shape (n,)
-        Times [d] and residuals.
-    bin_minutes : tuple of float
-        Bin widths that are tried [min]; those of fewer than five bins or fewer than two points a bin are not.
-    dof : int
-        Degrees of freedom of the residuals.
-
-    Returns
-    -------
-    float
-        Largest ratio over the bin widths.
-    """
-    sigma = float(np.sqrt((residual**2).sum() / max(dof, 1)))
-    largest = 1.0
-    for minutes in bin_minutes:
-        index = np.floor((time - time.min()) * 1440.0 / minutes).astype(int)
-        count = np.bincount(index)
-        sums = np.bincount(index, residual)[count > 0]
-        count = count[count > 0]
-        per_bin = float(np.mean(count))
-        if count.size < 5 or per_bin < 1.6 or not sigma > 0.0:
-            continue
-        expected = sigma * float(np.sqrt(np.mean(1.0 / count))) * np.sqrt(count.size / (count.size - 1.0)) ** -1
-        largest = max(largest, float(np.std(sums / count)) / expected)
-    return largest
-
-
-def _design(data: _Data, option: tuple[str, ...]) -> Real:
-    return np.column_stack([np.ones(data.time.size), *(data.columns[name] for name in option)])
-
-
-def _solve(data: _Data, option: tuple[str, ...], shape: Real | None) -> tuple[Real, Real]:
-    """Return the linear coefficients, the depth last, and the model."""
-    design = _design(data, option)
-    if shape is not None:
-        design = np.column_stack([design, trapezoid(data.time, shape)])
-    normal = design.T @ (data.weight[:, None] * design)
-    normal += 1e-9 * np.trace(normal) * np.eye(len(normal)) / len(normal)
-    coefficients = np.linalg.solve(normal, design.T @ (data.weight * data.mag))
-    return np.asarray(coefficients), np.asarray(design @ coefficients)
-
-
-def _chi2(data: _Data, option: tuple[str, ...], shape: Real | None) -> float:
-    return float((data.weight * (data.mag - _solve(data, option, shape)[1]) ** 2).sum())
+def _solved(curve: Curve, option: tuple[str, ...], noise: Noise, shape: _Shape, prior_mag: float) -> Real:
+    """Return coefficients of the baseline and the depth, generalised least squares with the posterior's prior."""
+    parts = [np.ones(curve.time.size), *(curve.terms[name] for name in option), shape.values(curve.time), curve.mag]
+    flat, _ = whiten_red(np.column_stack(parts), curve.time, curve.sigma**2, noise.red_sigma, noise.memory)
+    normal = flat[:, :-1].T @ flat[:, :-1] + np.diag([1e-12, *[prior_mag**-2] * len(option), 1e-12])
+    return np.asarray(np.linalg.solve(normal, flat[:, :-1].T @ flat[:, -1]))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from etendue.kernels.lightcurve import predict_smooth, variability_statistics
+from etendue.kernels.lightcurve import dip_significance, predict_smooth, variability_statistics
 from etendue.tasks.lightcurve.period import PeriodConfig, PeriodTask, sinusoid
 from etendue.tasks.task import Task, TaskConfig
 
@@ -31,11 +31,18 @@ class VariabilityConfig(TaskConfig):
     widths: tuple[float, ...] = (0.02, 0.05, 0.12)
     """Widths of the smoothing by which one half of the frames predicts the other, in spans of the series."""
 
+    dip_fractions: tuple[float, ...] = (0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7)
+    """Lengths of the dips that are looked for, in spans of the series."""
+
+    min_dip: int = Field(4, ge=2)
+    """Fewest measurements inside and outside of a dip."""
+
     min_gain: float = Field(30.0, ge=0.0)
-    """Fall of the chi-square of each half, predicted from the other, against a constant."""
+    """Fall of the chi-square of each half, predicted from the other, against a straight line: slow trends of one star
+    (colour and airmass, flat field) are no variability."""
 
     min_confirmed: float = Field(0.5, ge=0.0, le=1.0)
-    """Fraction of all frames that must be nearer to the predicted curve than to a constant."""
+    """Fraction of all frames that must be nearer to the predicted curve than to a straight line."""
 
     period: PeriodConfig = PeriodConfig()
     """Periodogram, the other kind of prediction."""
@@ -51,8 +58,10 @@ class VariabilityResult:
         Scatter of stars of like magnitude [mag].
     chi2_per_dof, stetson_j, von_neumann : ndarray, float64, shape (n_stars,)
         Statistics with ``rms_expected`` as the error; NaN with too few measurements.
+    dip_snr : ndarray, float64, shape (n_stars,)
+        Depth over error of the best dip on a straight line, errors as above.
     significance : ndarray, float64, shape (n_stars,)
-        Largest robust deviation of the three from like stars [sigma].
+        Largest robust deviation of scatter and of the four from like stars [sigma].
     confirmed_fraction : ndarray, float64, shape (n_stars,)
         Fraction of all frames that confirm; NaN for stars that are no candidates.
     period_d, false_alarm : ndarray, float64, shape (n_stars,)
@@ -65,6 +74,7 @@ class VariabilityResult:
     chi2_per_dof: Real
     stetson_j: Real
     von_neumann: Real
+    dip_snr: Real
     significance: Real
     confirmed_fraction: Real
     period_d: Real
@@ -76,9 +86,9 @@ class VariabilityTask(Task[VariabilityConfig]):
     """Compare scatter and its correlation in time with those of like stars, then let half the frames test the others.
 
     A candidate is claimed to vary only if the curve predicted from the even frames (smoothed, or a sinusoid of the
-    period that these frames have) lowers the chi-square of the odd frames and the other way round, and if at least
-    half of all frames of the series are nearer to the curve than to a constant. The noise in these tests is at least
-    that of successive differences, so that a star that merely jumps confirms nothing.
+    period that these frames have) lowers the chi-square of the odd frames below that of a straight line, and the other
+    way round, and if at least half of all frames of the series are nearer to the curve than to that line. The noise in
+    these tests is at least that of successive differences, so that a star that merely jumps confirms nothing.
     """
 
     def run(self, *, time_d: Real, residual: Real, mag: Real, mag_err: Real) -> VariabilityResult:
@@ -108,7 +118,10 @@ class VariabilityTask(Task[VariabilityConfig]):
         error2 = mag_err**2 + np.maximum(expected**2 - typical**2, 0.0)
         weight = np.where(known, 1.0 / np.where(known, error2, 1.0), 0.0)
         chi2, stetson, eta = variability_statistics(time_d, value, weight)
-        significance = self._significance(mag, (rms, chi2, stetson, eta), enough)
+        dip = np.where(
+            enough, dip_significance(time_d, value, weight, *self._dips(time_d), self.config.min_dip), np.nan
+        )
+        significance = self._significance(mag, (rms, chi2, stetson, eta, dip), enough)
         confirmed, period, alarm = (np.full(mag.size, np.nan) for _ in range(3))
         variable = np.zeros(mag.size, bool)
         for s in np.flatnonzero(enough & (significance >= self.config.significance)):
@@ -119,13 +132,25 @@ class VariabilityTask(Task[VariabilityConfig]):
             confirmed[s] = fraction * rows.size / time_d.size
             variable[s] = min(gains) >= self.config.min_gain and confirmed[s] >= self.config.min_confirmed
         return VariabilityResult(
-            np.where(enough, expected, np.nan), chi2, stetson, eta, significance, confirmed, period, alarm, variable
-        )
+            np.where(enough, expected, np.nan), chi2, stetson, eta, dip, significance, confirmed, period, alarm,
+            variable,
+        )  # fmt: skip
+
+    def _dips(self, time: Real) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return first frames and those after the last of the dips that are tried."""
+        span = float(time[-1] - time[0])
+        pairs: set[tuple[int, int]] = set()
+        for fraction in self.config.dip_fractions:
+            starts = np.arange(time[0] - 0.5 * fraction * span, time[-1], 0.1 * fraction * span)
+            ends = np.searchsorted(time, [starts, starts + fraction * span])
+            pairs |= {(int(a), int(b)) for a, b in ends.T if b > a}
+        first, last = np.array(sorted(pairs), np.int64).reshape(-1, 2).T
+        return np.ascontiguousarray(first), np.ascontiguousarray(last)
 
     def _significance(self, mag: Real, statistics: tuple[Real, ...], enough: Flags) -> Real:
-        rms, chi2, stetson, eta = statistics
+        rms, chi2, stetson, eta, dip = statistics
         with np.errstate(invalid="ignore", divide="ignore"):
-            scores = [np.log(np.maximum(rms, 1e-6)), np.log(chi2), stetson, -np.log(eta)]
+            scores = [np.log(np.maximum(rms, 1e-6)), np.log(chi2), stetson, -np.log(eta), dip]
         deviations = []
         for score in scores:
             usable = enough & np.isfinite(score)
@@ -137,11 +162,11 @@ class VariabilityTask(Task[VariabilityConfig]):
     def _confirm(self, time: Real, value: Real, weight: Real) -> tuple[tuple[float, float], float]:
         """Return the gains of both halves by the better kind of prediction, and the fraction of frames that agree."""
         half = np.arange(time.size) % 2 == 0
+        trend = np.where(half, _line(time, value, weight, ~half), _line(time, value, weight, half))
         best: tuple[tuple[float, float], float] = ((0.0, 0.0), 0.0)
         for predicted in self._predictions(time, value, weight, half):
-            constant = np.where(half, _mean(value, weight, ~half), _mean(value, weight, half))
             known = np.isfinite(predicted)
-            plain, curve = (value - constant) ** 2, (value - np.where(known, predicted, constant)) ** 2
+            plain, curve = (value - trend) ** 2, (value - np.where(known, predicted, trend)) ** 2
             gain = [float((weight * (plain - curve))[which].sum()) for which in (half, ~half)]
             fraction = float((known & (curve < plain)).mean())
             if min(gain) > min(best[0]):
@@ -185,8 +210,11 @@ def _no_more(weight: Real, value: Real) -> Real:
     return 1.0 / (np.maximum(1.0 / weight, noise**2))
 
 
-def _mean(value: Real, weight: Real, which: Flags) -> float:
-    return float(np.average(value[which], weights=weight[which])) if weight[which].sum() > 0.0 else 0.0
+def _line(time: Real, value: Real, weight: Real, which: Flags) -> Real:
+    """Return the straight line fitted to some measurements, at all times."""
+    design = np.column_stack([np.ones(time.size), (time - time[0]) / np.ptp(time)])
+    root = np.sqrt(weight[which])
+    return np.asarray(design @ np.linalg.lstsq(design[which] * root[:, None], value[which] * root, rcond=None)[0])
 
 
 def _columns(function, value: Real) -> Real:  # type: ignore[no-untyped-def]
