@@ -23,7 +23,7 @@ def _round_psf(fwhm: float, dx: Real, dy: Real) -> Real:
     return np.asarray(sum(a / (2.0 * np.pi * v) * np.exp(-0.5 * square / v) for a, v in parts))
 
 
-def star_places(seed: int = 3) -> tuple[Real, Real]:
+def star_places(seed: int) -> tuple[Real, Real]:
     """Return positions on a grid, each at a random sub-pixel phase."""
     rng = np.random.default_rng(seed)
     grid = np.arange(SPACING, SIZE - SPACING, SPACING, dtype=float)
@@ -31,21 +31,21 @@ def star_places(seed: int = 3) -> tuple[Real, Real]:
     return x, y
 
 
-def save_stars(folder: Path, name: str, fwhm: float) -> None:
+def save_stars(folder: Path, name: str, fwhm: float, seed: int) -> None:
     """Write a noise-free image of round stars."""
     from etendue.kernels.render import add_gaussians
     from etendue.simulate.profiles import MOFFAT
 
-    image, (x, y) = np.zeros((SIZE, SIZE)), star_places()
+    image, (x, y) = np.zeros((SIZE, SIZE)), star_places(seed)
     for amplitude, variance in zip(MOFFAT.amplitude, MOFFAT.variance * fwhm**2, strict=True):
         moment = np.full(x.size, variance)
         add_gaussians(image, x, y, np.full(x.size, FLUX * amplitude), moment, moment, np.zeros(x.size), 1e-4)
     warp_sides.save(folder, name, image.astype(np.float32), np.ones_like(image, np.float32))
 
 
-def save_noise(folder: Path, name: str) -> None:
+def save_noise(folder: Path, name: str, seed: int) -> None:
     """Write white noise whose variance rises over the image."""
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng([seed, 5])
     variance = np.broadcast_to(NOISE**2 * (1.0 + np.linspace(-0.5, 0.5, SIZE)), (SIZE, SIZE)).astype(np.float32)
     image = (rng.standard_normal((SIZE, SIZE)) * np.sqrt(variance)).astype(np.float32)
     warp_sides.save(folder, name, image, variance)
@@ -109,24 +109,31 @@ def _noise_pulls(image: NDArray[np.float32], variance: NDArray[np.float32], nois
     return found
 
 
-def score(folder: Path, sides: dict[str, Callable[..., Any]]) -> dict[str, Any]:
+def score(folder: Path, sides: dict[str, Callable[..., Any]], seed: int) -> dict[str, Any]:
     """Resample stars of two widths and noise with every side; return what became of them."""
-    places = star_places()
+    places = star_places(seed)
     inner = [axis[(places[0] > EDGE) & (places[0] < SIZE - EDGE) & (places[1] > EDGE) & (places[1] < SIZE - EDGE)]
              for axis in places]  # fmt: skip
     result: dict[str, Any] = {}
     for fwhm in (2.5, 3.5):
         name = f"stars{fwhm:g}"
-        save_stars(folder, name, fwhm)
+        save_stars(folder, name, fwhm, seed)
         original, _ = warp_sides.load(folder, name)
         result.setdefault("not resampled", {})[f"fwhm_{fwhm:g}"] = _summary(original, *inner, fwhm)
         for side, prepare in sides.items():
             prepare(folder, name=name)()
             image, _ = warp_sides.product(folder, side, name)
             result.setdefault(side, {})[f"fwhm_{fwhm:g}"] = _summary(image, *_target_places(*places), fwhm)
-    save_noise(folder, "noise")
+    save_noise(folder, "noise", seed)
     for side, prepare in sides.items():
         prepare(folder, name="noise")()
         noise = folder / "ours.noise.npy" if side == "ours" else None
         result[side]["noise"] = _noise_pulls(*warp_sides.product(folder, side, "noise"), noise)
     return result
+
+
+def mean_of(results: list[Any]) -> Any:
+    """Return the means over seeds, and the scatter of single seeds beside each."""
+    if isinstance(results[0], dict):
+        return {name: mean_of([result[name] for result in results]) for name in results[0]}
+    return [float(np.mean(results)), float(np.std(results))]
