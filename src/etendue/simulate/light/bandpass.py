@@ -9,6 +9,7 @@ Vector = NDArray[np.float64]
 
 _PLANCK_J_S = 6.62607015e-34
 _AB_ZERO_W_M2_HZ = 3.631e-23  # 3631 Jy
+_STEP_NM = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +47,7 @@ class Bandpass:
     @property
     def pivot_nm(self) -> float:
         """Pivot wavelength of a photon counter (Koornneef et al. 1986) [nm]."""
-        wave, through = self.wavelength_nm, self.throughput
+        wave, through = self._resolved()
         return float(np.sqrt(np.trapezoid(through * wave, wave) / np.trapezoid(through / wave, wave)))
 
     def electrons_per_second(self, area_m2: float) -> float:
@@ -62,5 +63,10 @@ class Bandpass:
         float
             ``area * integral(f_nu / (h nu) * throughput dnu)`` [1/s].
         """
-        wave = self.wavelength_nm
-        return area_m2 * _AB_ZERO_W_M2_HZ / _PLANCK_J_S * float(np.trapezoid(self.throughput / wave, wave))
+        wave, through = self._resolved()
+        return area_m2 * _AB_ZERO_W_M2_HZ / _PLANCK_J_S * float(np.trapezoid(through / wave, wave))
+
+    def _resolved(self) -> tuple[Vector, Vector]:
+        """Wavelengths close enough that sums over a coarse table are integrals over straight lines."""
+        wave = np.union1d(self.wavelength_nm, np.arange(self.wavelength_nm[0], self.wavelength_nm[-1], _STEP_NM))
+        return wave, self.at(wave)
