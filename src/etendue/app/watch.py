@@ -9,7 +9,7 @@ from typing import Literal
 from etendue.app.frame_finder import find_frames
 from etendue.app.missing_calibrations import missing_calibrations
 from etendue.app.quickstart import lay_out_sky
-from etendue.app.survey_stars import field_cones, reference_catalog
+from etendue.app.survey_stars import SurveyStars, field_cones
 from etendue.app.watching.arrivals import Arrival, Arrivals, Poll
 from etendue.app.watching.calibrations import build_calibrations, buildable, calibration_frames
 from etendue.app.watching.chore import Chore
@@ -24,7 +24,6 @@ from etendue.camera.translate import translate
 from etendue.disk import disk_trouble
 from etendue.errors import InputError, Interrupted
 from etendue.middleware.raw_files import follow_headers, forget_raws
-from etendue.middleware.refcats import register_refcat
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.refcat.source import open_reference
@@ -152,7 +151,8 @@ class _Watch:
     overrides: Stamp | None = None  # as they were when that was done
     told: set[str] = field(default_factory=set)
     status: str = ""
-    cones: int = 0
+    stars: SurveyStars | None = None
+    cones: int = 0  # fields whose stars are in the repository
     unrecorded: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -278,6 +278,8 @@ class _Watch:
         by_path = {str(arrival.path): arrival for arrival in usable}
         replaced = self._forget_replaced(usable)
         outcomes = self.home.ingest([a.path for a in usable], camera=self.camera.name, transfer="direct")
+        if any(outcome.observation_type == "science" for outcome in outcomes):
+            self._find_on_sky()
         visits = self.home.define_visits(self.camera.name)
         no_visit = {outcome.exposure: outcome.reason for outcome in visits if not outcome.defined}
         found = {}
@@ -456,6 +458,17 @@ class _Watch:
         self.seen.clear()  # frames that were processed without them are processed again
         self.ledger.listed.clear()
 
+    def _find_on_sky(self) -> None:
+        """Find frames whose headers give a pointing at best by their stars; each frame is searched once."""
+        assert self.home is not None
+        assert self.camera is not None
+        if self.options.refcat is None:
+            return
+        self.stars = self.stars or SurveyStars(self.options.refcat, self.home, self.camera)
+        for place in self.stars.locate(workers=1, progress=False):
+            if place.reason:
+                self.tell(Note(f"{place.file}: not found on the sky: {place.reason}", "warning"))
+
     def _prepare_reference(self) -> None:
         """Register the reference catalog, again only where a field is new."""
         assert self.home is not None
@@ -464,7 +477,9 @@ class _Watch:
             return
         cones = len(field_cones(self.home, self.camera))
         if cones != self.cones:
-            register_refcat(self.home, reference_catalog(self.options.refcat, self.home, self.camera))
+            self._is_doing("reading the reference catalog")
+            self.stars = SurveyStars(self.options.refcat, self.home, self.camera)
+            self.stars.register()
             self.cones = cones
 
     def _update_curves(self) -> None:
@@ -490,6 +505,9 @@ class _Watch:
             visits = None
         reports += night.update_curves(visits)
         self._tell_problems(reports)
+        defeated = any(o.status in _FAILED for report in reports for o in report.outcomes)
+        if defeated and self.options.refcat is None:
+            self._tell_once("no light curves: where headers only point, positions agree only with --refcat", "note")
         if any(report.executed for report in reports):
             self.report_due = True
             self.tell(Note(f"light curves of night {day_obs} updated in {time.monotonic() - begin:.1f} s"))

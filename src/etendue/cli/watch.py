@@ -1,6 +1,7 @@
 """Command that processes frames as they arrive."""
 
 import json
+import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -54,7 +55,7 @@ def watch(
         directory, repo, refcat, tuple(GivenTemplate.parse(text) for text in templates), calib_from, camera, workers,
         until_idle, once, rest, patience, report=not no_report,
     )  # fmt: skip
-    with _asked_to_stop() as stop, _shown(as_json) as tell:
+    with _asked_to_stop() as stop, _without_lines_of_stages(), _shown(as_json) as tell:
         result = run(options, tell=tell, stop=stop)
     summary = {"event": "end", "repository": str(result.repository), "frames": result.frames,
                "refused": result.refused, "stopped": result.stopped}  # fmt: skip
@@ -82,6 +83,23 @@ def _asked_to_stop() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _without_lines_of_stages() -> Iterator[None]:
+    """Keep what stages say about every frame off the terminal: it is in their logs, and the watch sums it up."""
+
+    def is_shown(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR or not record.name.startswith("etendue.stages")
+
+    handlers = list(logging.getLogger().handlers)
+    for handler in handlers:
+        handler.addFilter(is_shown)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_shown)
 
 
 @contextmanager

@@ -14,9 +14,11 @@ from etendue import faults
 from etendue.app import watch as watch_module
 from etendue.app.watch import WatchOptions, watch
 from etendue.app.watching.events import FrameDone, Note
+from etendue.camera.shipped import load_camera
 from etendue.middleware.content_hash import content_hashes
 from etendue.middleware.raw_files import forget_raws
 from etendue.middleware.repository import Repository
+from etendue.middleware.runs import journals
 from etendue.simulate.preset import Night, SurveyPreset
 from etendue.simulate.simulate import simulate_survey
 
@@ -144,15 +146,29 @@ def test_forgetting_a_raw_frame_leaves_its_file(raws, tmp_path):
     path = tmp_path / raws[0].name
     shutil.copy(raws[0], path)
     found = Watched(tmp_path, [])
-    (tmp_path / "in").mkdir()
-    shutil.move(path, tmp_path / "in" / path.name)
-    path = tmp_path / "in" / path.name
     home = Repository.create(tmp_path / "repo")
-    from etendue.camera.shipped import load_camera
-
     home.register_camera(load_camera("simcam"))
     [outcome] = home.ingest([path], camera="simcam", transfer="direct")
     assert forget_raws(home, "simcam", [outcome.exposure]) == 1
     assert path.is_file()
     assert found.home.query("raw", collections="simcam/raw/all") == ()
     assert forget_raws(home, "simcam", [outcome.exposure]) == 0
+
+
+@pytest.mark.slow
+def test_a_new_frame_is_all_that_is_looked_at(raws, tmp_path):
+    (tmp_path / "in").mkdir()
+    shutil.copy(raws[0], tmp_path / "in")
+    found = Watched(tmp_path, [])
+
+    def tell(event):
+        found.events.append(event)
+        if len(found.frames()) == 1:
+            shutil.copy(raws[1], tmp_path / "in")
+
+    watch(found.options(once=False, until_idle_s=1.0), tell=tell)
+    first, second = (frame.visit for frame in found.frames())
+    run, *_ = [j for j in journals(found.home.runs_folder) if j.description()["output"] == OUTPUT]
+    assert {int(outcome.data_id["visit"]) for outcome in run.outcomes().values()} == {second}
+    assert str(first) not in run.description()["where"]
+    assert set(found.images()) == {first, second}

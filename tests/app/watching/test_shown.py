@@ -1,11 +1,12 @@
 """What happened stays to be read; what is going on is shown where it can be taken back."""
 
 import json
+import logging
 
 from rich.console import Console
 
 from etendue.app.watching.events import FrameDone, Note
-from etendue.cli.watch import _live, _shown
+from etendue.cli.watch import _live, _shown, _without_lines_of_stages
 
 EVENTS = [
     Note("processing a.fits", "status"),
@@ -50,3 +51,13 @@ def test_a_terminal_keeps_refusals_above_the_table(capsys, monkeypatch):
     assert "is no FITS file" in text
     assert "is no FITS file" not in last
     assert "waiting for frames" in last
+
+
+def test_stages_repeat_nothing_on_the_terminal_but_errors(caplog):
+    logger = logging.getLogger("etendue.stages.calibrate_image")
+    with _without_lines_of_stages():
+        logger.warning("no certified bias")
+        logger.error("broken")
+        logging.getLogger("etendue.app").warning("shown")
+    logger.warning("again")
+    assert [record.message for record in caplog.records] == ["broken", "shown", "again"]
