@@ -216,3 +216,15 @@ def test_altitude_agrees_with_the_telescope() -> None:
     assert site is not None
     altitude = altitude_of(31.312099, 46.769087, 58107.065, site)
     assert altitude == pytest.approx(62.592, abs=0.5)
+
+
+def test_the_y_axis_points_to_the_rotation_from_north_through_east() -> None:
+    camera = load_camera("simcam")
+    header = {"INSTRUME": "simcam", "DATE-OBS": "2025-10-02T01:02:03", "EXPTIME": 90.0, "IMGTYPE": "OBJECT",
+              "SEQNUM": 3, "FILTER": "r_sim", "CCDNUM": 0, "RA": "22:00:24", "DEC": "-29:54:00",
+              "ROTPA": 30.0}  # fmt: skip
+    wcs = translate(header, camera).wcs
+    assert wcs is not None
+    (ra0, ra1), (dec0, dec1) = wcs.pixel_to_sky(x=np.array([0.0, 0.0]), y=np.array([0.0, 1000.0]))
+    east, north = (ra1 - ra0) * math.cos(math.radians(dec0)), dec1 - dec0
+    assert math.degrees(math.atan2(east, north)) == pytest.approx(30.0, abs=0.2)

@@ -39,7 +39,7 @@ class ObservationInfo:
     dec_deg: float = float("nan")
     """Boresight declination [deg]."""
     rotation_deg: float = float("nan")
-    """Position angle of the camera [deg]."""
+    """Position angle of the camera's y axis, from north through east [deg]."""
     airmass: float = float("nan")
     """Airmass at mid-exposure, or the header's."""
     object: str = ""

@@ -368,7 +368,7 @@ def _approximate_wcs(camera: Camera, detector: Detector, ra_deg: float, dec_deg:
     """Return a TAN WCS from pointing and plate scale, north up where the rotation is unknown."""
     scale = camera.plate_scale / 3600.0
     angle = np.radians(0.0 if math.isnan(rotation_deg) else rotation_deg)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])  # of the y axis, towards east
     mirror = np.diag([-scale if camera.parity_flipped else scale, scale])
     center_x, center_y = detector.center_mm
     return SkyWcs.tan(
