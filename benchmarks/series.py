@@ -18,8 +18,15 @@ from campaign import write_json
 from machine import machine_facts
 from series_truth import score_seeds
 
-from etendue.app.light_curves import curve_of, draw, find_curves, fit_transit, series_tables, transit_summary
-from etendue.app.report.light_curves import scatter_picture
+from etendue.app.light_curves import (
+    curve_of,
+    draw,
+    find_curves,
+    fit_transit,
+    scatter_picture,
+    series_tables,
+    transit_summary,
+)
 from etendue.errors import InputError
 from etendue.middleware.repository import Repository
 from etendue.table.table import Table

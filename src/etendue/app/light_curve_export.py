@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from etendue import __version__
-from etendue.app.light_curves import StarCurve
+from etendue.app.light_curves import StarCurve, require_folder
 from etendue.disk import whole_file
 from etendue.errors import InputError
 from etendue.table.export import export_table
@@ -15,10 +15,10 @@ FORMATS = ("csv", "parquet", "aavso")
 
 _AAVSO_FILTERS = {
     "U": "U", "B": "B", "V": "V", "R": "R", "I": "I", "J": "J", "H": "H", "K": "K", "u": "SU", "g": "SG", "r": "SR",
-    "i": "SI", "z": "SZ", "y": "ZS", "clear": "CV",
+    "i": "SI", "z": "SZ", "y": "Y", "clear": "CV",
 }  # fmt: skip
 _OTHER_FILTER = "O"
-_MAX_NOTE = 100
+_MAX_NAME, _MAX_NOTE = 30, 100
 
 
 def export_curve(curve: StarCurve, path: Path, file_format: str, *, observer: str = "", name: str = "") -> None:
@@ -40,10 +40,11 @@ def export_curve(curve: StarCurve, path: Path, file_format: str, *, observer: st
     Raises
     ------
     InputError
-        If the format is unknown or the observer code is missing.
+        If the format is unknown, the observer code is missing, or the folder does not exist.
     """
     if file_format not in FORMATS:
         raise InputError("unknown format of light curves", value=file_format, remedy=f"use one of {', '.join(FORMATS)}")
+    require_folder(path)
     if file_format != "aavso":
         export_table(curve.rows, path, file_format)
         return
@@ -72,6 +73,11 @@ def aavso_text(curve: StarCurve, *, observer: str, name: str = "") -> str:
     -------
     str
 
+    Raises
+    ------
+    InputError
+        If the name is too long for the format.
+
     References
     ----------
     https://www.aavso.org/aavso-extended-file-format
@@ -81,6 +87,8 @@ def aavso_text(curve: StarCurve, *, observer: str, name: str = "") -> str:
         "#OBSTYPE=CCD", "#NAME,DATE,MAG,MERR,FILT,TRANS,MTYPE,CNAME,CMAG,KNAME,KMAG,AMASS,GROUP,CHART,NOTES",
     )  # fmt: skip
     star = _plain(name) or curve.name
+    if len(star) > _MAX_NAME:
+        raise InputError("the AAVSO takes names of at most 30 characters", value=star, remedy="give a shorter --name")
     band = _AAVSO_FILTERS.get(str(curve.star["band"]), _OTHER_FILTER)
     note = (
         f"ensemble of the field; aperture {curve.star['apertureRadius']:.1f} px; band {_plain(str(curve.star['band']))}"
@@ -109,10 +117,11 @@ def export_all(curves: Table, path: Path, file_format: str) -> None:
     Raises
     ------
     InputError
-        If the format holds one star only.
+        If the format holds one star only, or the folder does not exist.
     """
     if file_format == "aavso":
         raise InputError("the AAVSO format is written star by star", remedy="give --ra and --dec")
+    require_folder(path)
     export_table(curves, path, file_format)
 
 

@@ -218,7 +218,9 @@ def draw(curve: StarCurve, fit: TransitFit | None = None) -> bytes:
     if fit is None:
         label = f"{curve.name}, band {curve.star['band']}, mag {curve.star['mag']:.2f}"
         detrended = curve.column("deltaMagDetrended")
-        return differential_curves_plot([DifferentialCurve(label, curve.hours_utc, raw, error, detrended)])
+        return differential_curves_plot([
+            DifferentialCurve(label, curve.hours_utc, raw, error, detrended, curve.column("bjdTdb"))
+        ])  # fmt: skip
     numbers = transit_summary(curve, fit)
     caption = (
         f"middle {numbers['mid_utc_h']:.3f} ± {numbers['mid_err_h']:.3f} h UTC, BJD(TDB) {fit.mid_time:.5f}\n"
@@ -228,12 +230,52 @@ def draw(curve: StarCurve, fit: TransitFit | None = None) -> bytes:
         f"rms {fit.rms_mag * 1e3:.1f} mmag"
     )
     return transit_plot(TransitCurve(
-        f"Transit of {curve.name}", caption, curve.hours_utc, raw, error, fit.model_mag, fit.baseline_mag, fit.used
+        f"Transit of {curve.name}", caption, curve.hours_utc, raw, error, fit.model_mag, fit.baseline_mag, fit.used,
+        curve.column("bjdTdb"),
     ))  # fmt: skip
+
+
+def scatter_picture(stars: Table) -> bytes:
+    """Draw the scatter of all stars against magnitude.
+
+    Parameters
+    ----------
+    stars : Table
+        ``light_curve_star``.
+
+    Returns
+    -------
+    bytes
+        PNG.
+    """
+    from etendue.qa.series_plots import scatter_plot
+
+    mag, rms, detrended, expected, snr = (
+        np.asarray(stars[name], float) for name in ("mag", "rms", "rmsDetrended", "rmsExpected", "snr")
+    )
+    return scatter_plot(mag, rms, detrended, expected, 1.0857362 / snr, np.asarray(stars["isVariable"], bool))
+
+
+def require_folder(path: Path) -> None:
+    """Refuse a file in a folder that does not exist.
+
+    Parameters
+    ----------
+    path : Path
+        The file that will be written.
+
+    Raises
+    ------
+    InputError
+        If its folder is not there.
+    """
+    if not path.parent.is_dir():
+        raise InputError("its folder does not exist", source=path, remedy="make it, or choose another")
 
 
 def write_picture(path: Path, picture: bytes) -> None:
     """Write a picture; the file appears whole or not at all."""
+    require_folder(path)
     with whole_file(path, "picture") as part:
         part.write_bytes(picture)
 

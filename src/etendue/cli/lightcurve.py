@@ -104,7 +104,7 @@ def _show_all(
 ) -> None:
     import numpy as np
 
-    from etendue.app.light_curves import star_listing, write_picture
+    from etendue.app.light_curves import scatter_picture, star_listing, write_picture
 
     variable = np.flatnonzero(stars["isVariable"])
     best = np.argsort(np.where(stars["flag_incomplete"], np.inf, np.nan_to_num(stars["rmsDetrended"], nan=np.inf)))[
@@ -118,8 +118,6 @@ def _show_all(
         print_table(listing["variable"], title="Variable")
         print_table(listing["best"], title="Least scatter")
     if plot is not None:
-        from etendue.app.report.light_curves import scatter_picture
-
         write_picture(plot, scatter_picture(stars))
         click.echo(f"picture: {plot}", err=True)
     if file_format is not None:

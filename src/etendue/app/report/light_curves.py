@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from etendue.app.light_curves import StarCurve, curve_of, draw, fit_transit, periodogram_of, transit_summary
+from etendue.app.light_curves import StarCurve, curve_of, fit_transit, transit_summary
+from etendue.app.report.light_curve_pictures import pictures
 from etendue.app.report.reader import Reader
 from etendue.app.report.section import Column, Grid, Picture, Section
 from etendue.errors import AlgorithmError
-from etendue.qa.series_plots import DifferentialCurve, differential_curves_plot, periodogram_plot, scatter_plot
 from etendue.table.table import Table
+from etendue.tasks.lightcurve.transit import TransitFit
 
 _BEST = 20
 _SHOWN = 9
@@ -23,7 +24,8 @@ def gather(reader: Reader) -> dict[str, Any]:
     """Return how well the stars repeat, what all have in common, and which vary."""
     stars, curves = reader.table("light_curve_star"), reader.table("light_curve")
     if stars is None or curves is None:
-        return {"n_stars": 0, "best": [], "variables": [], "effects": [], "transits": []}
+        empty: tuple[str, ...] = ("best", "variables", "comparisons", "effects", "transits")
+        return {"n_stars": 0} | {name: [] for name in empty}
     complete = np.asarray(stars["nUsable"] >= _COMPLETE * stars["nImage"])
     rms, detrended = (np.sort(_MMAG * np.asarray(stars[name], float)[complete]) for name in ("rms", "rmsDetrended"))
     variable = variables_of(stars)
@@ -37,8 +39,14 @@ def gather(reader: Reader) -> dict[str, Any]:
         "best_detrended_mmag": float(detrended[0]) if detrended.size else None,
         "best": [_row(stars, k) for k in _best(stars, complete)],
         "variables": [_row(stars, k) for k in variable],
+        "n_comparison": int(np.count_nonzero(stars["isComparison"])),
+        "comparisons": [_row(stars, k) for k in _comparisons(stars)],
         "effects": _effects(reader.table("series_effect")),
-        "transits": [summary for k in variable[:_FITTED] if (summary := _transit(curve_of(curves, stars, k)))],
+        "transits": [
+            transit_summary(curve, fit)
+            for curve in _curves(curves, stars, variable[:_FITTED])
+            if (fit := transit_of(curve))
+        ],
     }
 
 
@@ -46,14 +54,6 @@ def variables_of(stars: Table) -> list[int]:
     """Return the rows of the claimed variables, the most significant first."""
     rows = np.flatnonzero(stars["isVariable"])
     return [int(k) for k in rows[np.argsort(-np.asarray(stars["significance"], float)[rows], kind="stable")]]
-
-
-def scatter_picture(stars: Table) -> bytes:
-    """Return the plot of scatter against magnitude of all stars."""
-    mag, rms, detrended, expected, snr = (
-        np.asarray(stars[name], float) for name in ("mag", "rms", "rmsDetrended", "rmsExpected", "snr")
-    )
-    return scatter_plot(mag, rms, detrended, expected, 1.0857362 / snr, np.asarray(stars["isVariable"], bool))
 
 
 def _best(stars: Table, complete: np.ndarray) -> list[int]:
@@ -79,13 +79,23 @@ def _effects(effects: Table | None) -> list[dict[str, Any]]:
     return [row | {"amplitude_mmag": _MMAG * row["amplitude"], "gain_percent": 100.0 * row["gain"]} for row in rows]
 
 
-def _transit(curve: StarCurve) -> dict[str, Any] | None:
+def transit_of(curve: StarCurve) -> TransitFit | None:
     """Return the transit of a variable if there is one worth showing."""
     try:
         fit = fit_transit(curve)
     except AlgorithmError:
         return None
-    return transit_summary(curve, fit) if fit.log_odds > _MIN_LOG_ODDS else None
+    return fit if fit.log_odds > _MIN_LOG_ODDS else None
+
+
+def _curves(curves: Table, stars: Table, rows: list[int]) -> list[StarCurve]:
+    return [curve_of(curves, stars, k) for k in rows]
+
+
+def _comparisons(stars: Table) -> list[int]:
+    """Return the rows of the comparison stars that count most."""
+    order = np.argsort(-np.nan_to_num(stars["comparisonWeight"]), kind="stable")
+    return [int(k) for k in order[:_BEST] if stars["isComparison"][k]]
 
 
 def present(numbers: dict[str, Any], reader: Reader) -> Section:
@@ -106,7 +116,7 @@ def present(numbers: dict[str, Any], reader: Reader) -> Section:
                            ("best star, raw", "best_raw_mmag"), ("best star, detrended", "best_detrended_mmag"))
         if numbers[key] is not None
     ]  # fmt: skip
-    return Section(name, title, lead, facts, [grid for grid in _grids(numbers) if grid.rows], _pictures(reader))
+    return Section(name, title, lead, facts, [grid for grid in _grids(numbers) if grid.rows], _drawn(reader))
 
 
 def _grids(numbers: dict[str, Any]) -> list[Grid]:
@@ -137,6 +147,11 @@ def _grids(numbers: dict[str, Any]) -> list[Grid]:
         "probable one. One event: a half-cycle of another variable also fits."),
         Grid("Stars of least scatter", (*place, *scatter, Column("apertureRadius", "aperture [px]", ".1f")),
              numbers["best"]),
+        Grid("Comparison stars that count most", (
+            *place, *scatter, Column("comparisonWeight", "share of a zero point", ".2%"),
+            Column("nUsable", "usable images"), Column("apertureRadius", "aperture [px]", ".1f"),
+        ), numbers["comparisons"], note=f"{numbers['n_comparison']} stars compare; each is weighted by its own "
+        "scatter, no star has a vote about itself, and no one should have more than a few percent."),
         Grid("What all stars have in common", (
             Column("band", "band"), Column("apertureRadius", "aperture [px]", ".1f"), Column("nStar", "stars"),
             Column("effect", "effect"), Column("nTerm", "terms"), Column("amplitude_mmag", "rms [mmag]", ".2f"),
@@ -146,48 +161,10 @@ def _grids(numbers: dict[str, Any]) -> list[Grid]:
     ]  # fmt: skip
 
 
-def _pictures(reader: Reader) -> list[Picture]:
+def _drawn(reader: Reader) -> list[Picture]:
     stars, curves = reader.table("light_curve_star"), reader.table("light_curve")
     assert stars is not None
     assert curves is not None
-    pictures = [Picture(
-        "Scatter against magnitude", [(scatter_picture(stars), "")],
-        right="A floor for bright stars that bends upwards along the formal error; variables stand out above it.",
-        wrong="bright stars that rise again (saturation), detrended points above raw ones, a floor above 20 mmag.",
-    )]  # fmt: skip
-    variable = variables_of(stars)
-    if variable:
-        shown = [curve_of(curves, stars, k) for k in variable[:_SHOWN]]
-        pictures.append(Picture(
-            "Light curves of the variables", [(differential_curves_plot([_differential(c) for c in shown]), "")],
-            right="Smooth changes far larger than the error bars, each of its own shape.",
-            wrong="the same shape in many stars (a trend that was missed), or jumps.",
-        ))  # fmt: skip
-        fitted = [(draw(curve, fit_transit(curve)), "") for curve in shown[:_FITTED] if _transit(curve)]
-        if fitted:
-            pictures.append(Picture(
-                "Transits with their baselines", fitted,
-                right="A flat curve on both sides of the dip once the baseline is off; residuals without shape.",
-                wrong="a baseline that bends where the dip is, residuals that follow it, a dip at the end.",
-            ))  # fmt: skip
-        pictures.append(Picture(
-            "Periodograms of the variables", [(_periodogram(curve), "") for curve in shown[:_FITTED]],
-            right="One narrow peak and a folded curve with little scatter.",
-            wrong="a rise towards the lowest frequency: the series is too short for a period.",
-        ))  # fmt: skip
-    return pictures
-
-
-def _differential(curve: StarCurve) -> DifferentialCurve:
-    return DifferentialCurve(
-        f"{curve.name}  {curve.star['mag']:.2f}", curve.hours_utc, curve.column("deltaMag"),
-        curve.column("deltaMagErr"), curve.column("deltaMagDetrended"),
-    )  # fmt: skip
-
-
-def _periodogram(curve: StarCurve) -> bytes:
-    found = periodogram_of(curve)
-    time = curve.column("bjdTdb")
-    phase = (time - time[0]) / found.period_d % 1.0 if found.period_d > 0.0 else np.zeros(time.size)
-    title = f"{curve.name}: {24.0 * found.period_d:.2f} h"
-    return periodogram_plot(found.frequency, found.power, title, phase, curve.column("deltaMagDetrended"))
+    shown = _curves(curves, stars, variables_of(stars)[:_SHOWN])
+    fits = [(curve, fit) for curve in shown[:_FITTED] if (fit := transit_of(curve))]
+    return pictures(reader, stars, shown, fits)

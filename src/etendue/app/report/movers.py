@@ -3,12 +3,10 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from etendue.app.report.images import spread
 from etendue.app.report.reader import Reader
 from etendue.app.report.section import Column, Grid, Picture, Section, absent
-from etendue.geom.box import Box, Interval
 from etendue.qa.light_curve_plot import tracks_plot
 from etendue.qa.thumbnail import stamp_strip
 from etendue.table.table import Table
@@ -93,7 +91,6 @@ def _tracks(movers: list[dict[str, Any]], members: Table) -> Picture:
 
 def _stamps(movers: list[dict[str, Any]], members: Table, reader: Reader) -> list[Picture]:
     refs = {(int(r.dataId["visit"]), int(r.dataId["detector"])): r for r in reader.refs("difference_image")}
-    boxes: dict[Any, Box] = {}
     strips = []
     for mover in movers[:_SHOWN]:
         track = _of(members, mover)
@@ -102,7 +99,7 @@ def _stamps(movers: list[dict[str, Any]], members: Table, reader: Reader) -> lis
             ref = refs.get((int(track["visit"][k]), int(track["detector"][k])))
             if ref is None:
                 continue
-            stamps.append(_cut(reader, ref, float(track["x"][k]), float(track["y"][k]), boxes))
+            stamps.append(reader.stamp(ref, x=float(track["x"][k]), y=float(track["y"][k]), half=_HALF))
             labels.append(f"{24.0 * (track['mjd_tai'][k] - track['mjd_tai'][0]):.2f} h")
         if stamps:
             strips.append(
@@ -114,17 +111,3 @@ def _stamps(movers: list[dict[str, Any]], members: Table, reader: Reader) -> lis
         wrong="an empty stamp, a dot off the middle, a black companion (a badly subtracted star), a single sharp pixel "
         "(cosmic ray).",
     )]  # fmt: skip
-
-
-def _cut(reader: Reader, ref: Any, x: float, y: float, boxes: dict[Any, Box]) -> NDArray[np.float32]:
-    """Return a stamp around a position, NaN outside the image."""
-    side = 2 * _HALF + 1
-    stamp = np.full((side, side), np.nan, np.float32)
-    if ref not in boxes:
-        boxes[ref] = reader.get(ref, "bbox") or Box.from_shape((0, 0))
-    column, row = round(x) - _HALF, round(y) - _HALF
-    wanted = Box(y=Interval(row, row + side), x=Interval(column, column + side))
-    inside = wanted.intersection(boxes[ref])
-    if not inside.is_empty and (image := reader.get(ref, "image", box=inside)) is not None:
-        stamp[inside.slices_in(wanted)] = image.array
-    return stamp

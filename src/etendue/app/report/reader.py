@@ -4,8 +4,11 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from etendue.errors import InputError
-from etendue.geom.box import Box
+from etendue.geom.box import Box, Interval
 from etendue.log import get_logger
 from etendue.middleware.changes import current_outcomes, kept_collection, own_collections
 from etendue.middleware.journal import Journal, QuantumOutcome
@@ -35,6 +38,7 @@ class Reader:
     def __init__(self, home: Repository, collections: Sequence[str] = ()):
         self.home = home
         self.unreadable: list[str] = []
+        self._boxes: dict[Any, Box] = {}
         runs = self._flattened(collections) if collections else self._all_runs()
         every = journals(home.runs_folder)
         self.journals = [journal for journal in every if _run_of(journal) in runs]
@@ -79,6 +83,19 @@ class Reader:
         parts = [self.get(ref, columns=list(columns) if columns else None) for ref in self.refs(name)]
         tables = [part for part in parts if part is not None]
         return Table.concat(tables) if tables else None
+
+    def stamp(self, ref: Any, *, x: float, y: float, half: int) -> NDArray[np.float32]:
+        """Return the pixels of an image around a position, shape (2 half + 1, 2 half + 1); NaN outside the image."""
+        side = 2 * half + 1
+        stamp = np.full((side, side), np.nan, np.float32)
+        if ref not in self._boxes:
+            self._boxes[ref] = self.get(ref, "bbox") or Box.from_shape((0, 0))
+        column, row = round(x) - half, round(y) - half
+        wanted = Box(y=Interval(row, row + side), x=Interval(column, column + side))
+        inside = wanted.intersection(self._boxes[ref])
+        if not inside.is_empty and (image := self.get(ref, "image", box=inside)) is not None:
+            stamp[inside.slices_in(wanted)] = image.array
+        return stamp
 
     @functools.cached_property
     def outcomes(self) -> list[tuple[str, QuantumOutcome]]:

@@ -10,6 +10,8 @@ from etendue.tasks.task import Task, TaskConfig
 
 Real = NDArray[np.float64]
 
+_LEVEL = 0.01
+
 
 class PeriodConfig(TaskConfig):
     """Which frequencies are searched."""
@@ -41,12 +43,15 @@ class Periodogram:
         Period of the highest peak [d]; NaN with too few measurements.
     false_alarm : float
         Probability of so high a peak anywhere for white noise (Baluev 2008, MNRAS 385, 1279).
+    level : float
+        Power that the highest peak of white noise exceeds in 1% of all series.
     """
 
     frequency: Real
     power: Real
     period_d: float
     false_alarm: float
+    level: float
 
 
 class PeriodTask(Task[PeriodConfig]):
@@ -68,7 +73,7 @@ class PeriodTask(Task[PeriodConfig]):
         """
         from astropy.timeseries import LombScargle
 
-        nothing = Periodogram(np.zeros(0), np.zeros(0), float("nan"), float("nan"))
+        nothing = Periodogram(np.zeros(0), np.zeros(0), float("nan"), float("nan"), float("nan"))
         span = float(np.ptp(time_d)) if time_d.size else 0.0
         if time_d.size < 6 or not span > 0.0 or not np.ptp(mag) > 0.0:
             return nothing
@@ -85,7 +90,18 @@ class PeriodTask(Task[PeriodConfig]):
                                         assume_regular_frequency=True))  # fmt: skip
         best = int(np.argmax(power))
         alarm = float(engine.false_alarm_probability(power[best], maximum_frequency=high, method="baluev"))
-        return Periodogram(frequency, power, float(1.0 / frequency[best]), min(max(alarm, 0.0), 1.0))
+        level = float(engine.false_alarm_level(_LEVEL, maximum_frequency=high, method="baluev"))
+        period = 1.0 / (frequency[best] + spacing * _vertex(power, best))
+        return Periodogram(frequency, power, float(period), min(max(alarm, 0.0), 1.0), level)
+
+
+def _vertex(power: Real, peak: int) -> float:
+    """Return how far from the highest value the vertex of the parabola through it and its neighbours is [steps]."""
+    if not 0 < peak < power.size - 1:
+        return 0.0
+    before, top, after = power[peak - 1 : peak + 2]
+    bend = before - 2.0 * top + after
+    return float(0.5 * (before - after) / bend) if bend < 0.0 else 0.0
 
 
 def sinusoid(time: Real, known_time: Real, value: Real, weight: Real, period: float) -> Real:
