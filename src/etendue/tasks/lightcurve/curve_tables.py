@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etendue.table.table import Table
+from etendue.tasks.lightcurve.columns import reduce_frames
 from etendue.tasks.lightcurve.light_curves import LightCurves
 from etendue.tasks.lightcurve.times import bjd_tdb, mjd_utc
 
@@ -73,11 +74,11 @@ def light_curve_star_table(curves: LightCurves, *, zero_point_mag: float) -> Tab
         "isolated_star_id": series.star_id, "band": np.full(n_stars, series.band),
         "detector": np.full(n_stars, series.detector), "ra": series.ra_deg, "dec": series.dec_deg,
         "nImage": np.full(n_stars, n_frames), "nUsable": usable.sum(axis=0),
-        "mag": curves.mean_mag + zero_point_mag, "snr": _reduce(np.nanmedian, snr),
+        "mag": curves.mean_mag + zero_point_mag, "snr": reduce_frames(np.nanmedian, snr),
         "apertureRadius": series.radii[curves.aperture], "isComparison": curves.weight.any(axis=0),
-        "comparisonWeight": share.mean(axis=0), "rms": _reduce(np.nanstd, curves.raw),
-        "rmsRobust": 1.4826 * _reduce(np.nanmedian, np.abs(curves.raw)),
-        "rmsDetrended": _reduce(np.nanstd, curves.detrended), "rmsExpected": found.rms_expected,
+        "comparisonWeight": share.mean(axis=0), "rms": reduce_frames(np.nanstd, curves.raw),
+        "rmsRobust": 1.4826 * reduce_frames(np.nanmedian, np.abs(curves.raw)),
+        "rmsDetrended": reduce_frames(np.nanstd, curves.detrended), "rmsExpected": found.rms_expected,
         "nTrend": (curves.trends.amplitude != 0.0).sum(axis=0), "chi2PerDof": found.chi2_per_dof,
         "stetsonJ": found.stetson_j, "dipSnr": found.dip_snr, "vonNeumann": found.von_neumann,
         "significance": found.significance,
@@ -86,11 +87,3 @@ def light_curve_star_table(curves: LightCurves, *, zero_point_mag: float) -> Tab
         "flag_saturated": series.saturated.sum(axis=0) > _SATURATED * np.isfinite(series.x).sum(axis=0),
         "flag_blended": series.n_neighbours >= _BLENDED, "flag_incomplete": usable.sum(axis=0) < _COMPLETE * n_frames,
     })  # fmt: skip
-
-
-def _reduce(function, value: Real) -> Real:  # type: ignore[no-untyped-def]
-    """Apply a NaN-aware reduction to each column that has a number."""
-    found = np.full(value.shape[1], np.nan)
-    some = np.isfinite(value).any(axis=0)
-    found[some] = function(value[:, some], axis=0)
-    return found

@@ -9,6 +9,7 @@ from pydantic import Field
 from etendue.errors import AlgorithmError
 from etendue.kernels.astrometry import polynomial_design
 from etendue.kernels.lightcurve import solve_frames
+from etendue.tasks.lightcurve.columns import reduce_frames
 from etendue.tasks.task import Task, TaskConfig
 
 Real = NDArray[np.float64]
@@ -132,8 +133,8 @@ class EnsembleTask(Task[EnsembleConfig]):
             mean, coefficients, model, variance = self._sweep(mag, usable, mag_err, extra, weight, mean, design)
             leverage = np.minimum(weight * variance, 0.9)
             residual = np.where(usable, (mag - model - mean) / (1.0 - leverage), np.nan)
-            residual = residual - _median(residual)
-            scatter = _MAD * _median(np.abs(residual))
+            residual = residual - reduce_frames(np.nanmedian, residual)
+            scatter = _MAD * reduce_frames(np.nanmedian, np.abs(residual))
             extra = self._intrinsic(scatter, mag_err, usable)
             with np.errstate(invalid="ignore"):
                 near = np.abs(residual) <= self.config.clip_sigma * np.sqrt(mag_err**2 + extra**2)
@@ -144,7 +145,7 @@ class EnsembleTask(Task[EnsembleConfig]):
 
     def _candidates(self, mag_err: Real, usable: Flags) -> Flags:
         often = usable.mean(axis=0) >= self.config.min_frame_fraction
-        error = np.where(usable.any(axis=0), _median(np.where(usable, mag_err, np.nan)), np.inf)
+        error = np.where(usable.any(axis=0), reduce_frames(np.nanmedian, np.where(usable, mag_err, np.nan)), np.inf)
         error = np.where(often, error, np.inf)
         best = np.sort(error)[min(self.config.preferred_comparisons, error.size) - 1]
         limit = min(max(self.config.good_err_mag, best), self.config.max_comparison_err_mag)
@@ -166,7 +167,7 @@ class EnsembleTask(Task[EnsembleConfig]):
         return mean, coefficients, model, variance
 
     def _intrinsic(self, scatter: Real, mag_err: Real, usable: Flags) -> Real:
-        formal = _median(np.where(usable, mag_err, np.nan))
+        formal = reduce_frames(np.nanmedian, np.where(usable, mag_err, np.nan))
         excess = np.nan_to_num(scatter**2 - formal**2, nan=1.0)
         return np.sqrt(np.maximum(excess, self.config.floor_mag**2))
 
@@ -205,11 +206,3 @@ def scaled_positions(x: Real, y: Real, usable: Flags) -> tuple[Real, Real]:
 def _means(value: Real, weight: Real) -> Real:
     total = weight.sum(axis=0)
     return np.asarray((weight * value).sum(axis=0) / np.where(total > 0.0, total, 1.0))
-
-
-def _median(value: Real) -> Real:
-    """Return the median over frames; NaN for stars without a number."""
-    found = np.full(value.shape[1], np.nan)
-    some = np.isfinite(value).any(axis=0)
-    found[some] = np.nanmedian(value[:, some], axis=0)
-    return found

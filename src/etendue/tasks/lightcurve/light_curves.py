@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from etendue.tasks.lightcurve.columns import reduce_frames
 from etendue.tasks.lightcurve.detrend import DetrendConfig, DetrendResult, DetrendTask
 from etendue.tasks.lightcurve.ensemble import EnsembleConfig, EnsembleResult, EnsembleTask
 from etendue.tasks.lightcurve.series import Series
@@ -107,7 +108,10 @@ class LightCurvesTask(Task[LightCurvesConfig]):
         detrended = DetrendTask(self.config.detrend).run(residual=residual, weight=weight, airmass=series.airmass)
         by_aperture = dict(enumerate(plain))
         raw, error = _pick(by_aperture, aperture, "residual"), _pick(flat, aperture, "residual_err")
-        raw, final = raw - _center(raw), detrended.residual - _center(detrended.residual)
+        raw, final = (
+            raw - reduce_frames(np.nanmedian, raw),
+            detrended.residual - reduce_frames(np.nanmedian, detrended.residual),
+        )
         mean = _total_magnitudes(plain, aperture)
         variability = VariabilityTask(self.config.variability).run(
             time_d=series.mjd_tai, residual=final, mag=mean, mag_err=error
@@ -166,11 +170,3 @@ def _total_magnitudes(plain: list[EnsembleResult], aperture: NDArray[np.int64]) 
     compare = plain[0].is_comparison & np.isfinite(means).all(axis=0)
     growth = np.median(means[-1, compare] - means[:, compare], axis=1) if compare.any() else np.zeros(len(plain))
     return np.asarray(means[aperture, np.arange(aperture.size)] + growth[aperture])
-
-
-def _center(value: Real) -> Real:
-    """Return the median of each star; NaN without any."""
-    found = np.full(value.shape[1], np.nan)
-    some = np.isfinite(value).any(axis=0)
-    found[some] = np.nanmedian(value[:, some], axis=0)
-    return found

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from etendue.kernels.lightcurve import dip_significance, predict_smooth, variability_statistics
+from etendue.tasks.lightcurve.columns import reduce_frames
 from etendue.tasks.lightcurve.period import PeriodConfig, PeriodTask, sinusoid
 from etendue.tasks.task import Task, TaskConfig
 
@@ -110,11 +111,11 @@ class VariabilityTask(Task[VariabilityConfig]):
         VariabilityResult
         """
         known = np.isfinite(residual)
-        value = np.where(known, residual - _columns(np.nanmedian, residual), 0.0)
-        rms = _MAD * _columns(np.nanmedian, np.where(known, np.abs(value), np.nan))
+        value = np.where(known, residual - reduce_frames(np.nanmedian, residual), 0.0)
+        rms = _MAD * reduce_frames(np.nanmedian, np.where(known, np.abs(value), np.nan))
         enough = known.sum(axis=0) >= self.config.min_measurements
         expected = np.exp(_like(mag, np.log(np.maximum(rms, 1e-6)), enough, self.config.neighbours)[0])
-        typical = _columns(np.nanmedian, np.where(known, mag_err, np.nan))
+        typical = reduce_frames(np.nanmedian, np.where(known, mag_err, np.nan))
         error2 = mag_err**2 + np.maximum(expected**2 - typical**2, 0.0)
         weight = np.where(known, 1.0 / np.where(known, error2, 1.0), 0.0)
         chi2, stetson, eta = variability_statistics(time_d, value, weight)
@@ -215,11 +216,3 @@ def _line(time: Real, value: Real, weight: Real, which: Flags) -> Real:
     design = np.column_stack([np.ones(time.size), (time - time[0]) / np.ptp(time)])
     root = np.sqrt(weight[which])
     return np.asarray(design @ np.linalg.lstsq(design[which] * root[:, None], value[which] * root, rcond=None)[0])
-
-
-def _columns(function, value: Real) -> Real:  # type: ignore[no-untyped-def]
-    """Apply a NaN-aware reduction to each column that has a number."""
-    found = np.full(value.shape[1], np.nan)
-    some = np.isfinite(value).any(axis=0)
-    found[some] = function(value[:, some], axis=0)
-    return found
