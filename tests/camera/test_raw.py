@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -175,6 +176,12 @@ def test_cards_that_make_no_pixels_are_refused_by_name(tmp_path: Path, card: str
     for read in (read_header, read_pixels):
         with pytest.raises(InputError, match=words):
             read(path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.fits")
+    with pytest.raises(InputError, match="is a pipe or device, no FITS file"):
+        read_header(tmp_path / "a.fits")
 
 
 def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:

@@ -41,12 +41,14 @@ def open_unpacked(path: Path) -> BinaryIO:
         If it may not be read, is a folder, or a packed file that is damaged otherwise.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            raise InputError("is a pipe or device, no FITS file", source=path, remedy="name the file")
         with path.open("rb") as stream:
             begin = stream.read(max(map(len, _PACKED)))
-    except PermissionError:
-        raise InputError("may not be read", source=path, remedy="change its permissions") from None
     except IsADirectoryError:
         raise InputError("is a folder, no FITS file", source=path, remedy="name the file") from None
+    except PermissionError:
+        raise InputError("may not be read", source=path, remedy="change its permissions") from None
     unpack = next((opener for magic, opener in _PACKED.items() if begin.startswith(magic)), None)
     if unpack is None:
         return path.open("rb")
