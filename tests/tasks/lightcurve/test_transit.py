@@ -43,6 +43,14 @@ def test_depth_errors_are_not_too_small():
     assert np.sqrt(np.mean(np.square(pulls))) < 1.5
 
 
+def test_a_deep_eclipse_keeps_its_depth():
+    time, mag, err, airmass = curve(np.random.default_rng(8), noise=0.015, depth=0.4)
+    fit = TransitTask().run(time_d=time, mag=mag, mag_err=err, airmass=airmass)
+    assert fit.depth_mag == pytest.approx(0.4, abs=3.0 * fit.depth_err_mag)
+    assert fit.depth_err_mag < 0.02
+    assert fit.log_odds > 50.0
+
+
 def test_noise_alone_is_no_transit():
     time, mag, err, airmass = curve(np.random.default_rng(3), depth=0.0)
     fit = TransitTask().run(time_d=time, mag=mag, mag_err=err, airmass=airmass)

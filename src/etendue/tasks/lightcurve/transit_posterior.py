@@ -12,7 +12,7 @@ from etendue.kernels.lightcurve import whiten_red
 Real = NDArray[np.float64]
 
 SIGMAS = (0.15865525, 0.5, 0.84134475)
-_DEPTH_PRIOR_MAG = 0.03
+_LEAST_DEPTH_PRIOR_MAG = 0.02
 _RED_RATIOS, _RED_SPANS = (0.3, 0.6, 1.2), (0.02, 0.05, 0.12)
 _INGRESSES = (0.05, 0.2, 0.45)
 _STEPS_PER_SHORTEST, _MOST_MIDDLES = 2.5, 600
@@ -215,6 +215,8 @@ class Search:
         names = list(curve.terms)
         options = list(chain.from_iterable(combinations(range(len(names)), k) for k in range(len(names) + 1)))
         box = np.ascontiguousarray(shapes.values(curve.time))
+        low, high = np.percentile(curve.mag, [2.0, 98.0])
+        depth_prior = max(float(high - low), _LEAST_DEPTH_PRIOR_MAG)  # wide enough for the deepest eclipse
         parts, models = [], []
         for noise in noises:
             flat, log_determinant = whiten_red(columns, curve.time, curve.sigma**2, noise.red_sigma, noise.memory)
@@ -222,7 +224,7 @@ class Search:
             sums = flat.T @ flat, flat.T @ event, (event * event).sum(axis=0)
             constant = np.log(noise.prior) - 0.5 * log_determinant
             for option in options:
-                parts.append(self._solve(*sums, [0, *(k + 1 for k in option)], constant, curve.time.size))
+                parts.append(self._solve(*sums, [0, *(k + 1 for k in option)], constant, curve.time.size, depth_prior))
                 models.append((tuple(names[k] for k in option), noise))
         log_weight, depth, error, nothing = (np.array(part) for part in zip(*parts, strict=True))
         odds = float(logsumexp(log_weight) - np.log(rows.size) - logsumexp(nothing))
@@ -230,7 +232,7 @@ class Search:
         return Posterior(shapes, models, weight / weight.sum(), depth, error, odds)
 
     def _solve(
-        self, normal: Real, mixed: Real, squares: Real, which: list[int], constant: float, n: int
+        self, normal: Real, mixed: Real, squares: Real, which: list[int], constant: float, n: int, depth_prior: float
     ) -> tuple[Real, Real, Real, float]:
         """Marginalise baseline, depth and the size of the noise: log weights, depths, errors; log weight of nothing.
 
@@ -242,12 +244,12 @@ class Search:
         inverse = np.linalg.inv(root)
         data, event = inverse @ normal[which, -1], inverse @ mixed[which]
         left = normal[-1, -1] - data @ data
-        curvature = squares - (event**2).sum(axis=0) + _DEPTH_PRIOR_MAG**-2
+        curvature = squares - (event**2).sum(axis=0) + depth_prior**-2
         slope = mixed[-1] - event.T @ data
         depth, squares_left = slope / curvature, left - slope**2 / curvature
         error = np.sqrt(squares_left / (n - 3) / curvature)
         alone = constant - np.log(np.diag(root)).sum() - (len(which) - 1) * np.log(self.baseline_prior_mag)
-        size = -0.5 * np.log(curvature) - np.log(_DEPTH_PRIOR_MAG) - 0.5 * (n - 1) * np.log(squares_left)
+        size = -0.5 * np.log(curvature) - np.log(depth_prior) - 0.5 * (n - 1) * np.log(squares_left)
         return (
             alone + size + log_ndtr(depth / error), depth, error, float(alone - 0.5 * (n - 1) * np.log(left)),
         )  # fmt: skip
