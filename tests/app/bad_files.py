@@ -20,7 +20,7 @@ ELSEWHERE = SurveyPreset(name="elsewhere", detectors=(0,), nights=(Night(day=1, 
 
 REFUSED = {
     "truncated.fits.fz": "is cut short",
-    "text.fits": "no readable FITS file",
+    "text.fits": "is no FITS file",
     "small.fits": "frame has the wrong size for detector S00",
     "no_time.fits": "no time of observation: DATE-OBS is missing",
     "month_13.fits": "is no date",

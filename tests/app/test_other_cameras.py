@@ -156,7 +156,7 @@ def test_what_is_refused_is_in_the_report(guessed):
     numbers = report_numbers(Repository.open(guessed.repository, writeable=False))
     reasons = {row["name"]: row["reason"] for row in numbers["observations"]["refused"]}
     assert "wrong size" in reasons.pop("small.fit")
-    assert "no readable FITS file" in reasons.pop("readme.fit")
+    assert "is no FITS file" in reasons.pop("readme.fit")
     assert reasons == {}
 
 

@@ -119,10 +119,10 @@ def test_refused_files_are_listed_with_the_reason(scratch, tmp_path):
     assert scratch.ingest([broken])[0].status == "refused"
     (row,) = report_numbers(scratch)["observations"]["refused"]
     assert (row["name"], row["camera"], row["subject"]) == ("broken.fits", "simcam", str(broken))
-    assert "no readable FITS file" in row["reason"]
+    assert "is no FITS file" in row["reason"]
     page = write_report(scratch, scratch.path / "report.html").read_text()
     assert "1 refused frames" in page
-    assert "no readable FITS file" in page
+    assert "is no FITS file" in page
 
 
 def test_alerts_that_a_later_run_changed_are_counted_as_superseded(scratch):
