@@ -86,11 +86,13 @@ def bloom(image, bled, full_well, band, wall):
 def defer_rows(image, inefficiency, release, size, fill, size_release):
     """Shift rows out along the columns with losses to traps that give charge to later rows.
 
-    Row ``n`` (counted from 1, next to the register) makes ``n`` transfers: it leaves ``1 - (1 - inefficiency)**n`` of
-    its charge, which comes back to the rows behind it with an exponential law. A trap at the end of each column is
-    filled to at most ``fill`` times the charge that passes, and to ``size``, and empties likewise. This is the model of
-    Snyder and Roodman (2019, SPIE 11447; proportional loss, and a trap of fixed size) in one pass. Charge is conserved
-    but for what is still held after the last row.
+    Row ``n`` (counted from 1, next to the register) makes ``n`` transfers: it fills traps up to ``1 - (1 -
+    inefficiency)**n`` of its charge, as far as they do not still hold charge of earlier rows; they give it to the rows
+    behind with an exponential law. One more trap at the end of each column is filled to ``fill`` times the charge that
+    passes, at most to ``size``, and empties likewise. So both a single bright row and a flat leave in all
+    ``n * inefficiency`` of their charge behind. Proportional loss and a trap of fixed size are the two parts of the
+    model of Snyder and Roodman (2019, SPIE 11447), here in one pass. Charge is conserved but for what is still held
+    after the last row.
 
     Parameters
     ----------
@@ -115,15 +117,14 @@ def defer_rows(image, inefficiency, release, size, fill, size_release):
         lost = np.float32(1.0 - (1.0 - inefficiency) ** (row + 1))
         line = image[row]
         for col in range(nx):
-            caught, given = lost * line[col], back * held[col]
+            given = back * held[col]
+            caught = max(lost * line[col] - (held[col] - given), np.float32(0.0))
             line[col] += given - caught
             held[col] += caught - given
         if size > 0.0:
             for col in range(nx):
                 given = empty * trapped[col]
-                caught = max(min(share * line[col], limit) - trapped[col], np.float32(0.0))
-                if caught > np.float32(0.0):
-                    given = np.float32(0.0)
+                caught = max(min(share * line[col], limit) - (trapped[col] - given), np.float32(0.0))
                 line[col] += given - caught
                 trapped[col] += caught - given
 
@@ -151,14 +152,13 @@ def defer_columns(image, inefficiency, release, size, fill, size_release):
         line = image[row]
         held, trapped = np.float32(0.0), np.float32(0.0)
         for col in range(nx):
-            caught, given = lost[col] * line[col], back * held
+            given = back * held
+            caught = max(lost[col] * line[col] - (held - given), np.float32(0.0))
             value = line[col] + (given - caught)
             held += caught - given
             if size > 0.0:
                 given = empty * trapped
-                caught = max(min(share * value, limit) - trapped, np.float32(0.0))
-                if caught > np.float32(0.0):
-                    given = np.float32(0.0)
+                caught = max(min(share * value, limit) - (trapped - given), np.float32(0.0))
                 value += given - caught
                 trapped += caught - given
             line[col] = value
@@ -184,8 +184,6 @@ def catch_in_traps(image, rows, cols, size, release):
         for row in range(rows[i], image.shape[0]):
             charge = float(image[row, cols[i]])
             given = release * held
-            caught = min(max(charge, 0.0), size[i] - held)
-            if caught > 0.0:
-                given = 0.0
+            caught = min(max(charge, 0.0), size[i] - (held - given))
             image[row, cols[i]] = charge + given - caught
             held += caught - given

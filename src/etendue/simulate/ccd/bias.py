@@ -111,7 +111,7 @@ class BiasStructure:
         """
         waves = np.cos(2.0 * np.pi * hours / np.array(_DRIFT_HOURS) + self.phases[number])
         jitter = self.spec.jitter_adu * exposure.rng(f"bias level {number}").standard_normal()
-        return float(self.levels[number] + self.spec.drift_adu * np.sqrt(0.5) * waves.sum() / 2.0 + jitter)
+        return float(self.levels[number] + self.spec.drift_adu * waves.sum() / np.sqrt(0.5 * waves.size) + jitter)
 
     def rows(self, number: int, count: int, hours: float, exposure: Streams) -> NDArray[np.float32]:
         """Return the level of each row of a segment in one exposure.

@@ -8,30 +8,32 @@ from etendue.kernels.charge_collection import collect
 from etendue.simulate.ccd.effect import EffectSpec, Vector
 from etendue.simulate.ccd.streams import Streams
 
+_ALONG = (np.arange(10) - 4.5) / 10.0  # places along a boundary [px]
+
 
 class BrighterFatterSpec(EffectSpec):
     """Linear shifts of pixel boundaries (Antilogus et al. 2014; Guyonnet et al. 2015).
 
     The boundary at ``u`` pixels across and ``w`` along it from a charge ``q`` shifts towards the charge by
-    ``q * shift * g(u, w) / g(1/2, 0)`` with ``g = u / (u**2 + w**2 + softening**2)**falloff``: the field of a charge
-    over conducting gates. The defaults are a fit of this law to the boundaries that the Poisson solver of Lage,
-    Bradshaw and Tyson (2017, JINST 12, C03091) gives for an ITL sensor of LSST at 50 V back bias, tabulated with
-    GalSim. An e2v sensor: 3.94e-7, 6.57e-7, 0.61, 0.44, 1.66.
+    ``q * shift * g(u, w) / g(1/2, 0)``, where ``g`` is ``u / (u**2 + w**2 + softening**2)**falloff`` averaged over the
+    boundary's length: about the field of a charge over conducting gates. The defaults are a fit of this law to the
+    boundaries that the Poisson solver of Lage, Bradshaw and Tyson (2017, JINST 12, C03091) gives for an ITL sensor of
+    LSST at 50 V back bias, as GalSim tabulates them. For an e2v sensor the fit is 4.08e-7, 6.60e-7, 0.42, 0.22, 1.60.
     """
 
-    serial_shift: float = Field(2.02e-7, ge=0.0, le=1e-5)
+    serial_shift: float = Field(2.11e-7, ge=0.0, le=1e-5)
     """Shift of the boundary between a charge and its neighbour in the row, for each electron [px/e]."""
 
-    parallel_shift: float = Field(3.34e-7, ge=0.0, le=1e-5)
+    parallel_shift: float = Field(3.13e-7, ge=0.0, le=1e-5)
     """The same for the neighbour in the column [px/e]."""
 
-    serial_softening: float = Field(0.56, ge=0.0)
+    serial_softening: float = Field(0.30, ge=0.0)
     """Softening of the boundaries between columns [px]."""
 
-    parallel_softening: float = Field(0.37, ge=0.0)
+    parallel_softening: float = Field(0.0, ge=0.0)
     """Softening of the boundaries between rows [px]."""
 
-    falloff: float = Field(1.72, ge=0.5)
+    falloff: float = Field(1.586, ge=0.5)
     """Power of the squared distance; 1.5 is a free charge."""
 
     reach: int = Field(4, ge=1, le=12)
@@ -81,8 +83,12 @@ class BrighterFatterSpec(EffectSpec):
 
 
 def _law(u: NDArray, w: NDArray, softening: float, falloff: float) -> Vector:
-    far = u / (u**2 + w**2 + softening**2) ** falloff
-    return np.asarray(far * (0.25 + softening**2) ** falloff / 0.5)
+    """Return the shift at a distance over that of the charge's own boundary."""
+
+    def field(across: NDArray | float, along: NDArray) -> NDArray:
+        return np.mean(across / (across**2 + along**2 + softening**2) ** falloff, axis=-1)
+
+    return np.asarray(field(u[..., None], w[..., None] + _ALONG) / field(0.5, _ALONG))
 
 
 def collect_in_steps(
