@@ -46,7 +46,7 @@ def query(place: Path, sql: str, limit: int, output: Path | None, as_json: bool)
         _print(_rows(found, limit), len(found), as_json)
 
 
-@archive.command()
+@archive.command(context_settings={"ignore_unknown_options": True})  # or southern declinations were taken for some
 @_PLACE
 @click.argument("table")
 @click.argument("ra", type=float)
@@ -60,10 +60,7 @@ def cone(
     place: Path, table: str, ra: float, dec: float, radius: float, columns: str | None, limit: int,
     output: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Print the rows of TABLE within RADIUS arcsec of RA DEC (deg), nearest first.
-
-    Put "--" before negative numbers: etendue archive cone REPO object -- 124.6 -25.3 10
-    """
+    """Print the rows of TABLE within RADIUS arcsec of RA DEC (deg), nearest first."""
     opened = _open(place)
     names = [name.strip() for name in columns.split(",")] if columns else None
     _check_columns(table, names or [])
