@@ -1,1 +1,1 @@
-"""Expected electrons of a detector: sources drawn through its PSF."""
+"""Drawing lights through a PSF onto a detector: expected electrons, no noise."""
