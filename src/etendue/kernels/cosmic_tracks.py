@@ -8,7 +8,8 @@ from etendue.kernels.types import F32_2D_OUT, F64, F64_1D, F64_1D_OUT
 
 _EV_PER_PAIR = 3.65
 _RANGE_UM, _RANGE_POWER = 0.0171, 1.75  # Everhart and Hoff (1971): range in silicon = 0.0171 um (E / keV)**1.75
-_SCATTER = 7.0  # rms angle of scattering over 1 um at 1 keV, times keV [rad]
+_REST_KEV = 511.0
+_SCATTER_KEV = 35.5  # rms angle in space of multiple scattering over 1 um of silicon, times momentum and speed
 _CLOUDS = 4  # a step's charge diffuses in this many parts
 
 
@@ -87,8 +88,8 @@ def _scatter(ux, uy, uz, angle, state):
 def deposit_electrons(image, x, y, depth, cosine, azimuth, energy, pixel, thickness, diffusion, states, deposited):
     """Deposit electrons that scatter and slow down: spots at low energy, worms at high energy.
 
-    The energy left follows the range of Everhart and Hoff (1971, J. Appl. Phys. 42, 5837); each step turns by a normal
-    angle that grows as the energy falls. An electron that leaves the silicon takes the rest of its energy with it.
+    The energy left follows the range of Everhart and Hoff (1971, J. Appl. Phys. 42, 5837); each step of 1 um turns by a
+    normal angle of Highland's width (Particle Data Group, passage of particles through matter). An electron that leaves the silicon takes the rest of its energy with it.
 
     Parameters
     ----------
@@ -130,6 +131,7 @@ def deposit_electrons(image, x, y, depth, cosine, azimuth, energy, pixel, thickn
             sigma = diffusion * np.sqrt(1.0 - z / thickness)
             state = _deposit(image, here_x / pixel, here_y / pixel, charge, sigma, state)
             here_x, here_y, z = here_x + step * ux, here_y + step * uy, z + step * uz
+            bend = _SCATTER_KEV * (left + _REST_KEV) / (left * (left + 2.0 * _REST_KEV))
             kick, state = normal(state)
-            ux, uy, uz, state = _scatter(ux, uy, uz, kick * _SCATTER / max(left, 1.0) * np.sqrt(step), state)
+            ux, uy, uz, state = _scatter(ux, uy, uz, kick * bend * np.sqrt(step), state)
             left = after

@@ -169,7 +169,7 @@ class Ccd:
         Raises
         ------
         InputError
-            If ``expected`` or ``illumination`` has another shape, or the time is negative.
+            If ``expected`` or ``illumination`` has another shape, light is not finite, or the time is negative.
         """
         signals = self.collect(expected, seconds, rng, band=band, sky=sky, illumination=illumination)
         return self.read_out(signals, hours=hours, partners=partners)
@@ -251,6 +251,10 @@ class Ccd:
                     value=plane.shape,
                     remedy=f"give an array of {self.shape} (ny, nx)",
                 )
+        if not np.isfinite(np.sum(expected, dtype=np.float64)):
+            raise InputError(
+                f"light for detector {self.detector.name} is not finite", remedy="give 0 where there is none"
+            )
         if not seconds >= 0.0:
             raise InputError("exposure time is negative", value=seconds)
 
