@@ -121,7 +121,7 @@ def test_refused_files_are_listed_with_the_reason(scratch, tmp_path):
     assert (row["name"], row["camera"], row["subject"]) == ("broken.fits", "simcam", str(broken))
     assert "is no FITS file" in row["reason"]
     page = write_report(scratch, scratch.path / "report.html").read_text()
-    assert "1 refused frames" in page
+    assert "Refused: 1" in page
     assert "is no FITS file" in page
 
 

@@ -110,7 +110,7 @@ def find_columns(
             "no columns of right ascension and declination",
             source=source,
             value=available,
-            remedy="name them: --column ra=NAME --column dec=NAME",
+            remedy="name them: etendue refcat build TABLE CATALOG --column ra=NAME --column dec=NAME",
         )
     bands = _given_bands({k: v for k, v in chosen.items() if k not in _NAMES}, source)
     taken = {name for name in fields.values() if name}

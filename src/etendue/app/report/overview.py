@@ -87,7 +87,7 @@ def present(numbers: dict[str, Any]) -> Section:
         Column("night", "night"), Column("visits", "visits"), Column("filters", "visits by filter"),
         Column("exposures", "exposures by type"), Column("targets", "targets"),
     ), numbers["nights"], note="Software: " + ", ".join(versions))  # fmt: skip
-    refused = Grid(f"{len(numbers['refused'])} refused frames", (
+    refused = Grid(f"Refused: {len(numbers['refused'])}", (
         Column("name", "frame"), Column("camera", "camera"), Column("reason", "reason"), Column("time", "when (UTC)"),
     ), numbers["refused"][:_MOST])  # fmt: skip
     missing = [] if numbers["n_exposures"] else ["No exposure was ingested: “etendue ingest” does it."]
