@@ -189,11 +189,11 @@ def collect(light, collected, serial, parallel, steps, most, noisy, states):
 
     The model of Antilogus et al. (2014, JINST 9, C03048) and Guyonnet et al. (2015, A&A 575, A41): a boundary shifts
     by a sum of stencil times charge, and hands over the light between its old and its new place. The slow definition
-    of step ``k`` of ``n``: charge ``q = (collected - expected) n / (n - 1) + expected (k + 1/2) / k`` with ``expected =
-    light k / n`` (middle of the step; the factor makes up for the noise that a step's own charge does not add to its
-    shifts, so that covariances of flats are exact to first order in the stencil for any ``n > 1``); means are
-    ``light / n`` with each boundary's share handed over; ``collected`` grows by their Poisson deviates. Light is
-    conserved. Beyond the edges charge is as in the outermost pixel.
+    of step ``k`` of ``n``: the charge that moves boundaries is ``q = (collected - light k / n) n / (n - 1) + light
+    (k + 1/2) / n``: that of the middle of the step; the factor makes up for the noise of a step's charge, which does
+    not move that step's boundaries, so that covariances of flats are exact to first order in the stencil for any
+    ``n > 1``. Means are ``light / n`` with each boundary's share handed over; ``collected`` grows by their Poisson
+    deviates. Light is conserved. Beyond the edges charge is as in the outermost pixel.
 
     Parameters
     ----------

@@ -89,7 +89,8 @@ def deposit_electrons(image, x, y, depth, cosine, azimuth, energy, pixel, thickn
     """Deposit electrons that scatter and slow down: spots at low energy, worms at high energy.
 
     The energy left follows the range of Everhart and Hoff (1971, J. Appl. Phys. 42, 5837); each step of 1 um turns by a
-    normal angle of Highland's width (Particle Data Group, passage of particles through matter). An electron that leaves the silicon takes the rest of its energy with it.
+    normal angle of Highland's width (Particle Data Group, passage of particles through matter). An electron that leaves
+    the silicon takes the rest of its energy with it.
 
     Parameters
     ----------

@@ -50,6 +50,12 @@ def test_no_pixel_becomes_negative_beside_the_sharpest_star():
     assert exposed(light, E2V).min() >= 0.0
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (2, 3), (3, 2), (4, 4)])
+def test_small_frames_keep_their_light(shape):
+    light = np.random.default_rng(2).uniform(1e4, 2e4, shape).astype(np.float32)
+    assert exposed(light, E2V).sum() == pytest.approx(light.sum(), rel=1e-5)
+
+
 def test_boundaries_agree_with_the_slow_definition():
     rng = np.random.default_rng(4)
     light = rng.uniform(1000.0, 3000.0, (14, 12)).astype(np.float32)

@@ -41,6 +41,29 @@ def test_rows_and_columns_agree_with_the_slow_definition(args):
     np.testing.assert_allclose(columns.T, rows, rtol=1e-5, atol=0.02)
 
 
+def shifted_out(column, inefficiency, overscan):
+    """Read a column transfer by transfer: each leaves a fraction in the pixel behind; an independent model."""
+    pixels, out = np.concatenate([[0.0], column, np.zeros(overscan)]).astype(float), []
+    for _ in range(column.size + overscan):
+        moving = pixels * (1.0 - inefficiency)
+        pixels = np.concatenate([moving[1:], [0.0]]) + inefficiency * pixels
+        out.append(pixels[0])
+        pixels[0] = 0.0
+    return np.array(out)
+
+
+@pytest.mark.parametrize("level", [0.0, 30000.0])
+def test_one_pass_agrees_with_transfer_by_transfer(level):
+    column = np.full(150, level)
+    column[[20, 21, 100]] = 50000.0
+    expected = shifted_out(column, 2e-5, 12)
+    moved = np.concatenate([column, np.zeros(12)]).astype(np.float32)[:, None]
+    defer_rows(moved, 2e-5, 1.0, 0.0, 0.1, 1.0)
+    assert expected.sum() == pytest.approx(column.sum(), rel=1e-9)
+    largest = 150 * 2e-5 * 50000.0  # what the last pixels leave behind
+    np.testing.assert_allclose(moved[:, 0], expected, atol=0.02 * largest)
+
+
 def test_deferred_charge_is_conserved_once_the_traps_have_emptied():
     image = np.zeros((400, 8), np.float32)
     image[:200] = 30000.0

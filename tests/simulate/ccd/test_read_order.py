@@ -80,6 +80,21 @@ def test_the_order_is_found_without_overscan():
     assert ReadOrder.of(detector.amplifiers[1], detector).bottom
 
 
+def test_amplifiers_of_different_sizes_share_a_detector():
+    amplifiers = [
+        {"name": "A", "raw_data": "[1:8,1:6]", "bbox": "[1:8,1:6]", "raw_serial_overscan": "[9:12,1:6]"},
+        {"name": "B", "raw_data": "[13:16,1:6]", "bbox": "[9:12,1:6]", "raw_parallel_overscan": "[13:16,7:9]"},
+    ]
+    detector = Detector(id=0, name="D", raw_shape=(9, 16), amplifiers=amplifiers)
+    light = np.arange(72, dtype=np.float32).reshape(6, 12)
+    spec = CcdSpec(shot_noise=False, crosstalk={"linear": 0.0, "quadratic": 0.0})
+    np.testing.assert_array_equal(detector.trim(exposed(detector, spec, light)), light)
+    trailing = CcdSpec(shot_noise=False, parallel_transfer=TransferSpec(inefficiency=1e-3, scatter=0.0))
+    raw = exposed(detector, trailing, np.full((6, 12), 50000.0, np.float32))
+    assert (raw[6, 12:] > 100).all()
+    assert not raw[6:, :12].any()
+
+
 def test_overscans_gathered_at_one_side_belong_to_their_amplifiers():
     amplifiers = [
         {"name": "A", "raw_data": "[1:8,1:6]", "bbox": "[1:8,1:6]", "raw_serial_overscan": "[17:20,1:6]"},

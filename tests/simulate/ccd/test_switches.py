@@ -119,6 +119,10 @@ def test_the_light_given_is_not_changed(make_chip):
     np.testing.assert_array_equal(light, light_of(ccd))
 
 
+def test_a_specification_survives_json():
+    assert CcdSpec.model_validate_json(ALL.model_dump_json()) == ALL
+
+
 def test_other_detectors_and_seeds_are_other_ccds(make_chip):
     detector = make_chip()
     other = detector.model_copy(update={"id": 4})
