@@ -70,7 +70,9 @@ class Wings:
 
     def __init__(self, shape: tuple[int, int], tables: PsfTables):
         self._tables = tables
-        self._margin = int(np.ceil(tables.half_px / FACTOR)) + MARGIN + 4
+        halo = tables.psf.halo
+        widest = max(tables.half_px, 0.0 if halo is None else FACTOR * halo.shape[0] / 2)
+        self._margin = int(np.ceil(widest / FACTOR)) + MARGIN + 4
         self._grid = tuple(fft.next_fast_len(-(-n // FACTOR) + 2 * self._margin, real=True) for n in shape)
         self._sum: NDArray[np.complex64] | None = None
 
@@ -86,21 +88,34 @@ class Wings:
         electrons : ndarray, float64, shape (n,)
             Electrons in the wings.
         """
-        lights = np.zeros(self._grid, np.float32)
-        deposit(lights, x / FACTOR + self._margin, y / FACTOR + self._margin, electrons)
-        product = fft.rfft2(lights) * fft.rfft2(self._kernel(kind))
-        self._sum = product if self._sum is None else self._sum + product
-
-    def _kernel(self, kind: StampClass) -> NDArray[np.float32]:
-        """Return the wing of the mean PSF, of unit sum, about cell (0, 0)."""
         mean = self._tables.mean_image
-        r = np.arange(mean.shape[0]) - (mean.shape[0] - 1) // 2
-        y, x = (values.ravel() for values in np.meshgrid(r, r, indexing="ij"))
-        wing = mean.ravel() * (1.0 - kind.taper(np.hypot(x, y)))
-        grid = np.zeros(self._grid, np.float32)
-        middle = [n // 2 for n in self._grid]
-        deposit(grid, x / FACTOR + middle[1], y / FACTOR + middle[0], wing / wing.sum())
-        return np.roll(grid, (-middle[0], -middle[1]), axis=(0, 1))
+        r = np.arange(mean.shape[0], dtype=np.float64) - (mean.shape[0] - 1) // 2
+        self._convolve(mean * (1.0 - kind.taper(np.hypot(r[:, None], r[None, :]))), r, x, y, electrons)
+
+    def add_halo(self, x: Vector, y: Vector, electrons: Vector) -> None:
+        """Add the halos of all pieces.
+
+        Parameters
+        ----------
+        x, y : ndarray, float64, shape (n,)
+            Positions in the image [px].
+        electrons : ndarray, float64, shape (n,)
+            Electrons in the halos.
+        """
+        halo = self._tables.psf.halo
+        if halo is not None:
+            r = FACTOR * (np.arange(halo.shape[0], dtype=np.float64) - (halo.shape[0] - 1) // 2)
+            self._convolve(halo.astype(np.float64), r, x, y, electrons)
+
+    def _convolve(self, kernel: Vector, r: Vector, x: Vector, y: Vector, electrons: Vector) -> None:
+        """Add points convolved with a kernel that is given at offsets ``r`` [px] along both axes."""
+        lights, spread_light = np.zeros(self._grid, np.float32), np.zeros(self._grid, np.float32)
+        deposit(lights, x / FACTOR + self._margin, y / FACTOR + self._margin, electrons)
+        rows, columns = (n // 2 for n in self._grid)
+        v, u = (values.ravel() / FACTOR for values in np.meshgrid(r, r, indexing="ij"))
+        deposit(spread_light, u + columns, v + rows, (kernel / kernel.sum()).ravel())
+        product = fft.rfft2(lights) * fft.rfft2(np.roll(spread_light, (-rows, -columns), axis=(0, 1)))
+        self._sum = product if self._sum is None else self._sum + product
 
     def finish(self, canvases: Canvases) -> None:
         """Add the wings to the finest coarse level.

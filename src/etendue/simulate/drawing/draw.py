@@ -1,11 +1,13 @@
 """Draw lights through a detector's PSF: expected electrons, and the PSF at every source."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import fft
+from threadpoolctl import ThreadpoolController
 
 from etendue.errors import InputError
 from etendue.kernels.light_spectra import add_stamps, light_spectra
@@ -65,8 +67,8 @@ def draw(
 
     Every source is drawn in Fourier space: the transform of the PSF at its place and wavelength, of the pixel, of its
     profiles, of its trail. Small stamps hold the bright part; what is left over of a star, and the smooth part of large
-    galaxies and bright stars, are drawn on grids of 4, 16 and 64 px cells and spread by quintic splines. The sum of a
-    source over an infinite image is its electrons.
+    galaxies and bright stars, are drawn on grids of 4, 16 and 64 px cells and spread by quintic splines, halos too. The
+    sum of a source over an infinite image is its electrons. Sharp PSFs ring below zero, by 1e-4 of a star's peak.
 
     Parameters
     ----------
@@ -94,11 +96,24 @@ def draw(
         raise InputError(
             "image must be a C-contiguous plane of float32", source="draw", value=f"{image.dtype} {image.shape}"
         )
-    spec = spec or DrawSpec()
+    with _one_thread().limit(limits=1):
+        return _draw(image, sources, psf, spec or DrawSpec(), (origin_x, origin_y))
+
+
+@cache
+def _one_thread() -> ThreadpoolController:
+    """Control of BLAS: its threads gain nothing on small products and cost much on a busy machine."""
+    return ThreadpoolController()
+
+
+def _draw(
+    image: NDArray[np.float32], sources: Sources, psf: ChipPsf, spec: DrawSpec, origin: tuple[int, int]
+) -> DrawnTruth:
     tables = PsfTables(psf, sources.wavelength_nm)
     pieces = cut_trails(sources)
     radius = shape_radius(sources, 0.5 * spec.floor)[pieces.source]
-    brush = _Brush(image, sources, tables, (origin_x, origin_y))
+    brush = _Brush(image, sources, tables, origin)
+    pieces = brush.draw_halos(pieces)
     for kind, rows in classify(pieces, radius, tables, 0.5 * spec.floor):
         brush.draw(kind, pieces.take(rows))
     brush.finish()
@@ -116,6 +131,15 @@ class _Brush:
         self._canvases = Canvases((image.shape[0], image.shape[1]))
         self._wings = Wings((image.shape[0], image.shape[1]), tables)
         self._rows, self._weights = sersic.rows(sources.sersic)
+
+    def draw_halos(self, pieces: Pieces) -> Pieces:
+        """Draw the far wings of all pieces; return the pieces without them."""
+        share = self._tables.psf.halo_share
+        if share == 0.0 or pieces.x.size == 0:
+            return pieces
+        x, y = pieces.x - self._origin[0], pieces.y - self._origin[1]
+        self._wings.add_halo(x, y, share * pieces.electrons)
+        return replace(pieces, electrons=(1.0 - share) * pieces.electrons)
 
     def draw(self, kind: StampClass, pieces: Pieces) -> None:
         """Draw the stamps of one class; remember its wings."""

@@ -144,7 +144,7 @@ def classify(
         rows = np.flatnonzero(choice == i)
         if rows.size:
             plan.append((StampClass(size, tapered=not tables.holds(size)), rows))
-    return plan + _split(np.flatnonzero(choice == len(SIZES)), 0.5 * needed)
+    return plan + _split(np.flatnonzero(choice == len(SIZES)), 0.5 * needed + shape)  # coarse stamps are cheap
 
 
 def _split(rows: NDArray[np.int64], radius: Vector) -> list[tuple[StampClass, NDArray[np.int64]]]:

@@ -190,8 +190,8 @@ class PsfTables:
         for table in np.unique(keys // self.nodes):
             mine = np.flatnonzero(keys // self.nodes == table)
             node = keys[mine] % self.nodes
-            images = self._images[node][:, taken[:, None], taken[None, :]] * taper.astype(np.float32)
-            images *= (core[node] / images.sum(axis=(1, 2)))[:, None, None].astype(np.float32)
+            images = np.ascontiguousarray(self._images[np.ix_(node, taken, taken)]) * taper.astype(np.float32)
+            images *= (core[node] / images.sum(axis=(1, 2), dtype=np.float64))[:, None, None].astype(np.float32)
             result[mine] = _transform(images, self.stretches[table] * r, kx, ky) * window
         return result
 
@@ -214,7 +214,7 @@ class PsfTables:
         r = self._offsets[inside]
         taper = kind.taper(np.hypot(r[:, None], r[None, :])).astype(np.float32)
         cut = self._images[:, inside[0] : inside[-1] + 1, inside[0] : inside[-1] + 1]
-        return np.minimum(np.einsum("nij,ij->n", cut, taper).astype(np.float64), 1.0)
+        return np.minimum([(image * taper).sum(dtype=np.float64) for image in cut], 1.0)
 
     @cached_property
     def mean_image(self) -> Vector:

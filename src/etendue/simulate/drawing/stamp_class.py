@@ -14,7 +14,9 @@ FACTOR = 4
 """Cells of one level are so many of the one before."""
 
 LEVELS = 4
-_SMOOTHING = 1.68  # cells; leaves 1e-4 at the Nyquist wavenumber of a level
+SMOOTHING = 2.2
+"""Cells; what a level draws is smooth enough for quintic splines."""
+
 _TAPER_FROM = 0.6
 
 
@@ -93,7 +95,7 @@ class StampClass:
 
 
 def low_pass(square: Vector, cell: int) -> Vector:
-    """Return the share of a wave that a coarse grid draws: flat at small wavenumbers, 1e-4 at Nyquist's.
+    """Return the share of a wave that a coarse grid draws: flat at small wavenumbers, 1e-8 at Nyquist's.
 
     Parameters
     ----------
@@ -106,7 +108,7 @@ def low_pass(square: Vector, cell: int) -> Vector:
     -------
     ndarray, float64
     """
-    z = 0.5 * (_SMOOTHING * cell) ** 2 * square
+    z = 0.5 * (SMOOTHING * cell) ** 2 * square
     return np.exp(-z) * (1.0 + z + 0.5 * z * z)
 
 
@@ -144,7 +146,7 @@ def coarse_class(radius: float, cell: int) -> StampClass:
     StampClass
         Split again where the largest stamp of the level would be too small and there is a coarser level.
     """
-    needed = 2.0 * (radius / cell + 6.0 * _SMOOTHING)
+    needed = 2.0 * (radius / cell + 6.0 * SMOOTHING)
     fitting = [size for size in SIZES if size >= needed]
     last = cell >= FACTOR ** (LEVELS - 1)
     return StampClass(fitting[0], cell) if fitting else StampClass(SIZES[-1], cell, split=not last)
