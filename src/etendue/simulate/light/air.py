@@ -8,7 +8,7 @@ from etendue.simulate.light.bandpass import Bandpass
 
 Vector = NDArray[np.float64]
 
-# Bands of oxygen and water: centre [nm], width (sigma) [nm], depth at the zenith for 4 mm of water. Coarse: one Gaussian
+# Bands of oxygen and water: centre [nm], width (sigma) [nm], depth at zenith for 4 mm of water. Coarse: one Gaussian
 # per band, as deep as the extinction in LSST bands asks for (SMTN-002).
 _OXYGEN = ((687.5, 1.5, 0.35), (761.0, 1.4, 0.95))
 _WATER = ((722.0, 6.0, 0.07), (823.0, 7.0, 0.06), (905.0, 8.0, 0.06), (940.0, 14.0, 0.40), (1130.0, 20.0, 0.60))
