@@ -13,6 +13,8 @@ Vector = NDArray[np.float64]
 MARGIN = 3
 """Cells before the first pixel of the detector."""
 
+_NO_WING = 1e-9  # of the light
+
 
 class Canvases:
     """Spline coefficients at every coarse level, made as they are needed.
@@ -70,9 +72,7 @@ class Wings:
 
     def __init__(self, shape: tuple[int, int], tables: PsfTables):
         self._tables = tables
-        halo = tables.psf.halo
-        widest = max(tables.half_px, 0.0 if halo is None else FACTOR * halo.shape[0] / 2)
-        self._margin = int(np.ceil(widest / FACTOR)) + MARGIN + 4
+        self._margin = int(np.ceil(tables.half_px / FACTOR)) + MARGIN + 4
         self._grid = tuple(fft.next_fast_len(-(-n // FACTOR) + 2 * self._margin, real=True) for n in shape)
         self._sum: NDArray[np.complex64] | None = None
 
@@ -90,25 +90,9 @@ class Wings:
         """
         mean = self._tables.mean_image
         r = np.arange(mean.shape[0], dtype=np.float64) - (mean.shape[0] - 1) // 2
-        self._convolve(mean * (1.0 - kind.taper(np.hypot(r[:, None], r[None, :]))), r, x, y, electrons)
-
-    def add_halo(self, x: Vector, y: Vector, electrons: Vector) -> None:
-        """Add the halos of all pieces.
-
-        Parameters
-        ----------
-        x, y : ndarray, float64, shape (n,)
-            Positions in the image [px].
-        electrons : ndarray, float64, shape (n,)
-            Electrons in the halos.
-        """
-        halo = self._tables.psf.halo
-        if halo is not None:
-            r = FACTOR * (np.arange(halo.shape[0], dtype=np.float64) - (halo.shape[0] - 1) // 2)
-            self._convolve(halo.astype(np.float64), r, x, y, electrons)
-
-    def _convolve(self, kernel: Vector, r: Vector, x: Vector, y: Vector, electrons: Vector) -> None:
-        """Add points convolved with a kernel that is given at offsets ``r`` [px] along both axes."""
+        kernel = mean * (1.0 - kind.taper(np.hypot(r[:, None], r[None, :])))
+        if not kernel.sum() > _NO_WING:
+            return
         lights, spread_light = np.zeros(self._grid, np.float32), np.zeros(self._grid, np.float32)
         deposit(lights, x / FACTOR + self._margin, y / FACTOR + self._margin, electrons)
         rows, columns = (n // 2 for n in self._grid)

@@ -1,6 +1,6 @@
 """Draw lights through a detector's PSF: expected electrons, and the PSF at every source."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -67,7 +67,7 @@ def draw(
 
     Every source is drawn in Fourier space: the transform of the PSF at its place and wavelength, of the pixel, of its
     profiles, of its trail. Small stamps hold the bright part; what is left over of a star, and the smooth part of large
-    galaxies and bright stars, are drawn on grids of 4, 16 and 64 px cells and spread by quintic splines, halos too. The
+    galaxies and bright stars, are drawn on grids of 4, 16 and 64 px cells and spread by quintic splines. The
     sum of a source over an infinite image is its electrons. Sharp PSFs ring below zero, by 1e-4 of a star's peak.
 
     Parameters
@@ -113,7 +113,6 @@ def _draw(
     pieces = cut_trails(sources)
     radius = shape_radius(sources, 0.5 * spec.floor)[pieces.source]
     brush = _Brush(image, sources, tables, origin)
-    pieces = brush.draw_halos(pieces)
     for kind, rows in classify(pieces, radius, tables, 0.5 * spec.floor):
         brush.draw(kind, pieces.take(rows))
     brush.finish()
@@ -131,15 +130,6 @@ class _Brush:
         self._canvases = Canvases((image.shape[0], image.shape[1]))
         self._wings = Wings((image.shape[0], image.shape[1]), tables)
         self._rows, self._weights = sersic.rows(sources.sersic)
-
-    def draw_halos(self, pieces: Pieces) -> Pieces:
-        """Draw the far wings of all pieces; return the pieces without them."""
-        share = self._tables.psf.halo_share
-        if share == 0.0 or pieces.x.size == 0:
-            return pieces
-        x, y = pieces.x - self._origin[0], pieces.y - self._origin[1]
-        self._wings.add_halo(x, y, share * pieces.electrons)
-        return replace(pieces, electrons=(1.0 - share) * pieces.electrons)
 
     def draw(self, kind: StampClass, pieces: Pieces) -> None:
         """Draw the stamps of one class; remember its wings."""

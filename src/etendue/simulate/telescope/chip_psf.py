@@ -23,11 +23,6 @@ class ChipPsf:
         Wavelength that the images are for [nm].
     chromatic_index : float
         The PSF's width goes as ``(wavelength / reference)**chromatic_index``; -0.2 for Kolmogorov's air.
-    halo : ndarray, float32, shape (m, m), optional
-        Far wings that the images do not hold, the same for the whole detector: samples every 4 px, of unit sum, the
-        centre on the middle sample; m is odd. It may be as wide as twice the detector; smooth over 10 px.
-    halo_share : float
-        Share of the light that is in the halo.
     """
 
     nodes_x: NDArray[np.float64]
@@ -36,15 +31,9 @@ class ChipPsf:
     oversampling: int
     reference_nm: float
     chromatic_index: float = 0.0
-    halo: NDArray[np.float32] | None = None
-    halo_share: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse images that do not belong to the nodes, and a halo that is not one."""
+        """Refuse images that do not belong to the nodes."""
         ny, nx, rows, columns = self.images.shape
         if (ny, nx) != (self.nodes_y.size, self.nodes_x.size) or rows != columns or rows % 2 == 0:
             raise ValueError(f"images {self.images.shape} at {self.nodes_y.size} x {self.nodes_x.size} nodes")
-        if (self.halo is None) != (self.halo_share == 0.0) or not 0.0 <= self.halo_share < 1.0:
-            raise ValueError(f"halo_share {self.halo_share} with {'no halo' if self.halo is None else 'a halo'}")
-        if self.halo is not None and (self.halo.shape[0] != self.halo.shape[1] or self.halo.shape[0] % 2 == 0):
-            raise ValueError(f"halo {self.halo.shape} must be square and odd")
