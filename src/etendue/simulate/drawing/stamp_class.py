@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 
-SIZES = (24, 32, 48, 64, 96, 128)
+SIZES = (24, 32, 48, 64, 96, 128, 192, 256)
 """Cells per side."""
 
 FACTOR = 4
