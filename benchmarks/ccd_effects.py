@@ -3,25 +3,44 @@
 Usage: python benchmarks/ccd_effects.py [--size 4096] [--repeat 5] [--out benchmarks/results]
 
 The detector has 16 amplifiers with prescan and overscan. The light is an even sky and stars, some of them saturated.
-An effect's cost is what the whole chain saves without it; medians of CPU time, taken in turn. The first frame of a
-detector also makes what is fixed about it (pixel response, defects, rings).
+An effect's cost is the CPU time inside its code during a run of the whole chain. The first frame of a detector also
+makes what is fixed about it (pixel response, defects, rings).
 """
 
 import argparse
 import json
 import os
+import pkgutil
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from machine import HERE, machine_facts, rounded
 from side import Side, cpu_seconds
 
+CCD = "etendue.simulate.ccd"
+PLACES = {
+    "fringing": f"{CCD}.ccd.fringe",
+    "tree_rings": f"{CCD}.tree_rings.TreeRings.apply",
+    "diffusion": f"{CCD}.ccd.spread",
+    "dark": f"{CCD}.dark.DarkCurrent.add",
+    "shot_noise_and_brighter_fatter": f"{CCD}.ccd.collect_in_steps",
+    "cosmic_rays": f"{CCD}.ccd.strike",
+    "full_well": f"{CCD}.full_well.FullWells.bloom",
+    "leaks_and_traps": f"{CCD}.defects.SegmentDefects.pass_through",
+    "parallel_transfer": f"{CCD}.charge_transfer.defer_rows",
+    "serial_transfer": f"{CCD}.charge_transfer.defer_columns",
+    "linearity_and_gain": f"{CCD}.ccd.amplify",
+    "crosstalk": f"{CCD}.ccd.mix",
+    "bias_read_noise_converter": f"{CCD}.ccd.digitise",
+}
 BAR_CPU_S = 3.5
 BAR_MIB = 1024.0
 PRESCAN, OVERSCAN, ROWS = 10, 54, 48
@@ -74,14 +93,12 @@ def light_of(size: int) -> Any:
     return light
 
 
-def prepare(folder: Path, size: int, without: str = "", fresh: bool = False) -> Callable[[], dict[str, Any]]:
-    """Return one exposure with all effects but one; with ``fresh`` a new CCD every time."""
+def prepare(folder: Path, size: int, fresh: bool = False) -> Callable[[], dict[str, Any]]:
+    """Return one exposure with all effects; with ``fresh`` a new CCD every time."""
     from etendue.simulate.ccd.ccd import Ccd
     from etendue.simulate.ccd.spec import CcdSpec
 
     spec = CcdSpec.everything()
-    if without:
-        spec = spec.model_copy(update={without: False if without == "shot_noise" else None})
     detector, light = detector_of(size), light_of(size)
     kept = Ccd(detector, spec, 1)
 
@@ -93,26 +110,40 @@ def prepare(folder: Path, size: int, without: str = "", fresh: bool = False) -> 
     return expose
 
 
-def effects() -> list[str]:
-    """Return the effects in the order in which they act."""
-    from etendue.simulate.ccd.spec import CcdSpec
+@contextmanager
+def timed(times: dict[str, float]) -> Iterator[None]:
+    """Add the CPU time that passes inside each effect's code to ``times``."""
+    with ExitStack() as stack:
+        for name, place in PLACES.items():
+            module, _, attribute = place.rpartition(".")
+            owner = pkgutil.resolve_name(module)
+            stack.enter_context(patch.object(owner, attribute, _timing(getattr(owner, attribute), times, name)))
+        yield
 
-    return [name for name in CcdSpec.model_fields if name not in ("converter", "gain")]
+
+def _timing(function: Callable[..., Any], times: dict[str, float], name: str) -> Callable[..., Any]:
+    def run(*args: Any, **options: Any) -> Any:
+        before = cpu_seconds()
+        try:
+            return function(*args, **options)
+        finally:
+            times[name] = times.get(name, 0.0) + cpu_seconds() - before
+
+    return run
 
 
 def costs_of_effects(size: int, repeat: int) -> dict[str, Any]:
-    """Return the CPU time of the chain and of each effect [s]; all chains run in turn in this process."""
-    chains = {name: prepare(Path(), size, without=name) for name in ("", *effects())}
-    times: dict[str, list[float]] = {name: [] for name in chains}
-    for chain in chains.values():
-        chain()
+    """Return the CPU time of each effect within the whole chain, medians [s]; the rest is copies and masks."""
+    chain = prepare(Path(), size)
+    chain()
+    runs = []
     for _ in range(repeat):
-        for name, chain in chains.items():
-            before = cpu_seconds()
+        times: dict[str, float] = {}
+        before = cpu_seconds()
+        with timed(times):
             chain()
-            times[name].append(cpu_seconds() - before)
-    whole = statistics.median(times.pop(""))
-    return {"all_cpu_s": whole, "saved_without_cpu_s": {k: whole - statistics.median(v) for k, v in times.items()}}
+        runs.append(times | {"rest": cpu_seconds() - before - sum(times.values())})
+    return {"effects_cpu_s": {name: statistics.median(run[name] for run in runs) for name in runs[0]}}
 
 
 def whole_chain(folder: Path, size: int, repeat: int, *, fresh: bool) -> dict[str, float]:

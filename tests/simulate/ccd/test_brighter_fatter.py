@@ -123,6 +123,19 @@ def test_areas_agree_with_galsims_sensor(name):
     assert ours.min() == pytest.approx(theirs.min(), rel=0.02)
 
 
+@pytest.mark.parametrize("name", SENSORS)
+def test_covariances_of_flats_agree_with_galsims_sensor(name):
+    """To first order flats have the covariances ``a_ij mu^2``: compare the areas around one charge."""
+    galsim = pytest.importorskip("galsim")
+    image = galsim.ImageF(np.zeros((21, 21), np.float32))
+    image.array[10, 10] = 50000.0
+    sensor = galsim.SiliconSensor(name, rng=galsim.BaseDeviate(1), qdist=4)
+    theirs = (sensor.calculate_pixel_areas(image).array[6:15, 6:15] - 1.0) / 50000.0
+    ours = SENSORS[name].area_coefficients()
+    for dy, dx, tolerance in ((0, 0, 0.02), (1, 0, 0.06), (0, 1, 0.12), (1, 1, 0.16), (0, 2, 0.2), (2, 0, 0.2)):
+        assert ours[4 + dy, 4 + dx] == pytest.approx(theirs[4 + dy, 4 + dx], rel=tolerance)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SENSORS)
 def test_growth_of_stars_agrees_with_galsims_sensor(name):
