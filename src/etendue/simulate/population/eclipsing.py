@@ -34,9 +34,10 @@ def draw_eclipsing(rng: np.random.Generator, count: int, span: tuple[float, floa
     Returns
     -------
     dict of ndarray
-        ``period_day``, ``phase`` (turns since an upper conjunction, at MJD 0), ``radius_1``, ``radius_2`` (in units of
-        the orbit), ``mass_ratio``, ``temperature_1``, ``temperature_2`` [K], ``cos_inclination``, ``e_cos_w``,
-        ``e_sin_w``, ``color_gi``, ``metallicity``.
+        ``period_day``, ``phase`` (mean longitude at MJD 0 in turns, counted from the conjunction with star 1 behind),
+        ``radius_1``, ``radius_2`` (in units of the orbit), ``mass_ratio``, ``temperature_1``, ``temperature_2`` [K],
+        ``cos_inclination``, ``e_along`` and ``e_ahead`` (eccentricity times cosine and sine of the longitude of
+        periastron, counted from that conjunction), ``color_gi``, ``metallicity``.
     """
     color = rng.uniform(0.1, 1.6, count)
     hot = effective_temperature(color)
@@ -59,8 +60,8 @@ def draw_eclipsing(rng: np.random.Generator, count: int, span: tuple[float, floa
         "temperature_1": hot,
         "temperature_2": hot * ratio**0.55,
         "cos_inclination": 0.93 * touch * rng.random(count),
-        "e_cos_w": e * np.cos(direction),
-        "e_sin_w": e * np.sin(direction),
+        "e_along": e * np.cos(direction),
+        "e_ahead": e * np.sin(direction),
         "color_gi": color,
         "metallicity": rng.normal(-0.4, 0.3, count),
     }
@@ -170,8 +171,8 @@ def _orbit(star: Columns, times: Vector) -> tuple[Vector, Vector]:
     turns = times / star["period_day"] + star["phase"]
     mean = 2.0 * np.pi * (turns - np.floor(turns))
     angle, distance = mean.copy(), np.ones(mean.size)
-    rows = np.flatnonzero((star["e_cos_w"] != 0.0) | (star["e_sin_w"] != 0.0))
-    h, k = star["e_sin_w"][rows], star["e_cos_w"][rows]
+    rows = np.flatnonzero((star["e_along"] != 0.0) | (star["e_ahead"] != 0.0))
+    h, k = star["e_ahead"][rows], star["e_along"][rows]
     # Equinoctial Kepler equation with longitudes counted from the conjunction.
     longitude = mean[rows]
     eccentric = longitude - h * np.cos(longitude) + k * np.sin(longitude)

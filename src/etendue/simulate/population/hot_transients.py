@@ -79,7 +79,7 @@ def kilonova(event: Columns, days: Vector, wave_nm: Matrix) -> Matrix:
     """
     t = np.maximum(days * event["pace"], 1e-3)
     rise = -np.expm1(-((t / 0.15) ** 2))
-    fade = np.exp(-np.maximum(t - 7.0, 0.0) / 3.0)
+    fade = 1.0 / (1.0 + (t / 8.0) ** 4)
     luminosity = 4.5e41 * event["brightness"] * np.maximum(t, 0.1) ** -1.25 * rise * fade
     temperature = np.clip(event["temperature_1"] * t**-0.6, 2500.0, 25000.0)
     mag = thermal_mag(luminosity, temperature, wave_nm)

@@ -25,6 +25,7 @@ CLASSES = ("neo", "pha", "main_belt", "hilda", "trojan", "tno")
 """Dynamical classes."""
 
 _KIRKWOOD_AU = ((2.50, 0.03), (2.825, 0.025), (2.955, 0.02), (2.065, 0.03))
+_PEAK_TO_PEAK = 2.30378  # of the rotation light curve's shape
 _J2000_MJD = 51544.5
 _CENTURY_DAYS = 36525.0
 
@@ -206,11 +207,11 @@ def rotation_mag(bodies: SmallBodies, mjd_tai: Vector) -> Vector:
     Returns
     -------
     ndarray, float64, shape (n,)
-        Difference from the mean magnitude; peak to peak it is the amplitude within 3% [mag].
+        Difference from the mean magnitude; peak to peak it is the amplitude [mag].
     """
     turn = 2.0 * np.pi * (mjd_tai * 24.0 / bodies.period_h + bodies.rotation_phase)
     shape = np.cos(2.0 * turn) + 0.2 * np.cos(turn + 0.9) + 0.1 * np.cos(4.0 * turn + 0.4)
-    return 0.47 * bodies.amplitude_mag * shape
+    return bodies.amplitude_mag / _PEAK_TO_PEAK * shape
 
 
 def closest_to_earth_orbit(orbits: Orbits) -> Vector:

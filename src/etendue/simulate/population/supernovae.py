@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 
 from etendue.simulate.light.reddening import extinction_law
 from etendue.simulate.population.blackbody import planck
@@ -22,6 +23,7 @@ _IA_B = np.array(
     [12.0, 7.5, 5.6, 3.4, 1.75, 1.05, 0.45, 0.20, 0.02, 0.0, 0.14, 0.55, 1.10, 1.68, 2.22, 2.65, 3.00, 3.35, 3.67,
      3.98, 7.0]
 )  # fmt: skip
+_IA_CURVE = PchipInterpolator(_IA_DAYS, _IA_B)
 # Magnitude (AB) minus that at 440 nm, from the mean colours of normal ones: rows are days, columns wavelengths. The
 # second maximum near day 25 beyond 750 nm comes from these.
 _IA_COLOR_DAYS = np.array([-15.0, -10.0, 0.0, 10.0, 15.0, 22.0, 30.0, 40.0, 60.0, 100.0])
@@ -94,7 +96,7 @@ def supernova_ia(event: Columns, days: Vector, wave_nm: Matrix) -> Matrix:
     """
     phase = days / event["stretch"]
     peak = _IA_PEAK_B + _IA_STRETCH_SLOPE * (event["stretch"] - 1.0) + _IA_COLOR_SLOPE * event["color"]
-    in_b = peak + event["offset_mag"] + np.interp(phase, _IA_DAYS, _IA_B)
+    in_b = peak + event["offset_mag"] + _IA_CURVE(np.clip(phase, _IA_DAYS[0], _IA_DAYS[-1]))
     law = extinction_law(wave_nm) - extinction_law(np.array([_B_NM]))
     mag = in_b[:, None] + _bilinear(phase, wave_nm) + event["color"][:, None] * law
     for line, width, depth in _IA_LINES:
