@@ -53,7 +53,9 @@ class GalaxiesSpec(BaseModel):
         return self
 
 
-def make_galaxies(spec: GalaxiesSpec, field: SkyField, seed: int, dust: Dust | None = None) -> GalaxyLayer:
+def make_galaxies(
+    spec: GalaxiesSpec, field: SkyField, seed: int, dust: Dust | None = None, copy: int = 0
+) -> GalaxyLayer:
     """Draw the galaxies of a field.
 
     Parameters
@@ -66,6 +68,8 @@ def make_galaxies(spec: GalaxiesSpec, field: SkyField, seed: int, dust: Dust | N
         Seed of the survey.
     dust : Dust, optional
         The Galaxy's dust; its defaults if not given.
+    copy : int
+        Number of the layer among those of its kind.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def make_galaxies(spec: GalaxiesSpec, field: SkyField, seed: int, dust: Dust | N
         Layer ``galaxies``: the columns of `GalaxyLayer`; ``early``, ``bulge_share`` in i, ``half_light`` [arcsec] and
         ``e1``, ``e2`` of the larger body, ``g1``, ``g2`` and ``magnification``.
     """
-    rng = stream(seed, "galaxies")
+    rng = stream(seed, "galaxies", copy)
     mag = galaxy_model.draw_magnitudes(rng, field.area_deg2 * spec.density, spec.brightest_mag, spec.faintest_mag)
     redshift = np.minimum(galaxy_model.draw_redshifts(rng, mag), LARGEST_REDSHIFT)
     early = galaxy_model.draw_early(rng, mag, redshift)
@@ -88,7 +92,9 @@ def make_galaxies(spec: GalaxiesSpec, field: SkyField, seed: int, dust: Dust | N
     # Bulges of late galaxies are younger the bluer their disks are.
     columns["bulge_type"] = np.where(early, columns["bulge_type"], 0.5 * columns["disk_type"] + columns["bulge_type"])
     parts = assemble(bodies, mag, spec.detail, seed)
-    ra, dec = scatter_clustered(stream(seed, "clustering of galaxies"), field, redshift, spec.correlation_length_mpc)
+    ra, dec = scatter_clustered(
+        stream(seed, "clustering of galaxies", copy), field, redshift, spec.correlation_length_mpc
+    )
     unlensed = np.zeros(mag.size)
     columns |= _largest_body(bodies) | {"bulge_share": bodies.bulge_share}
     columns |= {"g1": unlensed, "g2": unlensed, "magnification": unlensed + 1.0}
@@ -99,7 +105,7 @@ def make_galaxies(spec: GalaxiesSpec, field: SkyField, seed: int, dust: Dust | N
         columns["i_mag_0"] = mag - 2.5 * np.log10(seen.magnification)
         parts = sheared(parts, seen.g1, seen.g2).scaled(np.sqrt(seen.magnification))
     excess = DustMap(dust or Dust(), field, seed).excess(ra, dec, np.inf)
-    place: Columns = {"object_id": layer_ids("galaxies", mag.size), "ra": ra, "dec": dec, "excess": excess}
+    place: Columns = {"object_id": layer_ids("galaxies", mag.size, copy), "ra": ra, "dec": dec, "excess": excess}
     return GalaxyLayer("galaxies", place | columns, parts)
 
 

@@ -54,7 +54,7 @@ class StarsSpec(BaseModel):
         return self
 
 
-def make_stars(spec: StarsSpec, field: SkyField, seed: int, dust: Dust | None = None) -> StarLayer:
+def make_stars(spec: StarsSpec, field: SkyField, seed: int, dust: Dust | None = None, copy: int = 0) -> StarLayer:
     """Draw the Milky Way's stars in a field.
 
     Parameters
@@ -67,6 +67,8 @@ def make_stars(spec: StarsSpec, field: SkyField, seed: int, dust: Dust | None = 
         Seed of the survey.
     dust : Dust, optional
         The Galaxy's dust; its defaults if not given.
+    copy : int
+        Number of the layer among those of its kind.
 
     Returns
     -------
@@ -78,10 +80,10 @@ def make_stars(spec: StarsSpec, field: SkyField, seed: int, dust: Dust | None = 
     parts = []
     for number, population in enumerate(milky_way.POPULATIONS):
         for dead in (False, True) if spec.white_dwarfs else (False,):
-            rng = stream(seed, "stars", number, int(dead))
+            rng = stream(seed, "stars", number, int(dead), copy)
             parts.append(_draw(_Kind(number, population, dead), spec, field, dust_map, rng))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return StarLayer("stars", {"object_id": layer_ids("stars", columns["ra"].size), **columns})
+    return StarLayer("stars", {"object_id": layer_ids("stars", columns["ra"].size, copy), **columns})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Whole surveys: what is in them, their raw frames, their truth."""

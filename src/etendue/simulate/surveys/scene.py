@@ -1,0 +1,192 @@
+"""What falls on one detector in one exposure, and the truth about its sources."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etendue.camera.detector import Detector
+from etendue.simulate.drawing.draw import draw
+from etendue.simulate.drawing.sources import Sources
+from etendue.simulate.night.planned_exposure import PlannedExposure
+from etendue.simulate.population.lights import Lights
+from etendue.simulate.population.moment import Moment
+from etendue.simulate.surveys.survey import Survey
+from etendue.simulate.telescope.field_angle import DetectorPlace
+from etendue.simulate.telescope.psf_model import make_chip_psf
+from etendue.simulate.telescope.refraction import colour_shift_arcsec
+from etendue.simulate.telescope.stray_light import add_stray_light
+from etendue.simulate.telescope.true_wcs import TrueWcs, true_wcs
+from etendue.simulate.telescope.turbulence import turbulence
+from etendue.simulate.telescope.vignetting import vignetting_map
+
+Vector = NDArray[np.float64]
+Plane = NDArray[np.float32]
+Columns = dict[str, NDArray]
+
+_MARGIN_PX = 300.0  # sources so far outside still send light in
+_HOUR_S = 3600.0
+_NJY_ZERO_POINT = 31.4
+_FAINTEST_ELECTRONS = 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """Light on a detector before the CCD.
+
+    Parameters
+    ----------
+    expected : ndarray, float32, shape (ny, nx)
+        Electrons that a perfect CCD is expected to collect: sources and sky, vignetting apart [e].
+    sky : ndarray, float32, shape (ny, nx)
+        The sky's part [e].
+    illumination : ndarray, float32, shape (ny, nx), or None
+        Share of the light that passes the telescope; None for all of it.
+    wcs : TrueWcs
+        Sky to pixels, turbulence and refraction apart.
+    zero_point_mag : float
+        AB magnitude above the atmosphere that yields one electron in the exposure.
+    sources : dict of ndarray
+        Truth, one row per source on the detector.
+    """
+
+    expected: Plane
+    sky: Plane
+    illumination: Plane | None
+    wcs: TrueWcs
+    zero_point_mag: float
+    sources: Columns
+
+
+def make_scene(survey: Survey, exposure: PlannedExposure, detector: Detector) -> Scene:
+    """Draw everything that shines onto a detector.
+
+    Parameters
+    ----------
+    survey : Survey
+        The survey.
+    exposure : PlannedExposure
+        One of its exposures.
+    detector : Detector
+        One of its detectors.
+
+    Returns
+    -------
+    Scene
+    """
+    telescope = survey.spec.telescope
+    wcs = true_wcs(survey.camera, detector, exposure, telescope.distortion, survey.seed)
+    zero_point = survey.zero_point_mag(exposure)
+    lights = _lights(survey, exposure, detector, wcs)
+    placed = _place(survey, exposure, detector, wcs, lights, zero_point)
+    image = np.zeros(detector.bbox.shape, np.float32)
+    psf = make_chip_psf(telescope, survey.camera, detector, exposure, survey.bandpasses[exposure.band], survey.seed)
+    drawn = draw(image, placed.sources, psf, survey.spec.draw)
+    if telescope.stray is not None:
+        add_stray_light(image, placed.sources.x, placed.sources.y, placed.sources.electrons, telescope.stray,
+                        telescope.optics, detector, wcs.place)  # fmt: skip
+    sky = _sky(survey, exposure, detector, zero_point)
+    illumination = None
+    if telescope.vignetting is not None:
+        illumination = vignetting_map(telescope.vignetting, detector, DetectorPlace.nominal(survey.camera, detector))
+    psf_truth = {"psf_ixx": drawn.ixx, "psf_iyy": drawn.iyy, "psf_ixy": drawn.ixy, "psf_area": drawn.effective_area}
+    truth = _on_detector(placed.truth | psf_truth, exposure, detector)
+    return Scene(image + sky, sky, illumination, wcs, zero_point, truth)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Placed:
+    """Sources in pixels, and what is true of each."""
+
+    sources: Sources
+    truth: Columns
+
+
+def _lights(survey: Survey, exposure: PlannedExposure, detector: Detector, wcs: TrueWcs) -> Lights:
+    box = detector.bbox
+    ra, dec = wcs.pixel_to_sky(x=box.x.center, y=box.y.center)
+    radius = (0.5 * np.hypot(*box.shape) + 2.0 * _MARGIN_PX) * survey.camera.plate_scale / 3600.0
+    moment = Moment(
+        survey.bandpasses[exposure.band], exposure.mjd_tai_mid, exposure.exposure_time_s, float(ra), float(dec),
+        float(radius), survey.camera.observatory,
+    )  # fmt: skip
+    return Lights.concat([layer.lights(moment) for layer in survey.layers])
+
+
+def _place(
+    survey: Survey, exposure: PlannedExposure, detector: Detector, wcs: TrueWcs, lights: Lights, zero_point: float
+) -> _Placed:
+    """Return the lights in pixels, where air and telescope put them."""
+    electrons = 10.0 ** (-0.4 * (lights.mag - zero_point))
+    fx, fy = wcs.sky_to_field(ra_deg=lights.ra_deg, dec_deg=lights.dec_deg)
+    x, y = wcs.place.to_pixel(field_x=fx, field_y=fy)
+    ny, nx = detector.bbox.shape
+    reach = _MARGIN_PX * (1.0 + (electrons > 1e6))
+    near = (x > -reach) & (x < nx + reach) & (y > -reach) & (y < ny + reach) & (electrons > _FAINTEST_ELECTRONS)
+    kept = np.flatnonzero(near)
+    lights, electrons, x, y, fx, fy = lights.take(kept), electrons[kept], x[kept], y[kept], fx[kept], fy[kept]
+    jacobian = wcs.pixels_per_arcsec(x=x, y=y)
+    shift = _turbulent_shift(survey, exposure, wcs.place, fx, fy) + _colour_shift(survey, exposure, lights, jacobian)
+    trail = _in_pixels(jacobian, lights.rate_ra, lights.rate_dec) * exposure.exposure_time_s / _HOUR_S
+    to_sky = np.asarray(np.linalg.inv(jacobian), np.float64)
+    sources = Sources.of_shapes(
+        x=x + shift[0], y=y + shift[1], electrons=electrons, wavelength_nm=lights.wavelength_nm, shape=lights.shape,
+        shapes=lights.shapes, jacobian=to_sky, trail_dx=trail[0], trail_dy=trail[1],
+    )  # fmt: skip
+    truth = {
+        "object_id": lights.object_id, "ra": lights.ra_deg, "dec": lights.dec_deg, "x": sources.x, "y": sources.y,
+        "mag": lights.mag, "flux_njy": 10.0 ** (-0.4 * (lights.mag - _NJY_ZERO_POINT)), "electrons": electrons,
+        "wavelength_nm": lights.wavelength_nm, "air_dx": shift[0], "air_dy": shift[1], "trail_dx": trail[0],
+        "trail_dy": trail[1],
+    }  # fmt: skip
+    return _Placed(sources, truth)
+
+
+def _turbulent_shift(
+    survey: Survey, exposure: PlannedExposure, place: DetectorPlace, fx: Vector, fy: Vector
+) -> NDArray[np.float64]:
+    """Return displacements by the air along rows and columns, shape (2, n) [px]."""
+    spec = survey.spec.telescope.turbulence
+    if spec is None:
+        return np.zeros((2, fx.size))
+    field = turbulence(spec, exposure, reach_deg=survey.reach_deg, seed=survey.seed)
+    along_x, along_y = (value / (3600.0 * place.deg_per_px) for value in field.at(fx, fy))
+    cosine, sine = np.cos(np.radians(place.turn_deg)), np.sin(np.radians(place.turn_deg))
+    return np.stack([cosine * along_x + sine * along_y, cosine * along_y - sine * along_x])
+
+
+def _colour_shift(
+    survey: Survey, exposure: PlannedExposure, lights: Lights, jacobian: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return shifts by differential refraction, shape (2, n) [px]."""
+    if not survey.spec.telescope.refraction:
+        return np.zeros((2, len(lights)))
+    reference = survey.bandpasses[exposure.band].pivot_nm
+    return _in_pixels(jacobian, *colour_shift_arcsec(lights.wavelength_nm, reference, exposure))
+
+
+def _in_pixels(jacobian: NDArray[np.float64], east: Vector, north: Vector) -> NDArray[np.float64]:
+    return np.einsum("nij,jn->in", jacobian, np.stack([east, north]))
+
+
+def _sky(survey: Survey, exposure: PlannedExposure, detector: Detector, zero_point: float) -> Plane:
+    """Return the electrons of the sky, with its gradient over the focal plane."""
+    area = survey.camera.plate_scale**2
+    # The sky's brightness is that below the air: it is not dimmed once more.
+    clear = survey.zero_point_mag(exposure, below_air=True)
+    level = area * 10.0 ** (-0.4 * (exposure.sky_mag_arcsec2 - clear))
+    ny, nx = detector.bbox.shape
+    place = DetectorPlace.nominal(survey.camera, detector)
+    fx, fy = place.to_field(x=np.arange(nx)[None, :], y=np.arange(ny)[:, None])
+    slope_x, slope_y = exposure.sky_gradient
+    return (level * (1.0 + slope_x * fx + slope_y * fy)).astype(np.float32)
+
+
+def _on_detector(truth: Columns, exposure: PlannedExposure, detector: Detector) -> Columns:
+    inside = detector.bbox.contains(x=truth["x"], y=truth["y"])
+    kept = {name: values[inside] for name, values in truth.items()}
+    n = int(np.count_nonzero(inside))
+    return kept | {
+        "visit": np.full(n, exposure.exposure), "detector": np.full(n, detector.id),
+        "band": np.full(n, exposure.band), "mjd_tai": np.full(n, exposure.mjd_tai_mid),
+    }  # fmt: skip

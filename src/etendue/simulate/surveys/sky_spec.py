@@ -1,0 +1,98 @@
+"""What shines in a survey: one entry per kind of object, each with its own numbers."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from etendue.simulate.population.crowded import CrowdedSpec
+from etendue.simulate.population.galaxies import GalaxiesSpec
+from etendue.simulate.population.moving import BodyClass
+from etendue.simulate.population.satellites import Shell
+from etendue.simulate.population.stars import StarsSpec
+from etendue.simulate.population.transients import TransientClass
+from etendue.simulate.population.user_table import TableSpec
+from etendue.simulate.population.variables import VariableStars
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class NucleiSpec(_Part):
+    """Active nuclei in the centres of galaxies, or alone where there are none."""
+
+    count: int = Field(ge=0, le=10_000_000)
+    """Number in each field."""
+
+    brightest: float = 17.0
+    """Brightest mean magnitude in i [mag]."""
+
+    faintest: float = 24.0
+    """Faintest mean magnitude in i [mag]."""
+
+
+class FlashesSpec(_Part):
+    """Short flashes without a host."""
+
+    count: int = Field(0, ge=0)
+    """Number in each field over the survey."""
+
+    in_exposures: int = Field(0, ge=0)
+    """So many more happen during exposures, one each, evenly spread over the survey."""
+
+    brightest: float = 12.0
+    """Brightest magnitude [mag]."""
+
+    faintest: float = 20.0
+    """Faintest magnitude [mag]."""
+
+
+class CometsSpec(_Part):
+    """Comets with comae."""
+
+    in_field: int = Field(0, ge=0, le=10_000)
+    """Comets in each field in the middle of the survey."""
+
+    mag_limit: float = 22.0
+    """Faintest of them [mag]."""
+
+
+class SkySpec(_Part):
+    """All objects of a survey; what is None or empty is not there."""
+
+    margin_deg: float = Field(0.1, ge=0.0)
+    """Objects are drawn so far beyond the detectors, dithers and rotations included [deg]."""
+
+    stars: StarsSpec | None = StarsSpec()
+    """Stars of the Milky Way."""
+
+    galaxies: GalaxiesSpec | None = GalaxiesSpec(faintest_mag=26.0)
+    """Galaxies."""
+
+    clusters: tuple[CrowdedSpec, ...] = ()
+    """Globular clusters."""
+
+    tables: tuple[TableSpec, ...] = ()
+    """The user's own objects."""
+
+    variables: tuple[VariableStars, ...] = ()
+    """Variable stars by kind."""
+
+    nuclei: NucleiSpec | None = None
+    """Active nuclei."""
+
+    transients: tuple[TransientClass, ...] = ()
+    """Transients by kind, on the galaxies."""
+
+    flashes: FlashesSpec | None = None
+    """Flashes."""
+
+    moving: tuple[BodyClass, ...] = ()
+    """Bodies of the Solar System by class."""
+
+    moving_mag_limit: float = 26.0
+    """Faintest of those that are counted as in the field [mag]."""
+
+    comets: CometsSpec | None = None
+    """Comets."""
+
+    satellites: tuple[Shell, ...] = ()
+    """Artificial satellites by shell."""
