@@ -9,7 +9,8 @@ from etendue.simulate.population.layer import Field
 
 Vector = NDArray[np.float64]
 
-_NODES = 161
+_STEP_DEG = 0.015  # a seventh of the smallest clouds
+_MOST_NODES = 161
 _MARGIN = 1.02
 
 
@@ -29,11 +30,14 @@ class DustMap:
     def __init__(self, dust: Dust, field: Field, seed: int):
         self.dust = dust
         self._field = field
-        self._east = np.linspace(-1.0, 1.0, _NODES) * min(field.half_width_deg * _MARGIN, 180.0)
-        self._north = np.linspace(-1.0, 1.0, _NODES) * min(field.half_height_deg * _MARGIN, 90.0)
-        ra, dec = field.to_sky(*(part.ravel() for part in np.meshgrid(self._east, self._north)))
-        flat = dust.constant_excess is not None
-        self._clouds = np.ones((_NODES, _NODES)) if flat else dust.clouds(ra, dec, seed).reshape(_NODES, _NODES)
+        self._east = _nodes(min(field.half_width_deg * _MARGIN, 180.0))
+        self._north = _nodes(min(field.half_height_deg * _MARGIN, 90.0))
+        shape = (self._north.size, self._east.size)
+        if dust.constant_excess is not None:
+            self._clouds = np.ones(shape)
+        else:
+            ra, dec = field.to_sky(*(part.ravel() for part in np.meshgrid(self._east, self._north)))
+            self._clouds = dust.clouds(ra, dec, seed).reshape(shape)
 
     def excess(self, ra_deg: Vector, dec_deg: Vector, distance_kpc: Vector | float) -> Vector:
         """Return colour excesses.
@@ -66,10 +70,15 @@ class DustMap:
 
     def _factor(self, ra_deg: Vector, dec_deg: Vector) -> Vector:
         east, north = self._field.from_sky(ra_deg, dec_deg)
-        x = np.clip((east - self._east[0]) / (self._east[1] - self._east[0]), 0.0, _NODES - 1.001)
-        y = np.clip((north - self._north[0]) / (self._north[1] - self._north[0]), 0.0, _NODES - 1.001)
+        x = np.clip((east - self._east[0]) / (self._east[1] - self._east[0]), 0.0, self._east.size - 1.001)
+        y = np.clip((north - self._north[0]) / (self._north[1] - self._north[0]), 0.0, self._north.size - 1.001)
         column, row = x.astype(np.int64), y.astype(np.int64)
         x, y = x - column, y - row
         lower = self._clouds[row, column] * (1.0 - x) + self._clouds[row, column + 1] * x
         upper = self._clouds[row + 1, column] * (1.0 - x) + self._clouds[row + 1, column + 1] * x
         return lower * (1.0 - y) + upper * y
+
+
+def _nodes(half_deg: float) -> Vector:
+    count = int(np.clip(np.ceil(2.0 * half_deg / _STEP_DEG), 2, _MOST_NODES - 1)) + 1
+    return np.linspace(-half_deg, half_deg, count)

@@ -75,7 +75,7 @@ class StellarPopulation:
 # table 10; Robin et al. 2003, A&A 409, 523; Bahcall 1986, ARA&A 24, 577), and within that where the counts of Allen's
 # Astrophysical Quantities (4th ed., 15 <= V <= 25, b = 20 to 90) come out within 30%. Kinematics: Robin et al. (2003),
 # table 4, means over ages for the thin disk; metallicities: Ivezic et al. (2008, ApJ 684, 287).
-THIN_DISK = StellarPopulation("thin disk", 1.0, 2.6, 0.3, -0.12, 0.2, 12.0, (34.0, 22.0, 17.0), -3.0)
+THIN_DISK = StellarPopulation("thin disk", 1.0, 2.9, 0.28, -0.12, 0.2, 12.0, (34.0, 22.0, 17.0), -3.0)
 THICK_DISK = StellarPopulation("thick disk", 0.11, 3.0, 0.8, -0.6, 0.25, 46.0, (67.0, 51.0, 42.0), 3.9)
 HALO = StellarPopulation("halo", 0.0032, 0.5, 2.77, -1.46, 0.3, 226.0, (131.0, 106.0, 85.0), 3.7, halo=True)
 POPULATIONS = (THIN_DISK, THICK_DISK, HALO)
