@@ -14,6 +14,7 @@ _SUN_HEIGHT_KPC = 0.025
 _CIRCULAR_SPEED = 233.0
 _SUN_MOTION = np.array([11.1, 12.24, 7.25])  # towards the centre, along rotation, north (Schoenrich et al. 2010) [km/s]
 _SOFTENING_KPC = 0.5
+_HALO_BREAK_KPC = 27.0  # beyond, the halo's slope steepens by two (Deason et al. 2011, MNRAS 416, 2903)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +67,19 @@ class StellarPopulation:
         if self.halo:
             flattening, slope = self.length_kpc, self.height_kpc
             distance2 = radius_kpc**2 + (height_kpc / flattening) ** 2 + _SOFTENING_KPC**2
-            return self.local_share * (SUN_RADIUS_KPC**2 / distance2) ** (0.5 * slope)
+            steeper = ((1.0 + distance2 / _HALO_BREAK_KPC**2) / (1.0 + (SUN_RADIUS_KPC / _HALO_BREAK_KPC) ** 2)) ** -1.0
+            return self.local_share * (SUN_RADIUS_KPC**2 / distance2) ** (0.5 * slope) * steeper
         depth = (SUN_RADIUS_KPC - radius_kpc) / self.length_kpc - np.abs(height_kpc) / self.height_kpc
         return self.local_share * np.exp(depth + _SUN_HEIGHT_KPC / self.height_kpc)
 
 
-# Forms: Juric et al. (2008, ApJ 673, 864). Shares, heights and flattening lie where star counts put them (Juric et al.,
-# table 10; Robin et al. 2003, A&A 409, 523; Bahcall 1986, ARA&A 24, 577), and within that where the counts of Allen's
-# Astrophysical Quantities (4th ed., 15 <= V <= 25, b = 20 to 90) come out within 30%. Kinematics: Robin et al. (2003),
+# Forms: Juric et al. (2008, ApJ 673, 864), the halo Deason et al. (2011). Shares, heights and flattening lie where star
+# counts put them (Juric et al., table 10; Robin et al. 2003, A&A 409, 523), and within that where the counts of Allen's
+# Astrophysical Quantities (4th ed., 16 <= V <= 24, b = 20 to 90) come out best. Kinematics: Robin et al. (2003),
 # table 4, means over ages for the thin disk; metallicities: Ivezic et al. (2008, ApJ 684, 287).
 THIN_DISK = StellarPopulation("thin disk", 1.0, 2.9, 0.28, -0.12, 0.2, 12.0, (34.0, 22.0, 17.0), -3.0)
-THICK_DISK = StellarPopulation("thick disk", 0.11, 3.0, 0.8, -0.6, 0.25, 46.0, (67.0, 51.0, 42.0), 3.9)
-HALO = StellarPopulation("halo", 0.0032, 0.5, 2.77, -1.46, 0.3, 226.0, (131.0, 106.0, 85.0), 3.7, halo=True)
+THICK_DISK = StellarPopulation("thick disk", 0.10, 3.0, 0.8, -0.6, 0.25, 46.0, (67.0, 51.0, 42.0), 3.9)
+HALO = StellarPopulation("halo", 0.0042, 0.5, 2.3, -1.46, 0.3, 226.0, (131.0, 106.0, 85.0), 3.7, halo=True)
 POPULATIONS = (THIN_DISK, THICK_DISK, HALO)
 """The populations of the model; the place is the number in the truth."""
 
@@ -116,6 +118,8 @@ _DWARF = np.array(
         (3.216, 13), (3.8, 16), (4.25, 18), (4.5, 20),
     ]
 ).T  # fmt: skip
+
+_SUBGIANT_MAG = 0.7
 
 # g-i of giants over absolute r magnitude at [Fe/H] = -0.5 and -2.5 (isochrones of 10 Gyr of Dotter et al. 2008 on the
 # SDSS locus, in LSST bands; Palaversa et al. 2025).
@@ -220,7 +224,10 @@ def giant_color(absolute_mag: Vector, metallicity: Vector) -> Vector:
         g-i [mag].
     """
     rich, poor = (np.interp(absolute_mag, _GIANT[0], color) for color in _GIANT[1:])
-    return poor + (rich - poor) * np.clip((metallicity + 2.5) / 2.0, 0.0, 1.3)
+    giant = poor + (rich - poor) * np.clip((metallicity + 2.5) / 2.0, 0.0, 1.3)
+    # Subgiants begin where the main sequence ends.
+    start = dwarf_color(absolute_mag, metallicity)
+    return start + (giant - start) * np.clip((_GIANT[0, -1] - absolute_mag) / _SUBGIANT_MAG, 0.0, 1.0)
 
 
 def giant_share(absolute_mag: Vector, population: StellarPopulation) -> Vector:

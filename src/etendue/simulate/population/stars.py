@@ -20,7 +20,7 @@ from etendue.simulate.random_streams import stream
 
 Vector = NDArray[np.float64]
 
-_MODULUS = np.arange(-2.0, 24.0, 0.1)  # 4 pc to 0.6 Mpc
+_MODULUS = np.arange(-2.0, 21.0, 0.1)  # 4 pc to 160 kpc
 _ABSOLUTE = np.arange(-3.0, 20.0, 0.05)
 _STEP_MODULUS, _STEP_ABSOLUTE = 0.1, 0.05
 _SIGHT_LINES = 9
