@@ -123,6 +123,8 @@ def test_light_of_another_shape_is_refused(make_ccd):
     with pytest.raises(InputError, match="light is not for detector T"):
         make_ccd().expose(np.zeros((4, 4), np.float32), 1.0, rng())
     ccd = make_ccd()
+    with pytest.raises(InputError, match="light is not for detector T"):
+        ccd.expose(np.zeros(ccd.shape, np.float32), 1.0, rng(), sky=np.zeros((4, 4), np.float32))
     with pytest.raises(InputError, match="not finite"):
         ccd.expose(np.full(ccd.shape, np.nan, np.float32), 1.0, rng())
     with pytest.raises(InputError, match="negative"):

@@ -169,7 +169,7 @@ class Ccd:
         Raises
         ------
         InputError
-            If ``expected`` or ``illumination`` has another shape, light is not finite, or the time is negative.
+            If ``expected``, ``sky`` or ``illumination`` has another shape, light is not finite, or time is negative.
         """
         signals = self.collect(expected, seconds, rng, band=band, sky=sky, illumination=illumination)
         return self.read_out(signals, hours=hours, partners=partners)
@@ -200,7 +200,7 @@ class Ccd:
         InputError
             As in `expose`.
         """
-        self._check(expected, seconds, illumination)
+        self._check(expected, seconds, (illumination, sky))
         streams = Streams.of(rng)
         charge = self._integrate(self._light(expected, seconds, band, sky, illumination), streams)
         rays, hit = self._strike(charge, seconds, streams)
@@ -243,9 +243,9 @@ class Ccd:
     def _largest(self) -> int:
         return int(2**self.spec.converter.bits - 1)
 
-    def _check(self, expected: Plane, seconds: float, illumination: Plane | None) -> None:
-        for plane in (expected, illumination):
-            if plane is not None and plane.shape != self.shape:
+    def _check(self, expected: Plane, seconds: float, others: tuple[Plane | float | None, ...]) -> None:
+        for plane in (expected, *others):
+            if isinstance(plane, np.ndarray) and plane.shape != self.shape:
                 raise InputError(
                     f"light is not for detector {self.detector.name}",
                     value=plane.shape,
