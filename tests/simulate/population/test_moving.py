@@ -1,5 +1,8 @@
 """Asteroids and comets of the simulated sky."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -191,3 +194,17 @@ def test_a_layer_is_a_pure_function_of_its_seed() -> None:
     a, b, c = (MovingLayer.make(spec, FIELD, seed).objects["q_au"] for seed in (1, 1, 2))
     assert (a == b).all()
     assert not (a == c).any()
+
+
+@pytest.mark.realdata
+def test_orbits_are_distributed_as_known_ones(shared_data: Path) -> None:
+    """Quartiles of eccentricity and inclination of 6,500 known orbits: within 0.05 and 4 degrees of ours."""
+    known = json.loads((shared_data / "kstars_orbits" / "asteroids.dat").read_text())
+    column = {name: place for place, name in enumerate(known["fields"])}
+    for theirs, ours in (("MBA", "main_belt"), ("TJN", "trojan"), ("TNO", "tno")):
+        rows = [row for row in known["data"] if row[column["class"]] == theirs]
+        orbits = draw_small_bodies(stream(1, "x"), ours, 5000, (5.0, 20.0), EPOCH).orbits
+        for name, drawn, tolerance in (("e", orbits.e, 0.05), ("i", orbits.inclination_deg, 4.0)):
+            real = np.array([float(row[column[name]]) for row in rows])
+            quartiles = (np.percentile(values, [25, 50, 75]) for values in (real, drawn))
+            assert np.abs(np.subtract(*quartiles)).max() < tolerance, (theirs, name)

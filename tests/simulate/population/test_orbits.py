@@ -1,10 +1,12 @@
 """Orbits: two-body motion against definitions, integration and ephemerides of JPL."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.time import Time
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
@@ -109,7 +111,6 @@ def test_utc_lags_behind_tai_by_the_leap_seconds_of_the_time() -> None:
 
 def test_the_observer_is_where_astropy_puts_it() -> None:
     from astropy.coordinates import EarthLocation, get_body_barycentric
-    from astropy.time import Time
     from astropy.utils import iers
 
     time = Time(58000.3, format="mjd", scale="tai")
@@ -170,3 +171,40 @@ def _equatorial(state: np.ndarray) -> np.ndarray:
     tilt = np.radians(84381.448 / 3600.0)
     turn = np.array([[1.0, 0.0, 0.0], [0.0, np.cos(tilt), -np.sin(tilt)], [0.0, np.sin(tilt), np.cos(tilt)]])
     return np.concatenate([turn @ state[:3], turn @ state[3:]])[None]
+
+
+# Longitude East, latitude, height of stations whose observations are used.
+_STATIONS = {
+    "F51": (-156.25591, 20.7072, 3068.0),
+    "F52": (-156.25591, 20.7072, 3068.0),
+    "G96": (-110.78872, 32.4426, 2784.0),
+    "I41": (-116.85978, 33.35403, 1706.0),
+}
+
+
+@pytest.mark.realdata
+def test_astrometry_of_the_minor_planet_center_lies_on_orbits_of_jpl(shared_data: Path) -> None:
+    """36 observations of three main-belt asteroids within 20 days of the state: median 0.15 arcsec, parallax is 5."""
+    folder = shared_data / "mpc_layup"
+    known = json.loads((folder / "jpl_reference_states.json").read_text())["objects"]
+    with (folder / "100_random_mpc_ADES_provIDs_no_sats.csv").open() as file:
+        lines = [line for line in csv.DictReader(file) if line["provID"] in known and line["stn"] in _STATIONS]
+    apart, without_parallax = [], []
+    for name, body in known.items():
+        epoch = body["epoch_jd_tdb"] - 2400000.5
+        here = observe_from(epoch - 32.184 / 86400.0, None)
+        sun = np.concatenate([here.barycentric_au - here.position_au, here.sun_velocity_au_day])
+        ephemerides = Ephemerides(Orbits.from_states((np.array(body["state_au_au_per_day"]) - sun)[None], epoch))
+        for line in lines:
+            tai = Time(line["obsTime"].rstrip("Z"), scale="utc").tai.mjd
+            if line["provID"] == name and abs(tai - epoch) < 20.0:
+                east, north, height = _STATIONS[line["stn"]]
+                site = Observatory(name="x", longitude_deg=east, latitude_deg=north, elevation_m=height)
+                for found, place in ((apart, site), (without_parallax, None)):
+                    seen = ephemerides.at(tai, place)
+                    miss = separation_deg(seen.ra_deg, seen.dec_deg, float(line["ra"]), float(line["dec"]))
+                    found.append(3600.0 * float(miss[0]))
+    assert len(apart) == 36
+    assert np.median(apart) < 0.2
+    assert np.max(apart) < 0.7
+    assert np.median(without_parallax) > 1.0

@@ -45,7 +45,7 @@ def comae(radius_arcsec: Vector, nucleus_share: Vector, tail_share: Vector, anti
     flux = np.hstack([nucleus_share[:, None], coma_flux, tail_flux * (dust * tail_share)[:, None]])
     half_light = np.hstack([np.full((n, 1), _NUCLEUS_ARCSEC), sizes, tail_sizes])
     along = np.hstack([np.zeros((n, 1 + _RINGS)), tail_step])
-    ellipticity = np.where(along > 0.0, 0.8, 0.0)
+    ellipticity = np.where(along > 0.0, 0.9, 0.0)
     angle = np.radians(anti_sun_deg)[:, None]
     parts = flux.shape[1]
     return Shapes(
@@ -71,4 +71,4 @@ def _tail(radius_arcsec: Vector) -> tuple[NDArray[np.float64], NDArray[np.float6
     step = (np.arange(_TAIL) + 0.5) / _TAIL
     share = np.exp(-2.0 * step)
     scale = np.maximum(radius_arcsec, 1.01 * _SMALLEST_ARCSEC)[:, None]
-    return 4.0 * step * scale, (0.4 + 0.5 * step) * scale, np.broadcast_to(share / share.sum(), (scale.size, _TAIL))
+    return 4.0 * step * scale, (0.2 + 0.35 * step) * scale, np.broadcast_to(share / share.sum(), (scale.size, _TAIL))

@@ -62,7 +62,7 @@ class Comets:
     nucleus_mag : ndarray, float64
         Absolute magnitude of the bare nucleus [mag].
     coma_km : ndarray, float64
-        Radius of the coma at 1 au from the Sun [km].
+        Half-light radius of the coma's outermost part [km].
     tail_share : ndarray, float64
         Share of the dust's light that is in the tail at 1 au from the Sun.
     """
@@ -148,8 +148,8 @@ def draw_comets(rng: np.random.Generator, count: int, epoch_mjd_tdb: float, long
         total_mag=total,
         activity=np.clip(rng.normal(4.0, 0.7, count), 2.5, 6.0),
         nucleus_mag=total + rng.uniform(4.5, 8.0, count),
-        coma_km=6e4 * 10.0 ** (-0.1 * (total - 9.0)) * np.exp(rng.normal(0.0, 0.3, count)),
-        tail_share=np.clip(rng.normal(0.25, 0.12, count), 0.0, 0.6),
+        coma_km=2.5e4 * 10.0 ** (-0.1 * (total - 9.0)) * np.exp(rng.normal(0.0, 0.3, count)),
+        tail_share=np.clip(rng.normal(0.4, 0.15, count), 0.0, 0.8),
     )
 
 
@@ -260,7 +260,7 @@ class CometLayer:
         share = 1.0 / (1.0 + 10.0 ** (-0.4 * (dust - nucleus)))
         total = -2.5 * np.log10(10.0 ** (-0.4 * dust) + 10.0 ** (-0.4 * nucleus))
         kind, none = np.full(rows.size, _D_TYPE, np.int64), np.zeros(rows.size)
-        radius = np.degrees(comets.coma_km / _AU_KM / seen.delta_au) * 3600.0 * np.clip(seen.r_au, 0.5, 3.0)
+        radius = np.degrees(comets.coma_km / _AU_KM / seen.delta_au) * 3600.0
         return Lights(
             object_id=self._id[rows],
             ra_deg=seen.ra_deg,

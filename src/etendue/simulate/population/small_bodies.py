@@ -275,7 +275,7 @@ def _main_belt(rng: Rng, count: int, epoch: float) -> Orbits:
         a = np.where(inside, gap + np.where(a < gap, -1.0, 1.0) * (half_width + 0.15 * rng.random(count)), a)
     hungaria = zone == 0
     e = np.where(hungaria, _rayleigh(rng, count, 0.06, 0.15), _rayleigh(rng, count, 0.11, 0.33))
-    inclination = np.where(hungaria, rng.normal(21.0, 2.0, count), _rayleigh(rng, count, 6.5, 34.0))
+    inclination = np.where(hungaria, rng.normal(21.0, 2.0, count), _rayleigh(rng, count, 7.2, 34.0))
     return _ellipses(rng, a, e, inclination, epoch)
 
 
@@ -306,7 +306,7 @@ def _hildas(rng: Rng, count: int, epoch: float) -> Orbits:
 def _trojans(rng: Rng, count: int, epoch: float) -> Orbits:
     ahead = np.where(rng.random(count) < 1.4 / 2.4, 60.0, -60.0)
     longitude = _jupiter_longitude(epoch) + ahead + rng.normal(0.0, 12.0, count)
-    e, inclination = _rayleigh(rng, count, 0.055, 0.2), _rayleigh(rng, count, 11.0, 38.0)
+    e, inclination = _rayleigh(rng, count, 0.06, 0.2), _rayleigh(rng, count, 13.0, 42.0)
     return _resonant(rng, rng.normal(5.2, 0.04, count), e, inclination, longitude, epoch)
 
 
