@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from etendue.kernels.types import F32_2D, F32_3D, F64, F64_1D, F64_2D, I64_1D, I64_2D
 
-_C64_3D = types.Array(types.complex64, 3, "C", readonly=True)
+_F32_4D = types.Array(types.float32, 4, "C", readonly=True)
 _C64_3D_OUT = types.Array(types.complex64, 3, "C")
 _ONE = 0x3F800000  # bits of 1.0 in float32
 _SHIFT = 17  # leaves 64 nodes per octave
@@ -30,15 +30,17 @@ def _profile_row(profile, last, start, slope, curve, place, out):
 
     The bits of a float32 are the node (exponent and first 6 bits of the mantissa) and the place after it.
     """
+    limit = np.empty(1, np.int32)
+    limit[0] = (last << _SHIFT) + _ONE - 1
+    highest = limit.view(np.float32)[0]
     for c in range(out.size):
-        place[c] = max(np.float32(1.0), start + c * (slope + c * curve))
+        fc = np.float32(c)
+        place[c] = min(highest, max(np.float32(1.0), start + fc * (slope + fc * curve)))
     bits = place.view(np.int32)
     scale = np.float32(1.0 / (1 << _SHIFT))
     for c in range(out.size):
         node = (bits[c] - _ONE) >> _SHIFT
         part = np.float32(bits[c] & ((1 << _SHIFT) - 1)) * scale
-        if node >= last:
-            node, part = last - 1, np.float32(1.0)
         out[c] = profile[node] + part * (profile[node + 1] - profile[node])
 
 
@@ -63,8 +65,9 @@ def _add_part(part, table, steepness, first, weight, cell, step, scratch, shape_
     point = largest < 1e-8
     last = 1 if point else _blend(table, first, weight, np.float32(1.0 + steepness * largest), profile)
     centred = x == 0.0 and y == 0.0
-    _waves(x, step, 0, cos_x, sin_x)
-    _waves(y, step, -high, cos_y, sin_y)
+    if not centred:
+        _waves(x, step, 0, cos_x, sin_x)
+        _waves(y, step, -high, cos_y, sin_y)
     values[:] = 1.0
     for row in range(rows):
         ky = (row - high) * step
@@ -82,44 +85,65 @@ def _add_part(part, table, steepness, first, weight, cell, step, scratch, shape_
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _psf_row(psf, rows, weights, row, out):
-    """Mix one row of the transforms of the PSF at some nodes."""
+def _mix(tables, rows, weights, out):
+    """Mix the transforms of the PSF at some nodes, all wavenumbers in one line."""
     out[:] = 0.0
     for k in range(rows.size):
-        weight = weights[k]
+        weight, source = weights[k], tables[rows[k]]
         if weight != 0.0:
-            source = psf[rows[k], row]
             for c in range(out.size):
                 out[c] += weight * source[c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _trail_row(ky_dy, dx_step, out):
-    """Multiply by the transform of a uniform line, ``sin(a) / a`` with ``a = k . trail / 2``."""
-    for c in range(out.size):
-        a = 0.5 * (ky_dy + c * dx_step)
-        out[c] *= np.float32(1.0 - a * a / 6.0 if abs(a) < 1e-3 else np.sin(a) / a)
+def _multiply(real, imag, by_re, by_im):
+    """Multiply one row of complex numbers by another."""
+    for c in range(real.size):
+        re = real[c] * by_re[c] - imag[c] * by_im[c]
+        imag[c] = real[c] * by_im[c] + imag[c] * by_re[c]
+        real[c] = re
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _fold(values, row, size, out):
+def _turn(real, imag, cos_x, sin_x, cos_y, sin_y):
+    """Multiply a row by the waves along x and one number of the waves along y."""
+    for c in range(real.size):
+        by_re = cos_y * cos_x[c] - sin_y * sin_x[c]
+        by_im = cos_y * sin_x[c] + sin_y * cos_x[c]
+        re = real[c] * by_re - imag[c] * by_im
+        imag[c] = real[c] * by_im + imag[c] * by_re
+        real[c] = re
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _trail_row(ky_dy, dx_step, real, imag):
+    """Multiply by the transform of a uniform line, ``sin(a) / a`` with ``a = k . trail / 2``."""
+    for c in range(real.size):
+        a = 0.5 * (ky_dy + c * dx_step)
+        value = np.float32(1.0 - a * a / 6.0 if abs(a) < 1e-3 else np.sin(a) / a)
+        real[c] *= value
+        imag[c] *= value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fold(real, imag, row, size, out):
     """Add a row of the half plane to the transform of the sampled stamp: what lies beyond Nyquist comes back."""
     middle = size // 2
     target = out[row % size]
-    for c in range(min(middle, values.size)):
-        target[c] += values[c]
-    for c in range(middle, values.size):
+    for c in range(min(middle, real.size)):
+        target[c] += complex(real[c], imag[c])
+    for c in range(middle, real.size):
         here, mirrored = c % size, -c % size
         if here <= middle:
-            target[here] += values[c]
+            target[here] += complex(real[c], imag[c])
         if mirrored <= middle:
-            out[-row % size, mirrored] += np.conj(values[c])
+            out[-row % size, mirrored] += complex(real[c], -imag[c])
 
 
 @njit(
     [
         void(
-            _C64_3D_OUT, _C64_3D, I64_2D, F32_2D, F64_1D, F64_1D, F64_1D, F64_1D, F64_1D, I64_1D, I64_1D,
+            _C64_3D_OUT, _F32_4D, I64_2D, F32_2D, F64_1D, F64_1D, F64_1D, F64_1D, F64_1D, I64_1D, I64_1D,
             F64_2D, I64_1D, F32_2D, F32_2D, F64, F64
         )
     ],
@@ -130,7 +154,7 @@ def _fold(values, row, size, out):
 )  # fmt: skip
 def light_spectra(
     out: NDArray[np.complex64],
-    psf: NDArray[np.complex64],
+    psf: NDArray[np.float32],
     psf_rows: NDArray[np.int64],
     psf_weights: NDArray[np.float32],
     flux: NDArray[np.float64],
@@ -158,8 +182,9 @@ def light_spectra(
     ----------
     out : ndarray, complex64, shape (n, size, size // 2 + 1)
         Overwritten.
-    psf : ndarray, complex64, shape (m, 2 h + 1, h + 1)
-        Transforms of the PSF, pixel included, at wavenumbers from ``-h`` (rows) and 0 (columns) to ``h``.
+    psf : ndarray, float32, shape (m, 2, 2 h + 1, h + 1)
+        Real and imaginary parts of the transforms of the PSF, pixel included, at wavenumbers from ``-h`` (rows) and 0
+        (columns) to ``h``.
     psf_rows : ndarray, int64, shape (n, k)
         Rows of ``psf`` that are mixed for each stamp.
     psf_weights : ndarray, float32, shape (n, k)
@@ -187,7 +212,7 @@ def light_spectra(
         Pixels per cell.
     """
     size = out.shape[1]
-    rows, columns = psf.shape[1:]
+    rows, columns = psf.shape[2:]
     high, step = columns - 1, 2.0 * np.pi / size
     profile = np.empty(table.shape[1], np.float32)
     place, values = np.empty(columns, np.float32), np.empty(columns, np.float32)
@@ -195,7 +220,9 @@ def light_spectra(
     cos_y, sin_y = np.empty(rows, np.float32), np.empty(rows, np.float32)
     scratch = (profile, place, values, cos_x, sin_x, cos_y, sin_y)
     shape_re, shape_im = np.empty((rows, columns), np.float32), np.empty((rows, columns), np.float32)
-    line = np.empty(columns, np.complex64)
+    tables = psf.reshape(psf.shape[0], 2 * rows * columns)
+    mixed = np.empty(2 * rows * columns, np.float32)
+    light = mixed.reshape(2, rows, columns)
     for i in range(out.shape[0]):
         out[i] = 0.0
         shape_re[:] = 0.0
@@ -205,18 +232,16 @@ def light_spectra(
             _add_part(parts[p], table, steepness, row, weight, cell, step, scratch, shape_re, shape_im)
         _waves(x[i], step, 0, cos_x, sin_x)
         _waves(y[i], step, -high, cos_y, sin_y)
-        trailed = trail_x[i] != 0.0 or trail_y[i] != 0.0
+        _mix(tables, psf_rows[i], psf_weights[i], mixed)
         for row in range(rows):
-            _psf_row(psf, psf_rows[i], psf_weights[i], row, line)
+            real, imag = light[0, row], light[1, row]
             re, im = np.float32(flux[i] * cos_y[row]), np.float32(flux[i] * sin_y[row])
-            for c in range(columns):
-                line[c] *= np.complex64(complex(re * cos_x[c] - im * sin_x[c], re * sin_x[c] + im * cos_x[c]))
+            _turn(real, imag, cos_x, sin_x, re, im)
             if last[i] > first[i]:
-                for c in range(columns):
-                    line[c] *= np.complex64(complex(shape_re[row, c], shape_im[row, c]))
-            if trailed:
-                _trail_row((row - high) * step * trail_y[i], step * trail_x[i], line)
-            _fold(line, row - high, size, out[i])
+                _multiply(real, imag, shape_re[row], shape_im[row])
+            if trail_x[i] != 0.0 or trail_y[i] != 0.0:
+                _trail_row((row - high) * step * trail_y[i], step * trail_x[i], real, imag)
+            _fold(real, imag, row - high, size, out[i])
 
 
 @njit(

@@ -158,7 +158,7 @@ class PsfTables:
         steps = int(np.ceil(self.highest * kind.size * kind.cell / (2.0 * np.pi)))
         return steps if kind.cell == 1 else min(steps, kind.size // 2)
 
-    def spectra(self, kind: StampClass, keys: NDArray[np.int64]) -> NDArray[np.complex64]:
+    def spectra(self, kind: StampClass, keys: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the transforms that stamps of a class are made of.
 
         Parameters
@@ -170,8 +170,9 @@ class PsfTables:
 
         Returns
         -------
-        ndarray, complex64, shape (m, 2 h + 1, h + 1)
-            At wavenumbers from ``-h`` (rows) and 0 (columns) to ``h``, pixel response included.
+        ndarray, float32, shape (m, 2, 2 h + 1, h + 1)
+            Real and imaginary parts at wavenumbers from ``-h`` (rows) and 0 (columns) to ``h``, pixel response
+            included.
         """
         half = self.half_rows(kind)
         step = 2.0 * np.pi / (kind.size * kind.cell)
@@ -186,13 +187,14 @@ class PsfTables:
         taper = kind.taper(np.hypot(r[:, None], r[None, :]))
         window = kind.window(kx[None, :], ky[:, None])
         core = self.core(kind)
-        result = np.empty((keys.size, 2 * half + 1, half + 1), np.complex64)
+        result = np.empty((keys.size, 2, 2 * half + 1, half + 1), np.float32)
         for table in np.unique(keys // self.nodes):
             mine = np.flatnonzero(keys // self.nodes == table)
             node = keys[mine] % self.nodes
             images = np.ascontiguousarray(self._images[np.ix_(node, taken, taken)]) * taper.astype(np.float32)
             images *= (core[node] / images.sum(axis=(1, 2), dtype=np.float64))[:, None, None].astype(np.float32)
-            result[mine] = _transform(images, self.stretches[table] * r, kx, ky) * window
+            spectra = _transform(images, self.stretches[table] * r, kx, ky) * window.astype(np.float32)
+            result[mine, 0], result[mine, 1] = spectra.real, spectra.imag
         return result
 
     def core(self, kind: StampClass) -> Vector:
@@ -299,7 +301,7 @@ class PsfTables:
         spectra = self.spectra(kind, keys)
         padded = np.zeros((keys.size, fine, fine // 2 + 1), np.complex64)
         sign = (-1.0) ** np.add.outer(np.arange(-half, half + 1), np.arange(half + 1))
-        padded[:, np.arange(-half, half + 1) % fine, : half + 1] = spectra * sign
+        padded[:, np.arange(-half, half + 1) % fine, : half + 1] = (spectra[:, 0] + 1j * spectra[:, 1]) * sign
         images = np.ascontiguousarray(fft.irfft2(padded, s=(fine, fine), axes=(1, 2)), np.float32) * np.float32(
             ratio**2
         )

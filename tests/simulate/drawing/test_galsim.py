@@ -1,0 +1,36 @@
+"""Stamps agree with GalSim's, drawn from the same PSF images."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("galsim")
+sys.path.insert(0, str(Path(__file__).parent))
+from galsim_stamps import PSFS, SHAPES, Agreement, compare
+
+PEAK, FLUX, MOMENTS = 3e-3, 1e-3, 1e-3
+
+
+def within_bars(agreement: Agreement) -> bool:
+    moments = np.isnan(agreement.moments) or agreement.moments < MOMENTS
+    return bool(agreement.peak < PEAK and agreement.flux < FLUX and moments)
+
+
+@pytest.mark.filterwarnings("ignore::galsim.errors.GalSimWarning")
+@pytest.mark.parametrize("number", [0, 7, 36, 24])
+def test_a_few_stamps_agree_with_galsim(number: int) -> None:
+    agreement = compare(20262, number)
+    assert within_bars(agreement), agreement
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::galsim.errors.GalSimWarning")
+def test_two_hundred_stamps_agree_with_galsim() -> None:
+    """Every PSF with every shape, five times; where hsm fails on a PSF (wide donuts), moments are not compared."""
+    agreements = [compare(20263, number) for number in range(200)]
+    assert {(a.psf, a.shape) for a in agreements} == {(psf, shape) for psf in PSFS for shape in SHAPES}
+    outside = [agreement for agreement in agreements if not within_bars(agreement)]
+    assert not outside
+    assert sum(np.isnan(agreement.moments) for agreement in agreements) <= 10
