@@ -129,6 +129,12 @@ def test_interpolated_photometry_is_that_of_the_spectrum_itself():
     assert mean[0] == pytest.approx(656.5, abs=0.1)
 
 
+def test_a_band_beyond_the_spectra_is_refused():
+    band = Bandpass("J", np.array([1150.0, 1200.0, 1350.0]), np.array([0.0, 0.8, 0.8]))
+    with pytest.raises(InputError, match="band J reaches beyond"):
+        star_spectra().photometry(band, np.zeros(1), np.zeros(1))
+
+
 def test_a_users_spectra_are_read_and_refused(tmp_path):
     path = tmp_path / "sed.csv"
     path.write_text("400,1,2\n600,1,1\n900,1,0.5\n")

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from etendue.errors import InputError
 from etendue.simulate.light.bandpass import Bandpass
 from etendue.simulate.light.reddening import extinction_law
 
@@ -15,6 +16,7 @@ Cube = NDArray[np.float64]
 
 _SMALL_EXCESS = 0.1
 _FAINTEST = 1e-12
+_STRAY = 0.02  # throughput, in units of the largest, that may lie beyond the spectra
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +61,11 @@ class SedGrid:
             AB magnitude in the band, dust in, minus that in the reference band, dust out.
         wavelength_nm : ndarray, float64, shape (n,)
             Mean wavelength of the photons [nm].
+
+        Raises
+        ------
+        InputError
+            If the bandpass reaches beyond the spectra.
         """
         table = _table(self, bandpass)
         row, part_a = _place(self.first, first)
@@ -98,6 +105,13 @@ def magnitude(wavelength_nm: Vector, flux: NDArray[np.float64], bandpass: Bandpa
 def _table(grid: SedGrid, bandpass: Bandpass) -> Cube:
     """Magnitude, wavelength and extinction per E(B-V) at the nodes, shape (na, nb, 3)."""
     wave, flux = grid.wavelength_nm, grid.flux
+    lost = bandpass.throughput[(bandpass.wavelength_nm < wave[0]) | (bandpass.wavelength_nm > wave[-1])]
+    if lost.size and lost.max() > _STRAY * bandpass.throughput.max():
+        raise InputError(
+            f"band {bandpass.name} reaches beyond the spectra",
+            value=(float(bandpass.wavelength_nm[0]), float(bandpass.wavelength_nm[-1])),
+            remedy=f"choose one within {wave[0]:g} and {wave[-1]:g} nm",
+        )
     photons = np.maximum(flux @ _weights(wave, bandpass, np.ones_like), _FAINTEST)
     reddened = flux @ _weights(wave, bandpass, lambda at: 10.0 ** (-0.4 * _SMALL_EXCESS * extinction_law(at)))
     mean = (flux @ _weights(wave, bandpass, lambda at: at)) / photons

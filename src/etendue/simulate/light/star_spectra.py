@@ -17,7 +17,7 @@ WAVELENGTH_NM: Vector = np.arange(250.0, 1251.0, 1.0)
 
 _METALLICITY: Vector = np.array([-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.4])
 _LOCUS_METALLICITY = -0.5
-_BENDINGS = 25
+_BENDINGS = 10
 
 # The main sequence at [Fe/H] = -0.5 in LSST bands: g-i, effective temperature [K], u-g, g-r, i-z, z-y (all AB).
 # 0.4 < g-i < 3.3: locus of SDSS stars moved to LSST bands (Ivezic et al. 2008, ApJ 684, 287; Palaversa et al. 2025);

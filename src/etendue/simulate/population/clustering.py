@@ -12,7 +12,8 @@ SLOPE = 1.8
 """Exponent of the spatial correlation function ``(r / r0)**-SLOPE``; on the sky it is one less."""
 
 _SLICES = 12
-_CELLS = 512
+_FEWEST_CELLS, _MOST_CELLS = 64, 512
+_SMALLEST_CELL_ARCSEC = 4.0
 _LARGEST_FIELD_DEG = 10.0
 _GEOMETRY = 3.679  # Gamma(1/2) Gamma((SLOPE - 1)/2) / Gamma(SLOPE/2), Limber's equation for a power law
 _MOST_COMPANIONS = 0.5
@@ -77,20 +78,22 @@ def scatter_clustered(
 
 def _slice(rng: np.random.Generator, field: Field, count: int, amplitude: float) -> tuple[Vector, Vector]:
     """Draw the positions of one slice in the field's frame."""
-    step = np.array([field.half_width_deg, field.half_height_deg]) * 2.0 / _CELLS
-    weight = np.exp(_gaussian_field(rng, step * 60.0, amplitude))
-    weight *= np.cos(np.radians((np.arange(_CELLS) + 0.5) * step[1] - field.half_height_deg))[:, None]
+    size = np.array([field.half_width_deg, field.half_height_deg]) * 2.0
+    cells = int(np.clip(size.max() * 3600.0 / _SMALLEST_CELL_ARCSEC, _FEWEST_CELLS, _MOST_CELLS))
+    step = size / cells
+    weight = np.exp(_gaussian_field(rng, cells, step * 60.0, amplitude))
+    weight *= np.cos(np.radians((np.arange(cells) + 0.5) * step[1] - field.half_height_deg))[:, None]
     steps = np.cumsum(weight.ravel())
-    row, column = np.divmod(np.searchsorted(steps, rng.random(count) * steps[-1], side="right"), _CELLS)
-    east = (np.minimum(column, _CELLS - 1) + rng.random(count)) * step[0] - field.half_width_deg
-    north = (np.minimum(row, _CELLS - 1) + rng.random(count)) * step[1] - field.half_height_deg
+    row, column = np.divmod(np.searchsorted(steps, rng.random(count) * steps[-1], side="right"), cells)
+    east = (np.minimum(column, cells - 1) + rng.random(count)) * step[0] - field.half_width_deg
+    north = (np.minimum(row, cells - 1) + rng.random(count)) * step[1] - field.half_height_deg
     _add_companions(rng, field, east, north, amplitude, float(np.sqrt(step[0] * step[1])) * 60.0)
     return east, north
 
 
-def _gaussian_field(rng: np.random.Generator, step_arcmin: Vector, amplitude: float) -> NDArray[np.float64]:
+def _gaussian_field(rng: np.random.Generator, cells: int, step_arcmin: Vector, amplitude: float) -> NDArray[np.float64]:
     """Return a field whose exponential correlates as ``amplitude (separation / arcmin)**(1 - SLOPE)``."""
-    size = 2 * _CELLS
+    size = 2 * cells
     lag = np.minimum(np.arange(size), size - np.arange(size))
     separation = np.hypot(lag[:, None] * step_arcmin[1], lag[None, :] * step_arcmin[0])
     separation[0, 0] = 0.38 * float(np.sqrt(step_arcmin[0] * step_arcmin[1]))  # mean of the power law over a cell
@@ -98,7 +101,7 @@ def _gaussian_field(rng: np.random.Generator, step_arcmin: Vector, amplitude: fl
     power = np.maximum(np.fft.rfft2(correlation).real, 0.0)
     power[0, 0] = 0.0
     waves = np.fft.rfft2(rng.normal(size=(size, size)))
-    return np.fft.irfft2(waves * np.sqrt(power), s=(size, size))[:_CELLS, :_CELLS]
+    return np.fft.irfft2(waves * np.sqrt(power), s=(size, size))[:cells, :cells]
 
 
 def _add_companions(

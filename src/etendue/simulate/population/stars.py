@@ -111,8 +111,7 @@ def _draw(kind: _Kind, spec: StarsSpec, field: SkyField, dust_map: DustMap, rng:
     """Draw candidates from an envelope over the field's sight lines, and keep what the model keeps."""
     envelope, veil = _envelope(kind, field, dust_map)
     rate = envelope[:, None] * kind.per_cubic_parsec(_ABSOLUTE) * (_STEP_MODULUS * _STEP_ABSOLUTE)
-    apparent = _MODULUS[:, None] + _ABSOLUTE
-    reach = (apparent + veil[:, None] < spec.faintest_mag + 0.2) & (apparent > spec.brightest_mag - 30.0)
+    reach = (_MODULUS + veil)[:, None] + _ABSOLUTE < spec.faintest_mag + _STEP_MODULUS + _STEP_ABSOLUTE
     rate = np.where(reach, rate, 0.0).ravel()
     count = int(rng.poisson(rate.sum() * field.area_deg2 * spec.density))
     cell = np.searchsorted(np.cumsum(rate) / max(rate.sum(), 1e-300), rng.random(count), side="right")
