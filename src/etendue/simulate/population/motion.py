@@ -80,22 +80,31 @@ def positions_at(
     return sky_position(moved - (parallax_mas * _MAS)[:, None] * observer)
 
 
-def largest_motion_deg(mjd_tai: float, parallax_mas: Vector, pm_ra: Vector, pm_dec: Vector) -> float:
-    """Return how far any star can be from its catalog position.
+class MotionBound:
+    """How far any of some stars can be from its catalog position.
 
     Parameters
     ----------
-    mjd_tai : float
-        Time [day].
     parallax_mas, pm_ra, pm_dec : ndarray, float64, shape (n,)
         Parallaxes [mas] and proper motions [mas/yr].
-
-    Returns
-    -------
-    float
-        Angle [deg].
     """
-    if parallax_mas.size == 0:
-        return 0.0
-    years = abs(mjd_tai - EPOCH_MJD_TAI) / _DAYS_PER_YEAR
-    return float(np.max(np.hypot(pm_ra, pm_dec)) * years * 1.1 + 1.1 * np.max(parallax_mas)) / 3.6e6
+
+    def __init__(self, parallax_mas: Vector, pm_ra: Vector, pm_dec: Vector):
+        self._parallax = float(np.max(parallax_mas, initial=0.0))
+        self._speed = float(np.max(np.hypot(pm_ra, pm_dec), initial=0.0))
+
+    def at(self, mjd_tai: float) -> float:
+        """Return the largest distance at a time.
+
+        Parameters
+        ----------
+        mjd_tai : float
+            Time [day].
+
+        Returns
+        -------
+        float
+            Angle, with a tenth to spare for perspective and the Earth's way about the barycentre [deg].
+        """
+        years = abs(mjd_tai - EPOCH_MJD_TAI) / _DAYS_PER_YEAR
+        return 1.1 * (self._speed * years + self._parallax) / 3.6e6

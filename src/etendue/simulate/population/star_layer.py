@@ -8,7 +8,7 @@ from etendue.simulate.light.star_spectra import star_spectra, white_dwarf_spectr
 from etendue.simulate.population.layer import Columns
 from etendue.simulate.population.lights import Lights
 from etendue.simulate.population.moment import Moment
-from etendue.simulate.population.motion import largest_motion_deg, positions_at
+from etendue.simulate.population.motion import MotionBound, positions_at
 from etendue.simulate.population.sky_index import SkyIndex
 
 Vector = NDArray[np.float64]
@@ -35,6 +35,7 @@ class StarLayer:
         self._name = name
         self._objects = objects
         self._index = SkyIndex(objects["ra"], objects["dec"])
+        self._bound = MotionBound(objects["parallax"], objects["pm_ra"], objects["pm_dec"])
 
     @property
     def name(self) -> str:
@@ -104,8 +105,8 @@ class StarLayer:
             Points; their motion within an exposure is below 1e-3 arcsec per hour and left out.
         """
         columns = self._objects
-        margin = largest_motion_deg(moment.mjd_tai, columns["parallax"], columns["pm_ra"], columns["pm_dec"])
-        rows = self._index.circle(moment.ra_deg, moment.dec_deg, moment.radius_deg + margin)
+        reach = moment.radius_deg + self._bound.at(moment.mjd_tai)
+        rows = self._index.circle(moment.ra_deg, moment.dec_deg, reach)
         ra, dec = self.positions(moment, rows)
         return Lights.points(columns["object_id"][rows], ra, dec, *self.magnitudes(moment.bandpass, rows))
 

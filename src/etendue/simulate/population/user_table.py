@@ -11,7 +11,7 @@ from etendue.simulate.light.bandpass import Bandpass
 from etendue.simulate.population.layer import Columns, layer_ids
 from etendue.simulate.population.lights import Lights
 from etendue.simulate.population.moment import Moment
-from etendue.simulate.population.motion import largest_motion_deg, positions_at
+from etendue.simulate.population.motion import MotionBound, positions_at
 from etendue.simulate.population.shapes import Shapes
 from etendue.simulate.population.sky_index import SkyIndex
 from etendue.table.formats import read_any
@@ -57,6 +57,7 @@ class TableLayer:
         self._objects = objects
         self._source = source
         self._index = SkyIndex(objects["ra"], objects["dec"])
+        self._bound = MotionBound(objects["parallax"], objects["pm_ra"], objects["pm_dec"])
         self._moves = any(bool(np.any(objects[name] != 0.0)) for name in _MOTION)
 
     @property
@@ -111,8 +112,8 @@ class TableLayer:
         Lights
         """
         columns = self._objects
-        margin = largest_motion_deg(moment.mjd_tai, columns["parallax"], columns["pm_ra"], columns["pm_dec"])
-        rows = self._index.circle(moment.ra_deg, moment.dec_deg, moment.radius_deg + margin)
+        reach = moment.radius_deg + self._bound.at(moment.mjd_tai)
+        rows = self._index.circle(moment.ra_deg, moment.dec_deg, reach)
         mag, wavelength = self.magnitudes(moment.bandpass, rows)
         lit = np.isfinite(mag)
         rows = rows[lit]
