@@ -85,14 +85,15 @@ def eclipsing_change(star: Columns, look: Look) -> Vector:
     """
     sin_i = np.sqrt(1.0 - star["cos_inclination"] ** 2)
     from_conjunction, distance = _orbit(star, look.times)
-    across = distance * np.sqrt(np.maximum(1.0 - (sin_i * np.cos(from_conjunction)) ** 2, 0.0))
-    far_is_1 = np.cos(from_conjunction) > 0.0
+    facing = np.cos(from_conjunction)
+    across = distance * np.sqrt(np.maximum(1.0 - (sin_i * facing) ** 2, 0.0))
+    far_is_1 = facing > 0.0
     light = star["radius_1"] ** 2 * 10.0 ** (-0.4 * blackbody_mag(look.bandpass, star["temperature_1"]))
     second = star["radius_2"] ** 2 * 10.0 ** (-0.4 * blackbody_mag(look.bandpass, star["temperature_2"]))
     share = light / (light + second)
-    tide = 1.3 * star["mass_ratio"] * star["radius_1"] ** 3 * sin_i**2 * np.cos(2.0 * from_conjunction) * share
+    tide = 1.3 * star["mass_ratio"] * star["radius_1"] ** 3 * sin_i**2 * (2.0 * facing**2 - 1.0) * share
     glow = 0.3 * (star["radius_2"] ** 2 * share - star["radius_1"] ** 2 * (1.0 - share)) * sin_i
-    flux = 1.0 - tide - glow * np.cos(from_conjunction)
+    flux = 1.0 - tide - glow * facing
     rows = np.flatnonzero(across < star["radius_1"] + star["radius_2"])
     behind = np.where(far_is_1, star["radius_1"], star["radius_2"])[rows]
     front = np.where(far_is_1, star["radius_2"], star["radius_1"])[rows]
@@ -176,9 +177,9 @@ def _orbit(star: Columns, times: Vector) -> tuple[Vector, Vector]:
     # Equinoctial Kepler equation with longitudes counted from the conjunction.
     longitude = mean[rows]
     eccentric = longitude - h * np.cos(longitude) + k * np.sin(longitude)
-    for _ in range(6):
-        miss = eccentric - k * np.sin(eccentric) + h * np.cos(eccentric) - longitude
-        eccentric -= miss / (1.0 - k * np.cos(eccentric) - h * np.sin(eccentric))
+    for _ in range(4):  # to 1e-12 rad for eccentricities up to 0.5
+        cos, sin = np.cos(eccentric), np.sin(eccentric)
+        eccentric -= (eccentric - k * sin + h * cos - longitude) / (1.0 - k * cos - h * sin)
     beta = 1.0 / (1.0 + np.sqrt(1.0 - h**2 - k**2))
     cos, sin = np.cos(eccentric), np.sin(eccentric)
     x = (1.0 - beta * h**2) * cos + beta * h * k * sin - k
