@@ -1,14 +1,10 @@
 """Stamps agree with GalSim's, drawn from the same PSF images."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 pytest.importorskip("galsim")
-sys.path.insert(0, str(Path(__file__).parent))
-from galsim_stamps import PSFS, SHAPES, Agreement, compare
+from .galsim_stamps import PSFS, SHAPES, Agreement, compare
 
 PEAK, FLUX, MOMENTS = 3e-3, 1e-3, 1e-3
 
