@@ -21,6 +21,7 @@ from etendue.cli.run import publish, run
 from etendue.cli.solve import solve
 from etendue.cli.submit import submit
 from etendue.cli.survey import demo, quickstart, simulate
+from etendue.cli.truth import truth
 from etendue.cli.warm import warm
 from etendue.cli.watch import watch
 from etendue.disk import disk_trouble
@@ -110,6 +111,6 @@ def main() -> None:
 
 for _command in (
     quickstart, process, watch, demo, init, camera, ingest, overrides, refcat, solve, locate, skymap, run, certify,
-    publish, report, submit, lightcurve, archive, alerts, hash_command, simulate, warm,
+    publish, report, submit, lightcurve, archive, alerts, hash_command, simulate, truth, warm,
 ):  # fmt: skip
     main.add_command(_command)

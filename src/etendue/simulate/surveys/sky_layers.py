@@ -112,7 +112,8 @@ def make_layers(
     for number, field in enumerate(fields):
         layers += _fixed_and_varying(spec, dust, field, span, exposures, seed, number)
     if spec.moving or spec.satellites or spec.comets is not None:
-        layers += _above_the_earth(spec, fields, span, seed)
+        wide = spec.margin_deg if spec.moving_margin_deg is None else spec.moving_margin_deg
+        layers += _above_the_earth(spec, survey_fields(camera, exposures, wide), span, seed)
     return tuple(layers)
 
 

@@ -91,6 +91,10 @@ class SkySpec(_Part):
     moving_mag_limit: float = 26.0
     """Faintest of those that are counted as in the field [mag]."""
 
+    moving_margin_deg: float | None = Field(None, ge=0.0)
+    """As ``margin_deg``, of bodies ``in_field``: what is in the field on one night is beside it on another; None takes
+    ``margin_deg`` [deg]."""
+
     comets: CometsSpec | None = None
     """Comets."""
 

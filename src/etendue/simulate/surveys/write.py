@@ -1,0 +1,113 @@
+"""Write a simulated survey: raw frames, reference catalog, truth."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from etendue.camera.raw import write_raw
+from etendue.log import get_logger
+from etendue.simulate.surveys.frames import CalibrationFrame, calibration_frame, calibration_frames, science_frame
+from etendue.simulate.surveys.refcat import make_refcat, write_refcat
+from etendue.simulate.surveys.spec import SurveySpec
+from etendue.simulate.surveys.survey import Survey
+from etendue.simulate.surveys.truth_tables import Columns, SurveyTruth, frame_truth, survey_truth
+
+_log = get_logger(__name__)
+_FOLDERS = {"bias": "bias", "dark": "dark", "flat": "flat", "science": "raw"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """One frame that is to be made."""
+
+    detector: int
+    exposure: int = 0
+    calibration: CalibrationFrame | None = None
+
+
+def write_survey(
+    spec: SurveySpec, folder: Path, seed: int = 1, *, workers: int = 1, tell: Callable[[int, int], None] | None = None
+) -> SurveyTruth:
+    """Write a survey.
+
+    Parameters
+    ----------
+    spec : SurveySpec
+        What is simulated.
+    folder : Path
+        Made if needed; raw frames go to ``bias``, ``dark``, ``flat`` and ``raw``, the truth to ``truth``, the reference
+        catalog to ``refcat.csv``.
+    seed : int
+        Equal seeds give equal files, whatever the number of workers.
+    workers : int
+        Processes.
+    tell : callable, optional
+        Called with the number of frames that are made, and that are wanted.
+
+    Returns
+    -------
+    SurveyTruth
+        The tables that are also in ``truth``.
+
+    Raises
+    ------
+    InputError
+        If something in the survey is wrong.
+    """
+    survey = _planned(spec, seed)
+    orders = [_Order(d.id, calibration=frame) for frame in calibration_frames(survey) for d in survey.detectors]
+    orders += [_Order(d.id, exposure=e.exposure) for e in survey.exposures for d in survey.detectors]
+    for name in sorted({_FOLDERS["science"], *(_FOLDERS[o.calibration.kind] for o in orders if o.calibration)}):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    truths = []
+    for done, found in enumerate(_made(spec, seed, folder, orders, workers), start=1):
+        if found:
+            truths.append(found)
+        if tell is not None:
+            tell(done, len(orders))
+    write_refcat(make_refcat(survey), folder / "refcat.csv")
+    truth = survey_truth(survey, truths)
+    truth.write(folder / "truth")
+    _log.info("simulated %s: %d exposures in %s", spec.name, len(survey.exposures), folder)
+    return truth
+
+
+def _made(
+    spec: SurveySpec, seed: int, folder: Path, orders: list[_Order], workers: int
+) -> Iterator[dict[str, Columns]]:
+    """Give the truth of the frames, in their order, as they are written."""
+    if workers <= 1:
+        yield from (_make(spec, seed, folder, order) for order in orders)
+        return
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # imports once, not once per worker
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(_make, *zip(*((spec, seed, folder, order) for order in orders), strict=True))
+
+
+def _make(spec: SurveySpec, seed: int, folder: Path, order: _Order) -> dict[str, Columns]:
+    survey = _planned(spec, seed)
+    detector = survey.camera.detector(order.detector)
+    with threadpool_limits(1):
+        if order.calibration is not None:
+            frame = calibration_frame(survey, order.calibration, detector)
+            write_raw(frame.raw, folder / _FOLDERS[order.calibration.kind] / frame.raw.path)
+            return {}
+        frame = science_frame(survey, survey.exposure(order.exposure), detector)
+    write_raw(frame.raw, folder / _FOLDERS["science"] / frame.raw.path)
+    return frame_truth(survey, frame)
+
+
+def _planned(spec: SurveySpec, seed: int) -> Survey:
+    """Return the survey, planned once per process."""
+    return _plan_once(spec.model_dump_json(), seed)
+
+
+@lru_cache(maxsize=1)
+def _plan_once(spec: str, seed: int) -> Survey:
+    return Survey.plan(SurveySpec.model_validate_json(spec), seed)
