@@ -20,12 +20,15 @@ _REST_NM: Vector = np.arange(30.0, 1251.0, 0.5)
 _TYPES: Vector = np.linspace(0.0, 1.0, 9)
 _LOG_REDSHIFT: Vector = np.linspace(0.0, np.log1p(LARGEST_REDSHIFT), 161)
 
-# Old and young stars: temperatures [K] and shares of light at 622 nm. Their mixture puts the 4000 A break, the Balmer
-# jump and the colours where Fukugita et al. (1995, PASP 107, 945, table 3) find them at redshift 0.
+# Old, young and newborn stars: temperatures [K] and shares of light at 622 nm, the dust in front of each, and how much
+# of each a type has. Their mixture puts the 4000 A break, the Balmer jump and the colours where Fukugita et al. (1995,
+# PASP 107, 945, table 3) find them at redshift 0, and gives blue galaxies the ultraviolet of starbursts.
 _OLD = ((5700.0, 0.20), (5000.0, 0.37), (4300.0, 0.28), (3600.0, 0.15))
 _YOUNG = ((22000.0, 0.15), (9500.0, 0.60), (6000.0, 0.25))
-_YOUNG_EXCESS = 0.14
-_YOUNG_SHARE = np.array([0.0, 0.03, 0.10, 0.22, 0.36, 0.50, 0.65, 0.80, 0.93])
+_NEWBORN = ((32000.0, 0.85), (12000.0, 0.15))
+_YOUNG_EXCESS, _NEWBORN_EXCESS = 0.14, 0.10
+_YOUNG_SHARE = np.array([0.0, 0.03, 0.10, 0.22, 0.35, 0.46, 0.55, 0.56, 0.45])
+_NEWBORN_SHARE = np.array([0.0, 0.0, 0.003, 0.008, 0.02, 0.05, 0.12, 0.24, 0.45])
 
 # Nebular lines: wavelength [nm] and equivalent width [nm] at the starburst end; they grow as the type squared.
 _NEBULAR = ((372.7, 7.0), (486.1, 2.0), (495.9, 1.8), (500.7, 5.4), (656.4, 11.0), (672.4, 2.0))
@@ -43,13 +46,12 @@ def galaxy_spectra() -> SedGrid:
     Returns
     -------
     SedGrid
-        Parameters: type, 0 (elliptical), about 0.35 (Sb), 0.6 (Sd), 0.8 (irregular) to 1 (starburst), and the natural
+        Parameters: type, 0 (elliptical), about 0.45 (Sbc), 0.6 (Scd), 0.8 (irregular) to 1 (starburst), and the natural
         logarithm of 1 + redshift.
     """
-    old = _mixture(_OLD)
-    young = _mixture(_YOUNG) * 10.0 ** (-0.4 * _YOUNG_EXCESS * extinction_law(_REST_NM))
-    young = young / np.interp(622.0, _REST_NM, young)
-    rest = old * (1.0 - _YOUNG_SHARE[:, None]) + young * _YOUNG_SHARE[:, None]
+    parts = (_mixture(_OLD, 0.0), _mixture(_YOUNG, _YOUNG_EXCESS), _mixture(_NEWBORN, _NEWBORN_EXCESS))
+    shares = (1.0 - _YOUNG_SHARE - _NEWBORN_SHARE, _YOUNG_SHARE, _NEWBORN_SHARE)
+    rest = sum((share[:, None] * part for share, part in zip(shares, parts, strict=True)), np.zeros((1, 1)))
     rest[:, _REST_NM < 91.2] *= 0.02
     lines = _lines(_NEBULAR, np.full(len(_NEBULAR), _NEBULAR_SIGMA_NM))
     return _redshifted(_TYPES, rest * (1.0 + lines * _TYPES[:, None] ** 2))
@@ -71,9 +73,11 @@ def active_nucleus_spectra() -> SedGrid:
     return _redshifted(slopes, rest)
 
 
-def _mixture(parts: tuple[tuple[float, float], ...]) -> Vector:
+def _mixture(parts: tuple[tuple[float, float], ...], excess: float) -> Vector:
+    """Stars behind dust, 1 at 622 nm."""
     temperature, share = np.array(parts).T
-    return share @ photosphere(temperature, _REST_NM)
+    flux = share @ photosphere(temperature, _REST_NM) * 10.0 ** (-0.4 * excess * extinction_law(_REST_NM))
+    return flux / np.interp(622.0, _REST_NM, flux)
 
 
 def _lines(lines: tuple[tuple[float, float], ...], sigma: Vector) -> Vector:

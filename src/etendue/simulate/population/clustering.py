@@ -117,5 +117,10 @@ def _add_companions(
     angle = rng.uniform(0.0, 2.0 * np.pi, host.size)
     offset = reach_arcmin / 60.0 * rng.random(host.size) ** (1.0 / (3.0 - SLOPE))
     stretch = np.cos(np.radians(north[host]))
-    east[chosen] = np.clip(east[host] + offset * np.sin(angle) / stretch, -field.half_width_deg, field.half_width_deg)
-    north[chosen] = np.clip(north[host] + offset * np.cos(angle), -field.half_height_deg, field.half_height_deg)
+    east[chosen] = _reflected(east[host] + offset * np.sin(angle) / stretch, field.half_width_deg)
+    north[chosen] = _reflected(north[host] + offset * np.cos(angle), field.half_height_deg)
+
+
+def _reflected(place: Vector, half: float) -> Vector:
+    """Turn back at the rim what would leave the field."""
+    return np.where(np.abs(place) > half, np.sign(place) * 2.0 * half - place, place)

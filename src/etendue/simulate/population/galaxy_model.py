@@ -138,8 +138,8 @@ def draw_late_types(rng: np.random.Generator, mag: Vector) -> Vector:
     ndarray, float64, shape (n,)
         Types of `galaxy_spectra`; faint galaxies are bluer.
     """
-    mean = np.interp(mag, [16.0, 20.0, 25.0, 28.0], [0.45, 0.52, 0.66, 0.72])
-    return np.clip(rng.normal(mean, 0.15), 0.15, 1.0)
+    mean = np.interp(mag, [16.0, 20.0, 25.0, 28.0], [0.42, 0.48, 0.68, 0.74])
+    return np.clip(rng.normal(mean, 0.17), 0.15, 1.0)
 
 
 def draw_sizes(rng: np.random.Generator, mag: Vector) -> Vector:
