@@ -14,7 +14,6 @@ from etendue.simulate.telescope.chip_psf import ChipPsf
 Vector = NDArray[np.float64]
 
 _STRETCH_STEP = 0.02  # linear interpolation over 2% of the width errs by 1e-4 of the peak at most
-_SHARE_LOST = 1e-4  # of the peak, beyond the highest wavenumber drawn
 _ALIAS = 1e-4
 _WING_ERROR = 0.1  # of a wing's brightness, where the coarse grid draws it
 _MOMENT_OVERSAMPLING = 2
@@ -59,10 +58,13 @@ class PsfTables:
         PSF of the detector.
     wavelength_nm : ndarray, float64, shape (n,)
         Effective wavelengths of all sources [nm].
+    peak_lost : float
+        Share of a star's peak at wavenumbers that are left out.
     """
 
-    def __init__(self, psf: ChipPsf, wavelength_nm: Vector):
+    def __init__(self, psf: ChipPsf, wavelength_nm: Vector, peak_lost: float = 1e-4):
         self.psf = psf
+        self._peak_lost = peak_lost
         stretch = self.stretch(wavelength_nm) if wavelength_nm.size else np.ones(1)
         low, high = float(stretch.min()), float(stretch.max())
         intervals = int(np.ceil((high / low - 1.0) / _STRETCH_STEP)) if high > low * (1.0 + 1e-9) else 0
@@ -131,10 +133,10 @@ class PsfTables:
 
     @cached_property
     def highest(self) -> float:
-        """Wavenumber per axis beyond which 1e-4 of a star's peak are [rad/px]."""
+        """Wavenumber per axis beyond which ``peak_lost`` of a star's peak is [rad/px]."""
         wave, power, _ = self._amplitude
         beyond = 1.0 - np.cumsum(power) / power.sum()
-        return float(wave[min(int(np.argmax(beyond < _SHARE_LOST)) + 1, wave.size - 1)] / self.stretches[0])
+        return float(wave[min(int(np.argmax(beyond < self._peak_lost)) + 1, wave.size - 1)] / self.stretches[0])
 
     def _stride(self, highest: float) -> int:
         """Return which samples are enough for wavenumbers up to ``highest`` [rad/px]."""
