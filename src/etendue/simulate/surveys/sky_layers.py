@@ -152,8 +152,10 @@ def _above_the_earth(spec: SkySpec, fields: list[Field], span: tuple[float, floa
     """Give what moves: bodies are drawn around the first field, satellites around the Earth."""
     middle = 0.5 * (span[0] + span[1])
     for copy, field in enumerate(fields):
-        if spec.moving:
-            bodies = MovingSpec(epoch_mjd_tai=middle, classes=spec.moving, mag_limit=spec.moving_mag_limit)
+        # Bodies of the whole sky are drawn once, those in a field for each.
+        classes = tuple(one if copy == 0 else one.model_copy(update={"count": 0}) for one in spec.moving)
+        if any(one.count or one.in_field for one in classes):
+            bodies = MovingSpec(epoch_mjd_tai=middle, classes=classes, mag_limit=spec.moving_mag_limit)
             yield MovingLayer.make(bodies, field, seed, copy)
         if spec.comets is not None and spec.comets.in_field:
             comets = CometSpec(epoch_mjd_tai=middle, in_field=spec.comets.in_field, mag_limit=spec.comets.mag_limit)

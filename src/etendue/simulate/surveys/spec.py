@@ -13,6 +13,7 @@ from etendue.simulate.drawing.draw import DrawSpec
 from etendue.simulate.light.air import Air
 from etendue.simulate.light.dust import Dust
 from etendue.simulate.night.spec import CadenceSpec, ConditionsSpec
+from etendue.simulate.surveys.catalog_spec import CatalogSpec
 from etendue.simulate.surveys.sky_spec import SkySpec
 from etendue.simulate.telescope.spec import TelescopeSpec
 
@@ -106,6 +107,9 @@ class SurveySpec(_Part):
 
     refcat: RefcatSpec = RefcatSpec()
     """Reference catalog."""
+
+    catalog: CatalogSpec | None = None
+    """Make catalogs of a perfect pipeline instead of frames."""
 
     @classmethod
     def read(cls, path: Path) -> "SurveySpec":
