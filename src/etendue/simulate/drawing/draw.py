@@ -13,7 +13,7 @@ from etendue.errors import InputError
 from etendue.kernels.light_spectra import add_stamps, light_spectra
 from etendue.simulate.drawing import sersic
 from etendue.simulate.drawing.canvas import MARGIN, Canvases, Wings
-from etendue.simulate.drawing.plan import Pieces, classify, cut_trails, shape_radius
+from etendue.simulate.drawing.plan import Pieces, classify, cut_trails, shape_radii
 from etendue.simulate.drawing.psf_tables import PsfTables
 from etendue.simulate.drawing.sources import Sources
 from etendue.simulate.drawing.stamp_class import StampClass
@@ -115,9 +115,9 @@ def _draw(
 ) -> DrawnTruth:
     tables = PsfTables(psf, sources.wavelength_nm, spec.peak_lost)
     pieces = cut_trails(sources)
-    radius = shape_radius(sources, 0.5 * spec.floor)[pieces.source]
+    radius, half_light = (values[pieces.source] for values in shape_radii(sources, 0.5 * spec.floor))
     brush = _Brush(image, sources, tables, origin)
-    for kind, rows in classify(pieces, radius, tables, 0.5 * spec.floor):
+    for kind, rows in classify(pieces, radius, half_light, tables, 0.5 * spec.floor):
         brush.draw(kind, pieces.take(rows))
     brush.finish()
     return _truth(sources, tables)

@@ -85,8 +85,8 @@ def cut_trails(sources: Sources) -> Pieces:
     )
 
 
-def shape_radius(sources: Sources, floor: float) -> Vector:
-    """Return how far from their positions sources are brighter than a floor before the PSF.
+def shape_radii(sources: Sources, floor: float) -> tuple[Vector, Vector]:
+    """Return how far sources reach from their positions before the PSF.
 
     Parameters
     ----------
@@ -97,8 +97,9 @@ def shape_radius(sources: Sources, floor: float) -> Vector:
 
     Returns
     -------
-    ndarray, float64, shape (n,)
-        Radii along the major axes, offsets of parts included; 0 for points [px].
+    bright, half_light : ndarray, float64, shape (n,)
+        Radii along the major axes, offsets of parts included, of the light brighter than the floor and of half of the
+        light; 0 for points [px].
     """
     flux, x, y, sxx, syy, sxy = sources.parts.T
     owner = np.repeat(np.arange(len(sources)), np.diff(sources.first))
@@ -106,13 +107,14 @@ def shape_radius(sources: Sources, floor: float) -> Vector:
     longest = np.sqrt(0.5 * (sxx + syy) + np.hypot(0.5 * (sxx - syy), sxy))
     bright = sersic.bright_radius(flux * sources.electrons[owner], area_radius, sources.sersic, floor)
     reach = bright * longest / np.maximum(area_radius, 1e-9) + np.hypot(x, y)
-    result = np.zeros(len(sources))
-    np.maximum.at(result, owner, reach)
-    return result
+    largest, half_light = np.zeros((2, len(sources)))
+    np.maximum.at(largest, owner, reach)
+    np.maximum.at(half_light, owner, np.minimum(longest + np.hypot(x, y), reach))
+    return largest, half_light
 
 
 def classify(
-    pieces: Pieces, radius: Vector, tables: PsfTables, floor: float
+    pieces: Pieces, radius: Vector, half_light: Vector, tables: PsfTables, floor: float
 ) -> list[tuple[StampClass, NDArray[np.int64]]]:
     """Choose the stamps of each piece.
 
@@ -122,6 +124,8 @@ def classify(
         Pieces.
     radius : ndarray, float64, shape (n,)
         Where the shapes of the pieces end; 0 for points [px].
+    half_light : ndarray, float64, shape (n,)
+        Half-light radii, by which shapes spread the PSF's wings; 0 for points [px].
     tables : PsfTables
         PSF.
     floor : float
@@ -137,7 +141,7 @@ def classify(
     errors = np.array([tables.unit_error(size) for size in SIZES])
     bright = np.sum(pieces.electrons[:, None] * errors[None, :] > floor, axis=1)
     sizes = np.array([*SIZES, np.ceil(2.0 * tables.half_px + 4.0)])
-    needed = np.maximum(sizes[bright], 2.0 * shape) + 2.0 * trail
+    needed = np.maximum(sizes[bright] + 2.0 * half_light, 2.0 * shape) + 2.0 * trail
     choice = np.searchsorted(SIZES, needed)
     plan = []
     for i, size in enumerate(SIZES):
