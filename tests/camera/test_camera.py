@@ -1,13 +1,14 @@
 """A camera YAML is checked, says in one line what is wrong, and survives a round trip."""
 
 from importlib import resources
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from etendue.camera.camera import Camera
 from etendue.camera.section import format_section, parse_section
-from etendue.camera.shipped import load_camera, shipped_cameras
+from etendue.camera.shipped import identify_camera, load_camera, shipped_cameras
 from etendue.errors import InputError
 from etendue.geom.box import Box
 

@@ -146,7 +146,7 @@ def test_a_camera_without_sequence_numbers_uses_the_second_of_the_night() -> Non
     assert math.isnan(translate(header | {"CAMTEMP": -1}, camera).temperature_c)
 
 
-@pytest.mark.parametrize("name", ["lowell42", "microobservatory", "simcam"])
+@pytest.mark.parametrize("name", ["lowell42", "microobservatory", "simcam", "simcam4", "simcam9"])
 def test_a_written_header_is_read_back(name: str) -> None:
     camera = load_camera(name)
     info = ObservationInfo(

@@ -84,9 +84,7 @@ def _light(survey: Survey, exposure: PlannedExposure, detector: Detector) -> Pla
     assert scene is not None
     if scene.illumination is not None:
         light /= scene.illumination
-    for amplifier in detector.amplifiers:
-        inside = amplifier.bbox.slices_in(detector.bbox)
-        light[inside] -= np.median(light[inside])
+    light -= np.median(scene.sky)
     return light * np.float32(10.0 ** (-0.4 * (scene.zero_point_mag - _SHOWN_ZERO_POINT)))
 
 
@@ -94,10 +92,14 @@ def _electrons(survey: Survey, detector: Detector, frame: SimulatedFrame) -> Pla
     raw, gains = frame.raw.array.astype(np.float32), survey.ccd(detector).gains
     for amplifier, gain in zip(detector.amplifiers, gains, strict=True):
         over = amplifier.raw_serial_overscan
-        level = np.median(raw[over.slices_in(detector.raw_bbox)]) if over is not None else np.float32(0.0)
         inside = amplifier.raw_data.slices_in(detector.raw_bbox)
+        level = np.median(raw[inside]) if over is None else _row_levels(raw[over.slices_in(detector.raw_bbox)])
         raw[inside] = (raw[inside] - level) * np.float32(gain)
     return detector.trim(raw)
+
+
+def _row_levels(overscan: Plane) -> Plane:
+    return np.median(overscan, axis=1, keepdims=True)
 
 
 def _binned(image: Plane, step: int) -> Plane:
