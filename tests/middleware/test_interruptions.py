@@ -93,7 +93,8 @@ def test_ctrl_c_stops_in_one_line_that_says_how_to_go_on(toy_repository, driver)
     lines = [line for line in error.splitlines() if "measure" not in line]  # the progress bar
     done = finished(toy_repository)
     said = re.fullmatch(
-        r"etendue: interrupted: (\d+) of 13 quanta of toy/out are finished; 'etendue run' with --resume goes on", lines[-1]
+        r"etendue: interrupted: (\d+) of 13 quanta of toy/out are finished; 'etendue run' with --resume goes on",
+        lines[-1],
     )
     assert said is not None
     assert done - 2 <= int(said[1]) <= done  # each worker may finish one more while the driver counts
