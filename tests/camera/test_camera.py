@@ -1,7 +1,6 @@
 """A camera YAML is checked, says in one line what is wrong, and survives a round trip."""
 
 from importlib import resources
-from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -42,8 +41,16 @@ def test_shipped_cameras_take_under_100_lines_and_two_per_further_detector(name:
     assert len(text.splitlines()) < 100 + 2 * (len(load_camera(name).detectors) - 1)
 
 
+@pytest.mark.parametrize("name", shipped_cameras())
+def test_a_header_that_a_shipped_camera_writes_is_recognised_as_its_own(name: str) -> None:
+    camera = load_camera(name)
+    if camera.header.match:
+        assert identify_camera(dict(camera.header.match)) == camera
+        assert identify_camera(dict(camera.header.match), known=[load_camera("simcam")]) == camera
+
+
 def test_the_named_cameras_are_shipped() -> None:
-    assert {"lowell42", "microobservatory", "simcam"} <= set(shipped_cameras())
+    assert {"lowell42", "microobservatory", "simcam", "simcam4", "simcam9"} <= set(shipped_cameras())
 
 
 @pytest.mark.parametrize(
