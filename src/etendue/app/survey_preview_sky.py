@@ -143,11 +143,11 @@ def _layer_curves(survey: Survey, layer: Layer) -> list[tuple[str, Curve]]:
     for number in ids[np.isin(ids, seen["object_id"])]:
         row = int(np.flatnonzero(objects["object_id"] == number)[0])
         kind = str(objects["kind"][row]) if "kind" in objects else layer.name
-        parts = [_of(table, int(number), start) for table in (seen, drawn)]
-        change = _change(parts[1])
-        if change > 0.0 and np.min(parts[0]["mag"], initial=np.inf) < _FAINTEST_CURVE_MAG:
+        at_exposures, between = (_of(table, int(number), start) for table in (seen, drawn))
+        change = _change(between)
+        if change > 0.0 and np.min(at_exposures["mag"], initial=np.inf) < _FAINTEST_CURVE_MAG:
             period = _period(objects, row, end - start)
-            curves.append((change, kind, Curve(_title(kind, objects, row, period), *parts, period)))
+            curves.append((change, kind, Curve(_title(kind, objects, row, period), at_exposures, between, period)))
     curves.sort(key=lambda entry: -entry[0])
     return [(kind, curve) for _, kind, curve in curves]
 

@@ -90,12 +90,13 @@ def test_a_shipped_survey_has_the_layers_it_promises_and_none_is_empty(name):
 @pytest.mark.parametrize("name", [*FAST_FRAMES, pytest.param("smoke", marks=pytest.mark.slow)])
 def test_a_frame_of_a_fast_survey_has_sky_and_sources(name):
     survey = planned(name)
-    frame = science_frame(survey, survey.exposures[0], survey.detectors[0])
+    exposure = next(exposure for exposure in survey.exposures if exposure.band == "r")
+    frame = science_frame(survey, exposure, survey.detectors[0])
     assert frame.raw.array.shape == survey.detectors[0].raw_shape
     assert frame.scene.sources["x"].size > 50
     light = frame.raw.array[survey.detectors[0].amplifiers[0].raw_data.slices_in(survey.detectors[0].raw_bbox)]
     middle, noise = np.median(light), 0.741 * np.ptp(np.percentile(light, [25, 75]))
-    assert np.percentile(light, 99.9) - middle > 5.0 * noise
+    assert np.mean(light > middle + 10.0 * noise) > 1e-3
 
 
 def test_donuts_have_holes():
@@ -160,7 +161,7 @@ def test_three_movers_or_more_are_seen_four_times_in_each_night_of_the_demo():
 
 
 @pytest.mark.slow
-def test_the_demo_reaches_23rd_magnitude_and_saturates_one_to_four_stars():
+def test_the_demo_reaches_23rd_magnitude_and_saturates_a_few_stars():
     survey = planned("demo")
     exposure = survey.exposures[0]
     assert exposure.band == "r"
@@ -176,7 +177,7 @@ def test_the_demo_reaches_23rd_magnitude_and_saturates_one_to_four_stars():
             bool(np.any(np.hypot(x - sources["x"][k], y - sources["y"][k]) < 4.0)) for k in np.flatnonzero(inside)
         )
     assert 22.8 < np.mean(errors) < 23.5
-    assert 1 <= bright <= 4
+    assert 1 <= bright <= 6
 
 
 @pytest.mark.slow
@@ -184,7 +185,8 @@ def test_a_satellite_crosses_the_demo():
     survey = planned("demo")
     lights = [columns_on_detectors(survey, exposure, "satellites") for exposure in survey.exposures]
     assert sum(len(found) for found in lights) >= 1
-    assert max(np.hypot(found.rate_ra, found.rate_dec).max(initial=0.0) for found in lights) * 60.0 / 3600.0 > 300.0
+    fastest = max(np.hypot(found.rate_ra, found.rate_dec).max(initial=0.0) for found in lights)
+    assert fastest * 60.0 / 3600.0 / survey.camera.plate_scale > 300.0  # px in an exposure, of one piece of the streak
 
 
 def test_an_unknown_survey_is_refused_with_the_names_of_those_there_are():
