@@ -357,7 +357,7 @@ def test_a_reference_catalog_is_built_and_registered(repo, tmp_path):
 
 
 def test_simulate_refuses_unknown_presets_and_full_folders(repo, tmp_path):
-    assert "no such survey preset" in error_of("simulate", "lsst", tmp_path / "out")
+    assert "no such survey" in error_of("simulate", "lsst", tmp_path / "out")
     assert "not an empty folder" in error_of("simulate", "smoke", repo)
 
 

@@ -52,20 +52,34 @@ def quickstart(
 
 
 @click.command(short_help="Write the raw frames and the truth of a simulated survey.")
-@click.argument("preset")
+@click.argument("survey")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds give equal files.")
-def simulate(preset: str, directory: Path, seed: int) -> None:
-    """Write the raw frames and the truth of the simulated survey PRESET (smoke, demo) to DIRECTORY."""
-    from etendue.errors import InputError
-    from etendue.simulate.preset import load_preset
-    from etendue.simulate.simulate import simulate_survey
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Equal seeds give equal files.")
+@click.option("--preview", is_flag=True, help="Draw the focal plane and plots into DIRECTORY/preview, no frames.")
+@_WORKERS
+@AS_JSON
+def simulate(survey: str, directory: Path, seed: int, preview: bool, workers: int, as_json: bool) -> None:
+    """Write the raw frames, the reference catalog and the truth of SURVEY, a preset or a YAML file, to DIRECTORY."""
+    from etendue.app.simulate import simulate_into
+    from etendue.simulate.surveys.presets import load_survey
 
-    survey = load_preset(preset)
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise InputError("exists and is not an empty folder", source=directory, remedy="choose another folder")
-    simulate_survey(survey, directory, seed)
-    click.echo(f"simulated {preset} in {directory}; next: etendue quickstart {directory} --repo REPO")
+    spec = load_survey(survey)
+    if preview:
+        from etendue.app.survey_preview import write_preview
+        from etendue.simulate.surveys.survey import Survey
+
+        print_lines([str(path) for path in write_preview(Survey.plan(spec, seed), directory / "preview")])
+        return
+    result = simulate_into(spec, directory, seed=seed, workers=workers, progress=not as_json)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        facts = result.to_dict()
+        print_lines([
+            f"{facts['survey']}: {facts['exposures']} exposures in {facts['bands']}, {facts['frames']} frames, "
+            + ", ".join(f"{count} {kind}" for kind, count in facts["objects"].items()),
+            f"next: etendue quickstart {directory} --repo REPO --refcat {directory / 'refcat.csv'}",
+        ])  # fmt: skip
 
 
 @click.command(short_help="Simulate a small survey, process it, compare with the truth.")

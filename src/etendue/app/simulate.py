@@ -1,0 +1,87 @@
+"""Write a simulated survey with a progress bar, and say what is in it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from etendue.errors import InputError
+from etendue.simulate.surveys.spec import SurveySpec
+from etendue.simulate.surveys.truth_tables import SurveyTruth
+from etendue.simulate.surveys.write import write_survey
+
+
+@dataclass(frozen=True, eq=False)
+class SimulateResult:
+    """A survey that was written.
+
+    Parameters
+    ----------
+    name : str
+        The survey.
+    folder : Path
+        Where it is.
+    truth : SurveyTruth
+        What is true of it.
+    """
+
+    name: str
+    folder: Path
+    truth: SurveyTruth
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers of what was written."""
+        exposures, sources = self.truth["exposures"], self.truth["sources"]
+        bands = "".join(sorted(set(exposures["band"].tolist())))
+        objects = {
+            name.removeprefix("objects_"): int(next(iter(table.values())).size)
+            for name, table in self.truth.tables.items()
+            if name.startswith("objects_") and table
+        }
+        return {
+            "survey": self.name, "folder": str(self.folder), "exposures": int(exposures["exposure"].size),
+            "nights": len(set(exposures["day_obs"].tolist())), "bands": bands,
+            "frames": int(self.truth["detectors"]["visit"].size), "sources": int(sources["x"].size), "objects": objects,
+        }  # fmt: skip
+
+
+def simulate_into(
+    spec: SurveySpec, folder: Path, *, seed: int = 1, workers: int = 2, progress: bool = True
+) -> SimulateResult:
+    """Write a survey into an empty folder.
+
+    Parameters
+    ----------
+    spec : SurveySpec
+        What is simulated.
+    folder : Path
+        Made if it does not exist.
+    seed : int
+        Equal seeds give equal files.
+    workers : int
+        Processes.
+    progress : bool
+        Show a progress bar on stderr.
+
+    Returns
+    -------
+    SimulateResult
+
+    Raises
+    ------
+    InputError
+        If the folder is in use, or something in the survey is wrong.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError("exists and is not an empty folder", source=folder, remedy="choose another folder")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+               TimeRemainingColumn())  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True, quiet=not progress)) as bar:
+        task = bar.add_task(f"simulating {spec.name}", total=None)
+        truth = write_survey(
+            spec, folder, seed, workers=workers,
+            tell=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    return SimulateResult(spec.name, folder, truth)
