@@ -120,7 +120,7 @@ def test_a_folder_that_is_no_repository_is_refused(command, place, tmp_path, mon
     ("alerts show REPO abc", ("no such alert (got 'abc'); see",)),
     ("alerts show REPO 1152921504606846976 --version 7", ("no such alert", "see")),
     ("hash REPO simcam/raw/all -t quatsch", ("simcam/raw/all: holds no quatsch",)),
-    ("simulate lsst out", ("no such survey preset (got 'lsst'); use one of smoke, demo",)),
+    ("simulate lsst out", ("no such survey (got 'lsst'); use one of ap-year, calib",)),
     ("simulate smoke JUNK/out", ("Not a directory; a file stands where a folder must be",)),
 ])  # fmt: skip
 def test_a_wrong_value_is_one_line_with_value_and_remedy(command, words, repo, tmp_path, monkeypatch):

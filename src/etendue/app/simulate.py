@@ -76,6 +76,7 @@ def simulate_into(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError("exists and is not an empty folder", source=folder, remedy="choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)  # what is wrong with it is said before the sky is drawn
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=Console(stderr=True, quiet=not progress)) as bar:
