@@ -50,8 +50,9 @@ def write_preview(survey: Survey, folder: Path, progress: Progress | None = None
     Returns
     -------
     list of Path
-        ``focal-plane.png`` (raw pixels in one band or three), ``cadence.png``, ``psf.png``; and where there is
-        something to see, ``counts.png``, ``light-curves.png``, ``movers.png`` and ``photon-transfer.png``.
+        ``cadence.png``; of surveys with pixels ``focal-plane.png`` (raw, in one band or three) and ``psf.png``; and
+        where there is something to see, ``counts.png``, ``light-curves.png``, ``movers.png``,
+        ``photon-transfer.png``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     steps = list(_steps(survey))
@@ -67,9 +68,10 @@ def write_preview(survey: Survey, folder: Path, progress: Progress | None = None
 
 def _steps(survey: Survey) -> Iterator[_Step]:
     names = {layer.name for layer in survey.layers}
-    yield _Step("focal-plane", lambda: _focal_plane(survey))
     yield _Step("cadence", lambda: _cadence(survey))
-    yield _Step("psf", lambda: _psf(survey))
+    if survey.spec.catalog is None:
+        yield _Step("focal-plane", lambda: _focal_plane(survey))
+        yield _Step("psf", lambda: _psf(survey))
     if names & {"stars", "crowded", "table", "galaxies"}:
         yield _Step("counts", lambda: _counts(survey))
     if names & {"variables", "agn", "transients"}:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from etendue.geom.sphere import tangent_plane
+from etendue.geom.sphere import separation_deg, tangent_plane
 from etendue.qa.survey_preview_plots import Curve
 from etendue.simulate.night.planned_exposure import PlannedExposure
 from etendue.simulate.population.layer import Columns, Layer
@@ -21,6 +21,8 @@ _TRACK_STEPS = 120
 _CURVES = 12
 _FAINTEST_CURVE_MAG = 22.5
 _LEAST_CHANGE_MAG = 0.05
+_MANY_DETECTORS, _CIRCLE_POINTS = 25, 49
+_TRACK_EXPOSURES = 60
 _SIGMA = 5.0
 _OPTICS_ARCSEC = 0.3
 _TITLES = {
@@ -74,9 +76,13 @@ def outlines(survey: Survey, exposure: PlannedExposure, ra_deg: float, dec_deg: 
 
     Returns
     -------
-    list of ndarray, float64, shape (4, 2)
-        Offsets of the corners, east and north [deg].
+    list of ndarray, float64, shape (k, 2)
+        Offsets of the corners, east and north [deg]; a circle around all if there are more than 25 detectors.
     """
+    if len(survey.detectors) > _MANY_DETECTORS:
+        east, north = tangent_plane(exposure.ra_deg, exposure.dec_deg, ra_deg, dec_deg)
+        turn = np.linspace(0.0, 2.0 * np.pi, _CIRCLE_POINTS)
+        return [survey.reach_deg * np.column_stack([np.sin(turn), np.cos(turn)]) + np.array([east, north])]
     corners = []
     for detector in survey.detectors:
         wcs = true_wcs(survey.camera, detector, exposure, survey.spec.telescope.distortion, survey.seed)
@@ -190,7 +196,7 @@ def _title(kind: str, objects: Columns, row: int, period: float) -> str:
 def truth_tracks(
     survey: Survey, layers: Sequence[Layer]
 ) -> tuple[list[NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
-    """Return the paths of moving objects.
+    """Return the paths of moving objects through the field of the first exposure.
 
     Parameters
     ----------
@@ -204,7 +210,7 @@ def truth_tracks(
     tracks : list of ndarray, float64, shape (k, 2)
         Paths through the survey, offsets from the first pointing, east and north [arcmin].
     dots : dict of str to ndarray, float64, shape (m, 3)
-        By night: offsets and magnitude of every object on a detector in an exposure.
+        By night: offsets and magnitude of every object on a detector in an exposure; of 60 exposures at most.
     """
     first, last = survey.exposures[0], survey.exposures[-1]
     centre = first.ra_deg, first.dec_deg
@@ -216,10 +222,19 @@ def truth_tracks(
         cuts = np.flatnonzero(np.diff(table["object_id"])) + 1
         tracks += [track for track in np.split(places, cuts) if len(track) > 1]
     dots: dict[str, list[NDArray[np.float64]]] = {}
-    for exposure in survey.exposures:
+    for exposure in _of_one_field(survey):
         for layer in layers:
             lights = on_detectors(survey, exposure, layer)
             east, north = tangent_plane(lights.ra_deg, lights.dec_deg, *centre)
             rows = np.column_stack([60.0 * east, 60.0 * north, lights.mag])
             dots.setdefault(str(exposure.day_obs), []).append(rows)
     return tracks, {night: np.concatenate(rows) for night, rows in dots.items()}
+
+
+def _of_one_field(survey: Survey) -> list[PlannedExposure]:
+    """Return exposures that overlap with the first, evenly over the survey."""
+    first = survey.exposures[0]
+    places = np.array([(exposure.ra_deg, exposure.dec_deg) for exposure in survey.exposures])
+    near = np.flatnonzero(separation_deg(first.ra_deg, first.dec_deg, *places.T) < survey.reach_deg)
+    chosen = near[np.unique(np.linspace(0, near.size - 1, _TRACK_EXPOSURES).astype(int))]
+    return [survey.exposures[number] for number in chosen]

@@ -17,8 +17,9 @@ Plane = NDArray[np.float32]
 
 _EMPTY = (27, 39, 51)
 _SOFTENING = 0.35
-_BLACK_SIGMA, _WHITE_SIGMA, _BRIGHT_SIGMA = 1.2, 120.0, 15.0
+_BLACK_SIGMA, _WHITE_SIGMA, _BRIGHT_SIGMA = 0.8, 250.0, 15.0
 _ENOUGH_PIXELS, _BALANCE = 100, 0.7
+_FEW_TRACKS = 100
 _NIGHTS = (ACCENT, SECOND, THIRD, "#7b4fa3", "#b8860b", "#444444")
 
 
@@ -263,15 +264,16 @@ def movers_plot(
     figure, axis = new_figure(6.6, 6.2)
     for outline in outlines:
         axis.fill(*outline.T, color="0.93", zorder=0)
-    axis.add_collection(LineCollection(list(tracks), colors="0.7", lw=0.6, zorder=1))
+    crowd = min(1.0, (_FEW_TRACKS / max(len(tracks), 1)) ** 0.5)
+    axis.add_collection(LineCollection(list(tracks), colors="0.7", lw=0.6 * crowd, zorder=1))
     for (night, rows), colour in zip(dots.items(), _NIGHTS * (1 + len(dots) // len(_NIGHTS)), strict=False):
-        size = np.clip(3.0 + 6.0 * (21.5 - rows[:, 2]), 3.0, 40.0)
+        size = crowd * np.clip(3.0 + 6.0 * (21.5 - rows[:, 2]), 3.0, 40.0)
         axis.scatter(rows[:, 0], rows[:, 1], s=size, color=colour, lw=0, label=night, zorder=2)
     corners = np.concatenate(outlines)
     middle, reach = corners.mean(axis=0), 0.62 * np.ptp(corners, axis=0).max()
     axis.set(xlim=(middle[0] + reach, middle[0] - reach), ylim=(middle[1] - reach, middle[1] + reach))
     axis.set(xlabel="east [arcmin]", ylabel="north [arcmin]", title="Movers", aspect="equal")
-    axis.legend(loc="upper right", fontsize=8, markerscale=1.5, frameon=True)
+    axis.legend(loc="upper right", fontsize=7, markerscale=1.5, frameon=True)
     return png(figure, dpi=110)
 
 
