@@ -34,18 +34,17 @@ def merge(field_x: Vector, field_y: Vector, flux: Vector, radius_deg: float) -> 
     rank[np.argsort(-np.abs(flux), kind="stable")] = np.arange(count)
     swapped = rank[pairs[:, 0]] > rank[pairs[:, 1]]
     bright, faint = np.where(swapped, pairs[:, 1], pairs[:, 0]), np.where(swapped, pairs[:, 0], pairs[:, 1])
-    free = np.ones(count, bool)
-    # In each round those remain that have no brighter free neighbour, and take their neighbours.
+    order = np.argsort(rank[bright], kind="stable")[::-1]  # the brightest comes last and stays
+    bright, faint = bright[order], faint[order]
+    # In each round those are taken whose brightest neighbour has itself no brighter one.
     while bright.size:
-        shadowed = np.zeros(count, bool)
+        shadowed, brightest = np.zeros(count, bool), np.full(count, -1)
         shadowed[faint] = True
-        takes = ~shadowed[bright]
-        taker, taken = bright[takes], faint[takes]
-        order = np.argsort(rank[taker], kind="stable")[::-1]
-        into[taken[order]] = taker[order]  # the brightest comes last and stays
-        free[taken] = False
-        free[taker] = False
-        left = free[bright] & free[faint]
+        brightest[faint] = bright
+        taken = shadowed.copy()
+        taken[shadowed] = ~shadowed[brightest[shadowed]]
+        into[taken] = brightest[taken]
+        left = ~(taken[bright] | taken[faint])
         bright, faint = bright[left], faint[left]
     return into
 

@@ -95,17 +95,18 @@ class Footprint:
         """
         row = np.full(field_x.size, -1)
         x, y = np.full(field_x.size, np.nan), np.full(field_x.size, np.nan)
-        finite = np.flatnonzero(np.isfinite(field_x) & np.isfinite(field_y))
-        if finite.size == 0:
-            return row, x, y
-        points = np.stack([field_x[finite], field_y[finite]], axis=-1)
-        nearest = self._tree.query(points, k=range(1, 1 + min(_NEIGHBOURS, self.ids.size)))[1]
-        for candidate in nearest.T[::-1]:
-            px, py = self.to_pixel(candidate, field_x[finite], field_y[finite])
+        left = np.flatnonzero(np.isfinite(field_x) & np.isfinite(field_y))
+        points = np.stack([field_x[left], field_y[left]], axis=-1)
+        for rank in range(1, 1 + min(_NEIGHBOURS, self.ids.size)):
+            if left.size == 0:
+                break
+            candidate = self._tree.query(points, k=[rank])[1][:, 0]
+            px, py = self.to_pixel(candidate, field_x[left], field_y[left])
             inside = (px >= self.left[candidate] + edge_px) & (px < self.right[candidate] - edge_px)
             inside &= (py >= self.bottom[candidate] + edge_px) & (py < self.top[candidate] - edge_px)
-            there = finite[inside]
+            there = left[inside]
             row[there], x[there], y[there] = candidate[inside], px[inside], py[inside]
+            left, points = left[~inside], points[~inside]
         return row, x, y
 
     def to_pixel(self, row: Rows, field_x: Vector, field_y: Vector) -> tuple[Vector, Vector]:

@@ -52,6 +52,8 @@ class Measured:
         Relative error of the first two.
     extendedness : ndarray, float64
         1 for what is larger than the PSF, else 0.
+    total_flux, total_flux_err : ndarray, float64
+        PSF flux, of what is extended corrected for its size [nJy].
     """
 
     psf_flux: Vector
@@ -77,6 +79,8 @@ class Measured:
     ixy: Vector
     moment_err: Vector
     extendedness: Vector
+    total_flux: Vector
+    total_flux_err: Vector
 
     @property
     def snr(self) -> Vector:
@@ -179,10 +183,12 @@ def _trail(rng: np.random.Generator, expected: Expected, fluxes: Columns, sigma:
     ratio = np.maximum(np.abs(flux) * np.sqrt(power) / err, 1.0)
     square = u**2 + squared_length_error(u) / ratio * of_length
     length = np.sqrt(np.maximum(square, 0.0))
-    flux_err = err / np.sqrt(power_fraction(length))
-    ratio = np.maximum(np.abs(flux) / flux_err, 1.0)
+    plain = np.maximum(np.abs(fluxes["psf_flux"]) / err, 1.0)
+    is_trail = square > _TRAIL_SNR * squared_length_error(np.zeros(1)) / plain
+    flux_err = err / np.sqrt(power_fraction(np.where(is_trail, length, 0.0)))
+    flux = np.where(is_trail, flux, fluxes["psf_flux"])  # else the slightest motion would tell a body from noise
+    ratio = np.where(is_trail, np.maximum(np.abs(flux) / flux_err, 1.0), plain)
     square_err = squared_length_error(length) / ratio
-    is_trail = square > _TRAIL_SNR * squared_length_error(np.zeros(1)) / ratio
     angle_err = np.sqrt(24.0) / (ratio * np.maximum(length, 1e-3))
     known = is_trail & (angle_err < _ANY_DIRECTION)
     bearing = np.where(known, np.radians(expected.bearing_deg) + angle_err * of_angle, 1e3 * any_angle)
@@ -221,4 +227,11 @@ def _shape(rng: np.random.Generator, expected: Expected, fluxes: Columns, sigma:
     ixy = expected.moments[:, 2] + drawn_out * sine * cosine + np.sqrt(0.5 * ixx * iyy) * error * noise[2]
     excess = 0.5 * (ixx + iyy) / sigma**2 - 1.0
     larger = excess > np.maximum(_EXTENDED_SNR * np.sqrt(0.5) * error, _EXTENDED_LEAST)
-    return {"ixx": ixx, "iyy": iyy, "ixy": ixy, "moment_err": error, "extendedness": larger.astype(float)}
+    lost = np.sqrt(np.maximum((sigma**2 + ixx) * (sigma**2 + iyy) - ixy**2, sigma**4)) / (2.0 * sigma**2)
+    lost = np.where(larger, lost, 1.0)
+    spread = larger * (ixx / (sigma**2 + ixx) + iyy / (sigma**2 + iyy))  # errors of the moments, in those of the flux
+    return {
+        "ixx": ixx, "iyy": iyy, "ixy": ixy, "moment_err": error, "extendedness": larger.astype(float),
+        "total_flux": fluxes["psf_flux"] * lost,
+        "total_flux_err": fluxes["psf_flux_err"] * lost * np.hypot(1.0, spread),
+    }  # fmt: skip

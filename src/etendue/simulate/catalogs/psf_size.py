@@ -7,13 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etendue.simulate.telescope.atmosphere import kolmogorov_transfer, moffat_transfer, von_karman_transfer
-from etendue.simulate.telescope.spec import AirSpec, TelescopeSpec
+from etendue.simulate.telescope.pupil import Pupil
+from etendue.simulate.telescope.spec import AirSpec, OpticsSpec, TelescopeSpec
 
 Vector = NDArray[np.float64]
 
-_GRID_ARCSEC = np.geomspace(0.15, 12.0, 48)
-_FREQUENCIES = 1500
-_HIGHEST = 4.0  # in units of 1 / FWHM
+_GRID_ARCSEC = np.geomspace(0.15, 12.0, 24)
+_FREQUENCIES = 160
+_HIGHEST = 2.0  # in units of 1 / FWHM
+_ROOT_2 = 2.0**0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class PsfSize:
 
 
 def psf_size(spec: TelescopeSpec, seeing_arcsec: float, wavelength_nm: float, plate_scale: float) -> PsfSize:
-    """Return the size of the PSF of air, jitter and pixels; diffraction and aberrations are left out.
+    """Return the size of the PSF of air, diffraction, jitter and pixels; aberrations and vanes are left out.
 
     Parameters
     ----------
@@ -60,26 +62,37 @@ def psf_size(spec: TelescopeSpec, seeing_arcsec: float, wavelength_nm: float, pl
     -------
     PsfSize
     """
-    jitter = spec.optics.jitter_arcsec if spec.optics is not None else 0.0
-    table = _table(spec.air, round(wavelength_nm, 1), jitter, plate_scale)
+    optics = spec.optics.model_dump_json() if spec.optics is not None else ""
+    table = _table(spec.air, optics, round(wavelength_nm, 1), plate_scale)
     area, centroid = (np.exp(np.interp(np.log(seeing_arcsec), np.log(_GRID_ARCSEC), np.log(row))) for row in table)
     return PsfSize(float(area), float(centroid))
 
 
 @lru_cache(maxsize=64)
-def _table(air: AirSpec, wavelength_nm: float, jitter_arcsec: float, plate_scale: float) -> NDArray[np.float64]:
+def _table(air: AirSpec, optics: str, wavelength_nm: float, plate_scale: float) -> NDArray[np.float64]:
     """Return areas and centroid errors on the grid of seeing, shape (2, n)."""
-    sizes = [_size(air, float(seeing), wavelength_nm, jitter_arcsec, plate_scale) for seeing in _GRID_ARCSEC]
-    return np.array(sizes).T
+    telescope = OpticsSpec.model_validate_json(optics) if optics else None
+    return np.array([_size(air, telescope, float(seeing), wavelength_nm, plate_scale) for seeing in _GRID_ARCSEC]).T
 
 
-def _size(air: AirSpec, seeing: float, wavelength_nm: float, jitter: float, plate_scale: float) -> tuple[float, float]:
+def _size(
+    air: AirSpec, optics: OpticsSpec | None, seeing: float, wavelength_nm: float, plate_scale: float
+) -> tuple[float, float]:
+    """Return area and centroid error by Parseval's theorem, on a quadrant of the frequencies."""
     k = np.linspace(0.0, _HIGHEST / seeing, _FREQUENCIES)
-    blur2 = jitter**2 + plate_scale**2 / 12.0  # a pixel is nearly a Gaussian of its own variance
-    power = (_air(air, k, seeing, wavelength_nm) * np.exp(-2.0 * np.pi**2 * blur2 * k**2)) ** 2
-    inverse_area = 2.0 * np.pi * float(np.trapezoid(power * k, k))
-    mean_k2 = 2.0 * np.pi * float(np.trapezoid(power * k**3, k)) / inverse_area
-    return 1.0 / inverse_area, 1.0 / (2.0 * np.pi * float(np.sqrt(0.5 * mean_k2)))
+    kx, ky = np.meshgrid(k, k)
+    along = _ROOT_2 * k
+    radial = _air(air, along, seeing, wavelength_nm)
+    if optics is not None:
+        radial = radial * np.exp(-2.0 * (np.pi * optics.jitter_arcsec * along) ** 2)
+        radial = radial * Pupil.of(optics).diffraction_transfer(along, wavelength_nm)
+    transfer = np.interp(np.hypot(kx, ky), along, radial) * np.sinc(kx * plate_scale) * np.sinc(ky * plate_scale)
+    power, step = transfer**2, k[1]
+    power[0] *= 0.5  # trapezoids
+    power[:, 0] *= 0.5
+    inverse_area = 4.0 * step**2 * float(np.sum(power))
+    mean_k2 = 4.0 * step**2 * float(np.sum(power * kx**2)) / inverse_area
+    return 1.0 / inverse_area, 1.0 / (2.0 * np.pi * float(np.sqrt(mean_k2)))
 
 
 def _air(air: AirSpec, frequency: Vector, seeing: float, wavelength_nm: float) -> Vector:

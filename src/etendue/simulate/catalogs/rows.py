@@ -158,7 +158,7 @@ def source_columns(frame: Frame, key: Rows, located: Located, measured: Measured
     ixx, iyy, ixy = frame.in_pixels(located.row, measured.ixx, measured.iyy, measured.ixy)
     psf = np.full(key.size, (frame.psf_arcsec / frame.plate_scale) ** 2)
     return common_columns(frame, key, located, measured) | {
-        "sourceId": key, "calibFlux": measured.trail_flux, "calibFluxErr": measured.trail_flux_err,
+        "sourceId": key, "calibFlux": measured.total_flux, "calibFluxErr": measured.total_flux_err,
         "ixx": ixx, "iyy": iyy, "ixy": ixy, "ixxErr": ixx * measured.moment_err, "iyyErr": iyy * measured.moment_err,
         "ixyErr": np.sqrt(0.5 * ixx * iyy) * measured.moment_err, "ixxPSF": psf, "iyyPSF": psf,
         "ixyPSF": np.zeros(key.size), "detect_isPrimary": np.ones(key.size, np.bool_),
