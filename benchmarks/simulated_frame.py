@@ -1,0 +1,70 @@
+"""Make whole raw frames of one 4k detector: 20,000 sources, air, optics and every effect of the CCD.
+
+Usage: python benchmarks/simulated_frame.py [--frames 5] [--out benchmarks/results]
+"""
+
+import argparse
+import resource
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+import yaml
+from campaign import write_json
+from machine import machine_facts
+
+from etendue.camera.shipped import load_camera
+from etendue.simulate.surveys.frames import science_frame
+from etendue.simulate.surveys.spec import SurveySpec
+from etendue.simulate.surveys.survey import Survey
+
+
+def one_detector(folder: Path) -> Path:
+    """Write a camera that is the first detector of ``widecam`` alone, on the axis."""
+    camera = yaml.safe_load(load_camera("widecam").to_yaml())
+    camera["detectors"] = [camera["detectors"][0] | {"center_mm": [0.0, 0.0]}]
+    path = folder / "one.yaml"
+    path.write_text(yaml.safe_dump(camera))
+    return path
+
+
+def survey(camera: Path, frames: int) -> SurveySpec:
+    return SurveySpec.parse(
+        {
+            "name": "one", "camera": str(camera), "area_m2": 34.0, "telescope": {"nodes": 7},
+            "cadence": {"fields": [{"ra_deg": 330.1, "dec_deg": -29.9}], "start": "2025-09-30",
+                        "nights": [{"day": 0, "bands": "i" * frames, "spacing_min": 1.0}]},
+            "sky": {"galaxies": {"faintest_mag": 26.5}, "stars": {"faintest_mag": 26.5}},
+        },
+        "benchmark",
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        planned = Survey.plan(survey(one_detector(Path(folder)), options.frames), seed=1)
+    costs, counts = [], []
+    for exposure in planned.exposures:
+        begin = time.process_time()
+        frame = science_frame(planned, exposure, planned.detectors[0])
+        costs.append(time.process_time() - begin)
+        assert frame.scene is not None
+        counts.append(int(frame.scene.sources["x"].size))
+    cpu_s = [round(cost, 2) for cost in costs]
+    found = {
+        "what": "raw frames of 4000 x 4000 px with all effects, one core", "date": f"{datetime.now(tz=UTC):%Y-%m-%d}",
+        "machine": machine_facts(), "cpu_s": cpu_s, "median_cpu_s": median(cpu_s),
+        "sources": counts, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }  # fmt: skip
+    write_json(found, options.out / f"simulated-frame-{found['date']}.json")
+    print(found)
+
+
+if __name__ == "__main__":
+    main()
