@@ -17,6 +17,7 @@ FAST = {
     "docs/user/solving.md",
     "docs/user/overrides.md",
     "docs/user/simulated-sky.md",
+    "docs/user/simulator.md",
 }
 
 

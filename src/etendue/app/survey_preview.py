@@ -128,7 +128,8 @@ def _in_band(survey: Survey, first: PlannedExposure, band: str) -> PlannedExposu
 
 def _cadence(survey: Survey) -> bytes:
     exposures = survey.exposures
-    chosen = np.unique(np.linspace(0, len(exposures) - 1, _OUTLINES).astype(int))
+    fields = np.unique([exposure.field for exposure in exposures], return_index=True)[1]
+    chosen = np.union1d(fields, np.linspace(0, len(exposures) - 1, _OUTLINES).astype(int))
     first = exposures[0].ra_deg, exposures[0].dec_deg
     return plots.cadence_plot(
         [outline for number in chosen for outline in outlines(survey, exposures[number], *first)],
