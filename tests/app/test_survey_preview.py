@@ -1,6 +1,7 @@
 """Pictures of a simulated survey show what is in it."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from etendue.app.survey_preview import picture_bands, write_preview
 from etendue.app.survey_preview_frames import focal_plane
 from etendue.app.survey_preview_sky import depth_mag, truth_curves, truth_tracks
 from etendue.qa.survey_preview_plots import focal_plane_png, lupton
+from etendue.simulate.surveys.scene import make_scene
 from etendue.simulate.surveys.spec import SurveySpec
 from etendue.simulate.surveys.survey import Survey
 
@@ -131,9 +133,16 @@ def test_tracks_pass_through_the_dots(survey):
             assert np.hypot(places[:, 0] - east, places[:, 1] - north).min() < 1.0
 
 
-def test_a_longer_exposure_is_deeper(survey):
-    from dataclasses import replace
+def test_the_depth_is_that_of_the_truth_of_a_frame(survey):
+    exposure, detector = survey.exposures[-1], survey.detectors[0]
+    scene = make_scene(survey, exposure, detector)
+    noise = np.median(scene.sky) + detector.amplifiers[0].read_noise ** 2
+    area = np.median(scene.sources["psf_area"])
+    expected = scene.zero_point_mag - 2.5 * np.log10(5.0 * np.sqrt(area * noise))
+    assert depth_mag(survey, exposure) == pytest.approx(expected, abs=0.05)
 
+
+def test_a_longer_exposure_is_deeper(survey):
     exposure = survey.exposures[0]
     deeper = replace(exposure, exposure_time_s=4.0 * exposure.exposure_time_s)
     assert depth_mag(survey, deeper) - depth_mag(survey, exposure) == pytest.approx(2.5 * np.log10(2.0), abs=0.1)

@@ -1,9 +1,11 @@
 """What a simulated survey's truth says of its objects: places, light curves, tracks."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from etendue.geom.sphere import separation_deg, tangent_plane
 from etendue.qa.survey_preview_plots import Curve
@@ -14,6 +16,7 @@ from etendue.simulate.population.moment import Moment
 from etendue.simulate.population.moment_table import moment_table
 from etendue.simulate.surveys.coverage import detector_of, focal_plane_lights
 from etendue.simulate.surveys.survey import Survey
+from etendue.simulate.telescope.psf_model import make_chip_psf
 from etendue.simulate.telescope.true_wcs import true_wcs
 
 _STEPS = 240
@@ -24,7 +27,7 @@ _LEAST_CHANGE_MAG = 0.05
 _MANY_DETECTORS, _CIRCLE_POINTS = 25, 49
 _TRACK_EXPOSURES = 60
 _SIGMA = 5.0
-_OPTICS_ARCSEC = 0.3
+_AREA_OF_SEEING = 3.0  # effective area of the air's PSF in squares of its width
 _TITLES = {
     "agn": "active nucleus",
     "sn_ia": "supernova Ia",
@@ -52,14 +55,26 @@ def depth_mag(survey: Survey, exposure: PlannedExposure) -> float:
     Returns
     -------
     float
-        For an area of noise of 2.27 squared widths (Ivezic et al. 2019, ApJ 873, 111), seeing and 0.3 arcsec of optics
-        in quadrature, sky and read noise [mag].
+        From sky, read noise and the effective area of the PSF in the middle of the first detector in the band's first
+        exposure; the area changes with the square of the seeing [mag].
     """
     zero_point, scale = survey.zero_point_mag(exposure), survey.camera.plate_scale
     sky = 10.0 ** (0.4 * (survey.zero_point_mag(exposure, below_air=True) - exposure.sky_mag_arcsec2)) * scale**2
     read_noise = survey.detectors[0].amplifiers[0].read_noise
-    area = 2.27 * (exposure.seeing_arcsec**2 + _OPTICS_ARCSEC**2) / scale**2
+    area, seeing = _effective_area(survey, exposure.band)
+    area += _AREA_OF_SEEING * (exposure.seeing_arcsec**2 - seeing**2) / scale**2
     return float(zero_point - 2.5 * np.log10(_SIGMA * np.sqrt(area * (sky + read_noise**2))))
+
+
+@lru_cache(maxsize=64)
+def _effective_area(survey: Survey, band: str) -> tuple[float, float]:
+    """Return 1 / integral(psf**2) [px**2], and the seeing that it is for."""
+    exposure = next(exposure for exposure in survey.exposures if exposure.band == band)
+    spec = survey.spec.telescope.model_copy(update={"nodes": 1})
+    psf = make_chip_psf(spec, survey.camera, survey.detectors[0], exposure, survey.bandpasses[band], survey.seed)
+    with_pixel = uniform_filter(psf.images[0, 0].astype(np.float64), psf.oversampling)
+    area = with_pixel.sum() ** 2 / np.sum(with_pixel**2) / psf.oversampling**2
+    return float(area), exposure.seeing_arcsec
 
 
 def outlines(survey: Survey, exposure: PlannedExposure, ra_deg: float, dec_deg: float) -> list[NDArray[np.float64]]:
