@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from etendue.errors import InputError
+from etendue.simulate.catalogs.write import write_catalogs
 from etendue.simulate.surveys.spec import SurveySpec
 from etendue.simulate.surveys.truth_tables import SurveyTruth
 from etendue.simulate.surveys.write import write_survey
@@ -31,6 +32,15 @@ class SimulateResult:
     folder: Path
     truth: SurveyTruth
 
+    def lines(self) -> list[str]:
+        """Return what the terminal shows."""
+        facts = self.to_dict()
+        objects = ", ".join(f"{count} {kind}" for kind, count in facts["objects"].items())
+        return [
+            f"{self.name}: {facts['exposures']} exposures in {facts['bands']}, {facts['frames']} frames, {objects}",
+            f"next: etendue quickstart {self.folder} --repo REPO --refcat {self.folder / 'refcat.csv'}",
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers of what was written."""
         exposures, sources = self.truth["exposures"], self.truth["sources"]
@@ -47,10 +57,37 @@ class SimulateResult:
         }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class CatalogsResult:
+    """Catalogs that were written without frames.
+
+    Parameters
+    ----------
+    name : str
+        The survey.
+    folder : Path
+        Where they are.
+    rows : dict of str to int
+        Rows by table.
+    """
+
+    name: str
+    folder: Path
+    rows: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers of what was written."""
+        return {"survey": self.name, "folder": str(self.folder), "rows": self.rows}
+
+    def lines(self) -> list[str]:
+        """Return what the terminal shows."""
+        return [f"{self.name}: " + ", ".join(f"{count} rows of {table}" for table, count in self.rows.items())]
+
+
 def simulate_into(
     spec: SurveySpec, folder: Path, *, seed: int = 1, workers: int = 2, progress: bool = True
-) -> SimulateResult:
-    """Write a survey into an empty folder.
+) -> SimulateResult | CatalogsResult:
+    """Write a survey into an empty folder; one whose ``catalog`` is given becomes tables without frames.
 
     Parameters
     ----------
@@ -67,7 +104,7 @@ def simulate_into(
 
     Returns
     -------
-    SimulateResult
+    SimulateResult or CatalogsResult
 
     Raises
     ------
@@ -81,8 +118,10 @@ def simulate_into(
                TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=Console(stderr=True, quiet=not progress)) as bar:
         task = bar.add_task(f"simulating {spec.name}", total=None)
-        truth = write_survey(
-            spec, folder, seed, workers=workers,
-            tell=lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
-    return SimulateResult(spec.name, folder, truth)
+
+        def tell(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        if spec.catalog is not None:
+            return CatalogsResult(spec.name, folder, write_catalogs(spec, folder, seed, workers=workers, tell=tell))
+        return SimulateResult(spec.name, folder, write_survey(spec, folder, seed, workers=workers, tell=tell))

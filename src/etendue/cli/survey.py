@@ -59,7 +59,10 @@ def quickstart(
 @_WORKERS
 @AS_JSON
 def simulate(survey: str, directory: Path, seed: int, preview: bool, workers: int, as_json: bool) -> None:
-    """Write the raw frames, the reference catalog and the truth of SURVEY, a preset or a YAML file, to DIRECTORY."""
+    """Write the raw frames, the reference catalog and the truth of SURVEY, a preset or a YAML file, to DIRECTORY.
+
+    A survey with a part "catalog", such as the preset mops, becomes source tables without frames.
+    """
     from etendue.app.simulate import simulate_into
     from etendue.simulate.surveys.presets import load_survey
 
@@ -74,12 +77,7 @@ def simulate(survey: str, directory: Path, seed: int, preview: bool, workers: in
     if as_json:
         print_json(result.to_dict())
     else:
-        facts = result.to_dict()
-        print_lines([
-            f"{facts['survey']}: {facts['exposures']} exposures in {facts['bands']}, {facts['frames']} frames, "
-            + ", ".join(f"{count} {kind}" for kind, count in facts["objects"].items()),
-            f"next: etendue quickstart {directory} --repo REPO --refcat {directory / 'refcat.csv'}",
-        ])  # fmt: skip
+        print_lines(result.lines())
 
 
 @click.command(short_help="Simulate a small survey, process it, compare with the truth.")
