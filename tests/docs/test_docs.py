@@ -16,6 +16,7 @@ FAST = {
     "docs/user/refcats.md",
     "docs/user/solving.md",
     "docs/user/overrides.md",
+    "docs/user/simulated-catalogs.md",
     "docs/user/simulated-sky.md",
     "docs/user/simulator.md",
 }
