@@ -1,5 +1,7 @@
 """Frames of a survey show what the truth says, and nothing of the truth reaches their headers."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -92,3 +94,14 @@ def test_calibration_frames_come_in_order_and_show_what_they_are(survey):
     signal = chip.trim(flat.array).astype(float) - chip.trim(bias.array)
     gain = np.mean([amplifier.gain for amplifier in chip.amplifiers])
     assert np.median(signal) * gain == pytest.approx(30000.0, rel=0.1)
+
+
+def test_calibration_frames_of_any_length_follow_each_other_and_end_before_the_night():
+    plan = Survey.plan(small(calibrations={"bias": 2, "dark": 60, "dark_s": 300.0, "flat": 2}), seed=1)
+    chip = plan.detectors[0]
+    chosen = [frame for frame in calibration_frames(plan) if frame.seq in (1, 2, 3, 62, 63, 66)]
+    infos = [calibration_frame(plan, frame, chip).raw.info for frame in chosen]
+    assert [info.observation_type for info in infos] == ["bias", "bias", "dark", "dark", "flat", "flat"]
+    for one, other in pairwise(infos):
+        assert one.mjd_tai_end < other.mjd_tai_begin
+    assert infos[-1].mjd_tai_end < plan.exposures[0].mjd_tai_begin

@@ -23,7 +23,7 @@ from etendue.simulate.telescope.vignetting import vignetting_map
 _SECONDS_PER_DAY = 86400.0
 _FLAT_S = 5.0
 _READ_S = 20.0
-_LEAD_DAY = 0.15  # calibration frames begin so long before the first exposure
+_LEAD_DAY = 0.15  # calibration frames begin at least so long before the first exposure
 _FLAT_STEP = 0.03
 
 
@@ -62,6 +62,8 @@ class CalibrationFrame:
         Exposure time [s].
     electrons : float
         Level of a flat [e].
+    begin_s : float
+        Begin after that of the first calibration frame [s].
     """
 
     kind: str
@@ -69,6 +71,7 @@ class CalibrationFrame:
     band: str = ""
     seconds: float = 0.0
     electrons: float = 0.0
+    begin_s: float = 0.0
 
 
 def calibration_frames(survey: Survey) -> list[CalibrationFrame]:
@@ -90,7 +93,8 @@ def calibration_frames(survey: Survey) -> list[CalibrationFrame]:
     wanted = [(band, level) for band in survey.bands for level in levels]
     wanted += [(survey.bands[0], level) for level in spec.flat_pairs for _ in range(2)]
     frames += [CalibrationFrame("flat", 0, band, _FLAT_S, level) for band, level in wanted]
-    return [replace(frame, seq=1 + number) for number, frame in enumerate(frames)]
+    begins = np.cumsum([0.0, *(frame.seconds + _READ_S for frame in frames)])
+    return [replace(frame, seq=1 + k, begin_s=float(begins[k])) for k, frame in enumerate(frames)]
 
 
 def science_frame(survey: Survey, exposure: PlannedExposure, detector: Detector) -> SimulatedFrame:
@@ -142,7 +146,7 @@ def calibration_frame(survey: Survey, frame: CalibrationFrame, detector: Detecto
     -------
     SimulatedFrame
     """
-    begin = survey.exposures[0].mjd_tai_begin - _LEAD_DAY + frame.seq * (frame.seconds + _READ_S) / _SECONDS_PER_DAY
+    begin = _first_calibration(survey) + frame.begin_s / _SECONDS_PER_DAY
     light = np.full(detector.bbox.shape, frame.electrons, np.float32)
     output = survey.ccd(detector).expose(
         light, frame.seconds, stream(survey.seed, "calibration", frame.seq, detector.id), band=frame.band,
@@ -162,7 +166,14 @@ def _screen(survey: Survey, frame: CalibrationFrame, detector: Detector) -> NDAr
 
 def _hours(survey: Survey, mjd_tai: float) -> float:
     """Return the time since the evening before the first exposure [h]."""
-    return (mjd_tai - survey.exposures[0].mjd_tai_begin + _LEAD_DAY) * 24.0
+    return (mjd_tai - _first_calibration(survey)) * 24.0
+
+
+def _first_calibration(survey: Survey) -> float:
+    """Return the begin of the first calibration frame: all end before the first exposure [day]."""
+    last = calibration_frames(survey)[-1:]
+    length = sum(frame.begin_s + frame.seconds + _READ_S for frame in last) / _SECONDS_PER_DAY
+    return survey.exposures[0].mjd_tai_begin - max(_LEAD_DAY, length)
 
 
 def _info(
