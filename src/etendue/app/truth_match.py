@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -16,7 +15,7 @@ from etendue.errors import InputError
 from etendue.geom.sphere import unit_vector
 from etendue.middleware.repository import Repository
 from etendue.simulate.population.layer import kind_of
-from etendue.simulate.surveys.truth_tables import SurveyTruth, read_survey_truth
+from etendue.simulate.surveys.truth_tables import SurveyTruth, read_survey_truth, to_arrow
 from etendue.table.table import Table
 
 Columns = dict[str, NDArray[Any]]
@@ -59,9 +58,8 @@ class TruthMatch:
         path : Path
             File; it appears whole or not at all.
         """
-        arrays = {name: pa.array(v.tolist() if v.dtype.kind in "UO" else v) for name, v in self.columns.items()}
         with whole_file(path, "truth-match") as part:
-            pq.write_table(pa.table(arrays), part)
+            pq.write_table(to_arrow(self.columns), part)
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers of the match."""

@@ -1,24 +1,23 @@
 """Write the catalogs of a survey, one file per table and night."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from contextlib import ExitStack
-from functools import lru_cache
-from multiprocessing import get_context
+from functools import lru_cache, partial
 from pathlib import Path
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from etendue.errors import InputError
 from etendue.log import get_logger
+from etendue.processes import in_processes
 from etendue.simulate.catalogs.catalog_maker import CatalogMaker
 from etendue.simulate.catalogs.expected import KINDS
 from etendue.simulate.catalogs.growing_file import growing_table, growing_truth
-from etendue.simulate.catalogs.visit import LOST, Columns
+from etendue.simulate.catalogs.visit import LOST
+from etendue.simulate.surveys.planned import planned
 from etendue.simulate.surveys.spec import SurveySpec
 from etendue.simulate.surveys.survey import Survey
-from etendue.simulate.surveys.truth_tables import SurveyTruth
+from etendue.simulate.surveys.truth_tables import SurveyTruth, object_tables
 
 _log = get_logger(__name__)
 _SUMMARY = "visit_summary"
@@ -61,11 +60,12 @@ def write_catalogs(
     for name in (*maker.names, _SUMMARY, *(f"truth/{name}" for name in maker.names)):
         (folder / name).mkdir(parents=True, exist_ok=True)
     total: dict[str, int] = {}
-    for done, rows in enumerate(_made(spec, seed, folder, nights, workers), start=1):
+    made = in_processes(partial(_make, spec, seed, folder), nights, workers=workers, preload=__name__)
+    for done, (_, rows) in enumerate(made, start=1):
         total = {name: total.get(name, 0) + count for name, count in rows.items()}
         if tell is not None:
             tell(done, len(nights))
-    SurveyTruth(_objects(maker.survey)).write(folder / "truth")
+    SurveyTruth(object_tables(maker.survey)).write(folder / "truth")
     _log.info("made catalogs of %s: %d exposures in %s", spec.name, len(maker.survey.exposures), folder)
     return total
 
@@ -106,17 +106,6 @@ def write_night(maker: CatalogMaker, folder: Path, night: int) -> dict[str, int]
     return {name: file.rows for name, file in tables.items()}
 
 
-def _made(spec: SurveySpec, seed: int, folder: Path, nights: list[int], workers: int) -> Iterator[dict[str, int]]:
-    """Give the numbers of rows of the nights, in their order, as they are written."""
-    if workers <= 1:
-        yield from (_make(spec, seed, folder, night) for night in nights)
-        return
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # imports once, not once per worker
-    with ProcessPoolExecutor(min(workers, len(nights)), mp_context=context) as pool:
-        yield from pool.map(_make, *zip(*((spec, seed, folder, night) for night in nights), strict=True))
-
-
 def _make(spec: SurveySpec, seed: int, folder: Path, night: int) -> dict[str, int]:
     with threadpool_limits(1):
         return write_night(_planned(spec, seed), folder, night)
@@ -124,18 +113,9 @@ def _make(spec: SurveySpec, seed: int, folder: Path, night: int) -> dict[str, in
 
 def _planned(spec: SurveySpec, seed: int) -> CatalogMaker:
     """Return what makes the catalogs, planned once per process."""
-    return _plan_once(spec.model_dump_json(), seed)
+    return _made_of(planned(spec, seed))
 
 
 @lru_cache(maxsize=1)
-def _plan_once(spec: str, seed: int) -> CatalogMaker:
-    return CatalogMaker(Survey.plan(SurveySpec.model_validate_json(spec), seed))
-
-
-def _objects(survey: Survey) -> dict[str, Columns]:
-    """Return the truth of all layers; those of one kind in one table."""
-    tables: dict[str, Columns] = {}
-    for name in sorted({layer.name for layer in survey.layers}):
-        parts = [layer.objects for layer in survey.layers if layer.name == name]
-        tables[f"objects_{name}"] = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    return tables
+def _made_of(survey: Survey) -> CatalogMaker:
+    return CatalogMaker(survey)

@@ -56,9 +56,7 @@ class SurveyTruth:
         """
         folder.mkdir(parents=True, exist_ok=True)
         for name, columns in self.tables.items():
-            pq.write_table(
-                pa.table({key: _to_arrow(values) for key, values in columns.items()}), folder / f"{name}.parquet"
-            )
+            pq.write_table(to_arrow(columns), folder / f"{name}.parquet")
 
 
 def read_survey_truth(folder: str | Path) -> SurveyTruth:
@@ -146,12 +144,30 @@ def survey_truth(survey: Survey, frames: Sequence[dict[str, Columns]]) -> Survey
     tables["amplifiers"] = _stack([amplifier_truth(ccd) for ccd in ccds])
     tables["crosstalk"] = _stack([crosstalk_truth(ccd) for ccd in ccds])
     tables["brighter_fatter"] = _stack([brighter_fatter_truth(ccd) for ccd in ccds])
-    for name in sorted({layer.name for layer in survey.layers}):
-        tables[f"objects_{name}"] = _stack([layer.objects for layer in survey.layers if layer.name == name])
+    tables |= object_tables(survey)
     for table, names in (("light_curves", _VARYING), ("ephemerides", _MOVING)):
         layers = [layer for layer in survey.layers if layer.name in names]
         tables[table] = _stack([_seen(survey, layer) for layer in layers])
     return SurveyTruth(tables)
+
+
+def object_tables(survey: Survey) -> dict[str, Columns]:
+    """Return the objects of all layers; those of one kind in one table.
+
+    Parameters
+    ----------
+    survey : Survey
+        The survey.
+
+    Returns
+    -------
+    dict of str to dict of ndarray
+        By ``objects_NAME``.
+    """
+    names = sorted({layer.name for layer in survey.layers})
+    return {
+        f"objects_{name}": _stack([layer.objects for layer in survey.layers if layer.name == name]) for name in names
+    }
 
 
 def _seen(survey: Survey, layer: Layer) -> Columns:
@@ -172,7 +188,22 @@ def _stack(tables: Sequence[Mapping[str, NDArray[Any]]]) -> Columns:
     return {name: np.concatenate([np.asarray(table[name]) for table in full]) for name in full[0]} if full else {}
 
 
-def _to_arrow(values: NDArray[Any]) -> pa.Array:
+def to_arrow(columns: Columns) -> pa.Table:
+    """Return columns as an Arrow table.
+
+    Parameters
+    ----------
+    columns : dict of ndarray
+        Numbers or text, shape (n, ...); what has more than one axis becomes lists.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
+    return pa.table({name: _to_array(values) for name, values in columns.items()})
+
+
+def _to_array(values: NDArray[Any]) -> pa.Array:
     if values.ndim > 1:
         return pa.array(list(values.reshape(values.shape[0], -1)))
     return pa.array(values.tolist() if values.dtype.kind in "UO" else values)

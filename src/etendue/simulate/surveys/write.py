@@ -1,20 +1,19 @@
 """Write a simulated survey: raw frames, reference catalog, truth."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
 from etendue.camera.raw import write_raw
 from etendue.log import get_logger
+from etendue.processes import in_processes
 from etendue.simulate.surveys.frames import CalibrationFrame, calibration_frame, calibration_frames, science_frame
+from etendue.simulate.surveys.planned import planned
 from etendue.simulate.surveys.refcat import make_refcat, write_refcat
 from etendue.simulate.surveys.spec import SurveySpec
-from etendue.simulate.surveys.survey import Survey
 from etendue.simulate.surveys.truth_tables import Columns, SurveyTruth, frame_truth, survey_truth
 
 _log = get_logger(__name__)
@@ -59,39 +58,25 @@ def write_survey(
     InputError
         If something in the survey is wrong.
     """
-    survey = _planned(spec, seed)
+    survey = planned(spec, seed)
     orders = [_Order(d.id, calibration=frame) for frame in calibration_frames(survey) for d in survey.detectors]
     orders += [_Order(d.id, exposure=e.exposure) for e in survey.exposures for d in survey.detectors]
     for name in sorted({_FOLDERS["science"], *(_FOLDERS[o.calibration.kind] for o in orders if o.calibration)}):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    truths = []
-    for done, found in enumerate(_made(spec, seed, folder, orders, workers), start=1):
-        if found:
-            truths.append(found)
+    made: dict[int, dict[str, Columns]] = {}
+    for number, found in in_processes(partial(_make, spec, seed, folder), orders, workers=workers, preload=__name__):
+        made[number] = found
         if tell is not None:
-            tell(done, len(orders))
+            tell(len(made), len(orders))
     write_refcat(make_refcat(survey), folder / "refcat.csv")
-    truth = survey_truth(survey, truths)
+    truth = survey_truth(survey, [made[number] for number in range(len(orders)) if made[number]])
     truth.write(folder / "truth")
     _log.info("simulated %s: %d exposures in %s", spec.name, len(survey.exposures), folder)
     return truth
 
 
-def _made(
-    spec: SurveySpec, seed: int, folder: Path, orders: list[_Order], workers: int
-) -> Iterator[dict[str, Columns]]:
-    """Give the truth of the frames, in their order, as they are written."""
-    if workers <= 1:
-        yield from (_make(spec, seed, folder, order) for order in orders)
-        return
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # imports once, not once per worker
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(_make, *zip(*((spec, seed, folder, order) for order in orders), strict=True))
-
-
 def _make(spec: SurveySpec, seed: int, folder: Path, order: _Order) -> dict[str, Columns]:
-    survey = _planned(spec, seed)
+    survey = planned(spec, seed)
     detector = survey.camera.detector(order.detector)
     with threadpool_limits(1):
         if order.calibration is not None:
@@ -101,13 +86,3 @@ def _make(spec: SurveySpec, seed: int, folder: Path, order: _Order) -> dict[str,
         frame = science_frame(survey, survey.exposure(order.exposure), detector)
     write_raw(frame.raw, folder / _FOLDERS["science"] / frame.raw.path)
     return frame_truth(survey, frame)
-
-
-def _planned(spec: SurveySpec, seed: int) -> Survey:
-    """Return the survey, planned once per process."""
-    return _plan_once(spec.model_dump_json(), seed)
-
-
-@lru_cache(maxsize=1)
-def _plan_once(spec: str, seed: int) -> Survey:
-    return Survey.plan(SurveySpec.model_validate_json(spec), seed)
