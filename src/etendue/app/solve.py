@@ -11,12 +11,13 @@ from astropy.io import fits
 
 from etendue.app.solving.each_frame import each_frame
 from etendue.app.solving.frame_search import FoundFrame, SearchOptions, search_frame
+from etendue.camera.fits_name import without_ending
 from etendue.camera.shipped import load_camera
 from etendue.disk import whole_file
 from etendue.errors import EtendueError, InputError
 from etendue.geom.box import Box
 from etendue.geom.sky_wcs import SkyWcs
-from etendue.geom.wcs_header import write_wcs
+from etendue.geom.wcs_header import write_wcs_of_array
 from etendue.refcat.star_index import StarIndex
 
 _STALE = (
@@ -168,13 +169,12 @@ def _write(
     """Write what is wanted of a WCS for the pixels of a box inside an array."""
     cards: dict[str, Any] = {}
     if options.write is not None or options.headers is not None:
-        cards, _ = write_wcs(wcs, box)  # counts pixels from the box, the file from its own first pixel
-        cards["CRPIX1"], cards["CRPIX2"] = cards["CRPIX1"] + box.x.start, cards["CRPIX2"] + box.y.start
+        cards = write_wcs_of_array(wcs, box)
         cards |= {"LOGODDS": round(statistics["log_odds"], 2), "NMATCH": statistics["matched"],
                   "ASTRRMS": round(statistics["rms_arcsec"], 4)}  # fmt: skip
     if options.headers is not None:
         header = fits.Header({"NAXIS": 2, "NAXIS1": shape[1], "NAXIS2": shape[0]} | cards)
-        with whole_file(options.headers / f"{_stem(path)}.wcs", "solved") as part:
+        with whole_file(options.headers / f"{without_ending(path.name)}.wcs", "solved") as part:
             header.totextfile(part, overwrite=True)
     if options.write is not None:
         if options.write.resolve() == path.parent.resolve():
@@ -198,10 +198,3 @@ def _save(hdus: fits.HDUList, path: Path) -> None:
     with whole_file(path, "solved") as part, warnings.catch_warnings():
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)  # odd cards of the camera are kept as they are
         hdus.writeto(part, output_verify="silentfix", overwrite=True)
-
-
-def _stem(path: Path) -> str:
-    name = path.name
-    for ending in (".fz", ".gz", ".fits", ".fit", ".fts"):
-        name = name.removesuffix(ending)
-    return name

@@ -18,7 +18,7 @@ from etendue.camera.times import day_obs, format_iso, parse_utc, second_of_night
 from etendue.errors import InputError
 from etendue.geom.sky_wcs import SkyWcs
 from etendue.geom.sphere import separation_deg
-from etendue.geom.wcs_header import read_wcs, write_wcs
+from etendue.geom.wcs_header import read_wcs, write_wcs_of_array
 
 OBSERVATION_TYPES = ("bias", "dark", "flat", "science", "focus", "test", "other")
 _SECONDS_PER_DAY = 86400.0  # also the longest exposure: what is above is a wrong unit or no number of seconds
@@ -337,9 +337,7 @@ def write_wcs_cards(wcs: SkyWcs, camera: Camera, detector: Detector) -> dict[str
         Keyword to value.
     """
     dx, dy = _header_shift(camera, detector)
-    box = detector.bbox.shifted(dx=dx, dy=dy)
-    cards, _ = write_wcs(wcs.shifted(dx=dx, dy=dy), box)  # counts pixels from the box, headers from their first pixel
-    cards["CRPIX1"], cards["CRPIX2"] = cards["CRPIX1"] + box.x.start, cards["CRPIX2"] + box.y.start
+    cards = write_wcs_of_array(wcs.shifted(dx=dx, dy=dy), detector.bbox.shifted(dx=dx, dy=dy))
     return {name: value for name, value in cards.items() if name not in ("WCSRESID", "INVRESID")}
 
 

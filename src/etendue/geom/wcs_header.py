@@ -101,6 +101,25 @@ def write_wcs(wcs: SkyWcs, box: Box) -> tuple[dict[str, Any], float]:
     return cards, residual
 
 
+def write_wcs_of_array(wcs: SkyWcs, box: Box) -> dict[str, Any]:
+    """Return the cards of `write_wcs` for an array that begins at parent pixel (0, 0) and holds a box.
+
+    Parameters
+    ----------
+    wcs : SkyWcs
+        Parent pixels to sky.
+    box : Box
+        Pixels in which the cards must be good, parent coordinates.
+
+    Returns
+    -------
+    dict
+        Header cards; FITS pixel (1, 1) is parent pixel (0, 0).
+    """
+    cards, _ = write_wcs(wcs, box)
+    return cards | {"CRPIX1": cards["CRPIX1"] + box.x.start, "CRPIX2": cards["CRPIX2"] + box.y.start}
+
+
 def _number(header: Mapping[str, Any], key: str, default: float | None = None) -> float:
     value = header.get(key, default)
     if value is None:
