@@ -3,6 +3,7 @@
 import numpy as np
 
 from etendue.camera.camera import Observatory
+from etendue.geom.earth import sidereal_deg
 
 
 def airmass_of_altitude(altitude_deg: float) -> float:
@@ -40,7 +41,7 @@ def altitude_of(ra_deg: float, dec_deg: float, mjd_utc: float, site: Observatory
     float
         Altitude [deg].
     """
-    sidereal = 280.46061837 + 360.98564736629 * (mjd_utc - 51544.5) + site.longitude_deg  # IAU 1982, linear part
-    hour_angle, dec, latitude = np.radians([sidereal - ra_deg, dec_deg, site.latitude_deg])
+    hour_angle = np.radians(sidereal_deg(mjd_utc, site.longitude_deg) - ra_deg)
+    dec, latitude = np.radians([dec_deg, site.latitude_deg])
     sine = np.sin(latitude) * np.sin(dec) + np.cos(latitude) * np.cos(dec) * np.cos(hour_angle)
     return float(np.degrees(np.arcsin(sine)))

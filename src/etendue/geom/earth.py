@@ -29,17 +29,34 @@ def geocentric_position_au(
     -------
     ndarray, float64, shape (n, 3)
         Position [au].
-
-    References
-    ----------
-    Sidereal time: Explanatory Supplement to the Astronomical Almanac (1992), eq. 2.24-1.
     """
     latitude = np.radians(latitude_deg)
     eccentricity2 = _FLATTENING * (2.0 - _FLATTENING)
     curvature_km = _EQUATORIAL_RADIUS_KM / np.sqrt(1.0 - eccentricity2 * np.sin(latitude) ** 2)
     from_axis = (curvature_km + elevation_m / 1e3) * np.cos(latitude)
     from_equator = (curvature_km * (1.0 - eccentricity2) + elevation_m / 1e3) * np.sin(latitude)
-    days = np.asarray(mjd_tai, float) - _TAI_MINUS_UTC_DAYS - 51544.5
-    sidereal = np.radians(280.46061837 + 360.98564736629 * days + longitude_deg)
+    sidereal = np.radians(sidereal_deg(np.asarray(mjd_tai, float) - _TAI_MINUS_UTC_DAYS, longitude_deg))
     x, y = from_axis * np.cos(sidereal), from_axis * np.sin(sidereal)
     return np.stack([x, y, np.full_like(x, from_equator)], axis=-1) / _AU_KM
+
+
+def sidereal_deg(mjd_utc: ArrayLike, longitude_deg: float) -> NDArray[np.float64]:
+    """Return the local sidereal time, UTC taken as UT1, without the quadratic term.
+
+    Parameters
+    ----------
+    mjd_utc : array_like
+        Time [day, UTC].
+    longitude_deg : float
+        Longitude, positive East [deg].
+
+    Returns
+    -------
+    ndarray, float64
+        Sidereal time, whole turns included [deg].
+
+    References
+    ----------
+    Explanatory Supplement to the Astronomical Almanac (1992), eq. 2.24-1.
+    """
+    return np.asarray(280.46061837 + 360.98564736629 * (np.asarray(mjd_utc, float) - 51544.5) + longitude_deg)

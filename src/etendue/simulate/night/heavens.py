@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from etendue.camera.camera import Observatory
+from etendue.geom.earth import sidereal_deg
 
 Vector = NDArray[np.float64]
 
@@ -88,9 +89,7 @@ def horizontal(ra_deg: ArrayLike, dec_deg: ArrayLike, mjd_utc: ArrayLike, site: 
     -------
     Horizontal
     """
-    day = np.asarray(mjd_utc, float) - _J2000
-    sidereal = 280.46061837 + 360.98564736629 * day + site.longitude_deg
-    hour_angle, dec = np.radians(sidereal - np.asarray(ra_deg)), np.radians(dec_deg)
+    hour_angle, dec = np.radians(sidereal_deg(mjd_utc, site.longitude_deg) - np.asarray(ra_deg)), np.radians(dec_deg)
     latitude = np.radians(site.latitude_deg)
     sine = np.sin(latitude) * np.sin(dec) + np.cos(latitude) * np.cos(dec) * np.cos(hour_angle)
     toward = np.arctan2(
