@@ -163,3 +163,10 @@ def test_the_wcs_of_a_frame_s_stars_counts_until_people_say_otherwise(home):
     ]
     assert say(home, f"wcs: [{{frame: n1, cards: {CARDS}}}]") == ["n1.fits: ra_deg 11.0, dec_deg 21.0 -> WCS"]
     assert say(home, "") == ["n1.fits: WCS -> WCS of its stars"]
+
+
+def test_a_later_search_in_vain_takes_no_place_away(home):
+    store, cards = home.overrides("simcam"), {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", **CARDS}
+    store.remember_places({(1, 0): cards, (2, 0): None})
+    store.remember_places({(1, 0): None, (2, 0): cards, (3, 0): None})
+    assert store.located() == {(1, 0): cards, (2, 0): cards, (3, 0): None}

@@ -164,9 +164,10 @@ class OverrideStore:
         Parameters
         ----------
         found : mapping
-            As returned by `located`; frames not named stay as they are.
+            As returned by `located`; frames not named, and those searched in vain now but not before, stay as they are.
         """
-        known = self.located() | dict(found)
+        known = self.located()
+        known |= {key: cards for key, cards in found.items() if cards is not None or key not in known}
         self.located_path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(self.located_path, "located") as part:
             part.write_text(json.dumps([[*key, cards] for key, cards in sorted(known.items())]))
