@@ -47,7 +47,7 @@ def _pipeline() -> Any:
 
 
 def our_executor(folder: Path, *, quanta: int, **_: Any) -> Work:
-    from etendue.middleware.executor import run_pipeline
+    from etendue.middleware.execution.executor import run_pipeline
 
     repository = fill(folder / "pool", FEW + quanta)
     pipeline, number = _pipeline(), count()

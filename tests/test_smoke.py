@@ -8,7 +8,7 @@ import pytest
 
 from etendue.app.quickstart import CALIBRATIONS, lay_out_sky
 from etendue.camera.shipped import load_camera
-from etendue.middleware.executor import run_pipeline
+from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.refcats import REFCAT_RUN, register_refcat
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport

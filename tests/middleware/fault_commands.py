@@ -23,7 +23,7 @@ from etendue.archive.archive import Archive
 from etendue.cli.main import main
 from etendue.geom.skymap import SingleTractSkyMap
 from etendue.middleware.calibrations import certify as certify_types
-from etendue.middleware.executor import run_pipeline
+from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.refcats import register_refcat
 from etendue.middleware.repository import Repository
 from etendue.refcat.build import build_reference_catalog

@@ -5,7 +5,7 @@ from toy_survey import INPUTS, TOY
 
 from etendue.middleware.changes import Changes, own_collections
 from etendue.middleware.content_hash import content_hashes
-from etendue.middleware.executor import run_pipeline
+from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 

@@ -13,8 +13,8 @@ from toy_survey import INPUTS, TOY
 
 from etendue.errors import InputError
 from etendue.middleware.content_hash import content_hashes
-from etendue.middleware.executor import run_pipeline
-from etendue.middleware.limits import Limits
+from etendue.middleware.execution.executor import run_pipeline
+from etendue.middleware.execution.limits import Limits
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 
@@ -166,7 +166,7 @@ def test_without_retries_a_killed_worker_costs_its_quantum_only(toy_repository, 
 def test_a_killed_driver_loses_nothing_that_was_finished(toy_repository, reference):
     overrides = ["measure:pause=0.05"]
     script = (
-        "from pathlib import Path; from etendue.middleware.executor import run_pipeline as r; "
+        "from pathlib import Path; from etendue.middleware.execution.executor import run_pipeline as r; "
         "from etendue.middleware.repository import Repository as R\n"
         f"if __name__ == '__main__': r(R.open({toy_repository.root!r}), Path({str(TOY)!r}), inputs={INPUTS!r}, "
         f"output='toy/out', workers=2, progress=False, overrides={overrides!r})"

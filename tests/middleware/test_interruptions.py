@@ -17,7 +17,7 @@ from etendue import faults
 from etendue.app.report.reader import Reader
 from etendue.errors import InputError, Interrupted
 from etendue.middleware.content_hash import content_hashes
-from etendue.middleware.executor import run_pipeline
+from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.journal import Journal
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
@@ -30,7 +30,7 @@ import sys
 from pathlib import Path
 import click
 from etendue.cli.main import main
-from etendue.middleware.executor import run_pipeline
+from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.repository import Repository
 
 def command():

@@ -10,7 +10,7 @@ import etendue.stages
 from etendue.app.quickstart import CALIBRATIONS, lay_out_sky
 from etendue.camera.shipped import load_camera
 from etendue.middleware.content_hash import content_hashes
-from etendue.middleware.executor import run_pipeline
+from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.refcats import REFCAT_RUN, register_refcat
 from etendue.middleware.repository import Repository
 from etendue.refcat.build import build_reference_catalog

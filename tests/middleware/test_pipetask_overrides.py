@@ -9,7 +9,7 @@ import pytest
 import etendue.stages
 from etendue.camera.shipped import load_camera
 from etendue.middleware.content_hash import content_hashes
-from etendue.middleware.executor import run_pipeline
+from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.repository import Repository
 from etendue.simulate.preset import Night, SurveyPreset
 from etendue.simulate.simulate import simulate_survey

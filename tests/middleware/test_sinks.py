@@ -2,7 +2,7 @@ from collections.abc import Mapping, Sequence
 
 from toy_survey import INPUTS, TOY
 
-from etendue.middleware.executor import run_pipeline
+from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.sinks import AlertLogSink, ArchiveSink, Product, publish
 
 

@@ -56,8 +56,8 @@ def run(
     from etendue.app.quickstart import publish_products
     from etendue.errors import EtendueError
     from etendue.middleware.changes import plan_run
-    from etendue.middleware.executor import run_pipeline
-    from etendue.middleware.limits import Limits
+    from etendue.middleware.execution.executor import run_pipeline
+    from etendue.middleware.execution.limits import Limits
     from etendue.middleware.pipeline import load_pipeline
     from etendue.middleware.repository import Repository
     from etendue.middleware.runs import latest

@@ -11,8 +11,8 @@ from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from etendue.disk import is_part
 from etendue.faults import fault_point
 from etendue.log import get_logger
+from etendue.middleware.execution.quantum_runner import make_graph_butler
 from etendue.middleware.journal import Journal, QuantumOutcome
-from etendue.middleware.quantum_runner import make_graph_butler
 from etendue.middleware.repository import Repository
 
 _LOG = get_logger(__name__)

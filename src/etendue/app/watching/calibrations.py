@@ -4,7 +4,7 @@ from collections import Counter
 
 from etendue.app.quickstart import CALIBRATIONS
 from etendue.middleware.changes import certify_current
-from etendue.middleware.executor import run_pipeline
+from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.tasks.calib.bias import BuildBiasConfig

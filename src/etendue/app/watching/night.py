@@ -12,7 +12,7 @@ from etendue.app.quickstart import SKYMAP
 from etendue.app.watching.events import FrameDone
 from etendue.errors import InputError
 from etendue.middleware.changes import own_collections
-from etendue.middleware.executor import run_pipeline
+from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.journal import QuantumOutcome
 from etendue.middleware.pipeline import load_pipeline
 from etendue.middleware.refcats import REFCAT_RUN

@@ -21,16 +21,16 @@ from etendue.faults import fault_point
 from etendue.log import get_logger
 from etendue.middleware.changes import Changes, current_outcomes, keep_products, own_collections, plan_run
 from etendue.middleware.derive import plain_data_id
+from etendue.middleware.execution.limits import Limits
+from etendue.middleware.execution.pool import Lost, WorkerPool
+from etendue.middleware.execution.quantum_runner import QuantumRunner
+from etendue.middleware.execution.schedule import Schedule
 from etendue.middleware.journal import FINISHED, Journal, QuantumOutcome, Status
-from etendue.middleware.limits import Limits
 from etendue.middleware.pipeline import load_pipeline
-from etendue.middleware.pool import Lost, WorkerPool
-from etendue.middleware.quantum_runner import QuantumRunner
 from etendue.middleware.registration import forget_failures, register, remove_parts
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.middleware.runs import held_output, journals, latest, new_journal, next_number
-from etendue.middleware.schedule import Schedule
 
 _LOG = get_logger(__name__)
 _RESUME = "nothing is lost: make space or the disk writable, then run again with --resume"

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from etendue.faults import arm, fault_point
-from etendue.middleware.quantum_runner import QuantumRunner
+from etendue.middleware.execution.quantum_runner import QuantumRunner
 
 
 def work(root: str, graph_path: Path, jobs: Connection, alive: Connection, faults: str = "", fired: str = "") -> None:

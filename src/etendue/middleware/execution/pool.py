@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from etendue.faults import armed
+from etendue.middleware.execution.limits import Limits
+from etendue.middleware.execution.worker import work
 from etendue.middleware.journal import QuantumOutcome
-from etendue.middleware.limits import Limits
-from etendue.middleware.worker import work
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "BLIS_NUM_THREADS")
 _SINGLE_THREAD = dict.fromkeys(_THREADS, "1")
@@ -86,7 +86,7 @@ class WorkerPool:
         self, root: str, graph_path: Path, size: int, preload: Sequence[str] = (), *, limits: Limits | None = None
     ):
         self._context = get_context("forkserver")
-        self._context.set_forkserver_preload(["etendue.middleware.worker", *preload])
+        self._context.set_forkserver_preload(["etendue.middleware.execution.worker", *preload])
         self._arguments = (root, graph_path)
         self._workers: list[_Worker] = []
         self._size = size
