@@ -6,7 +6,6 @@ Usage: python benchmarks/campaign.py [--seeds 101 102 ...] [--out benchmarks/res
 import argparse
 import json
 import math
-import re
 import statistics
 import tempfile
 import time
@@ -26,7 +25,7 @@ Row = dict[str, Any]
 def run_seed(seed: int, *, workers: int) -> dict[str, Any]:
     """Run the demo on one seed in a folder of its own and return its truth rows and costs."""
     from etendue.app.demo import run_demo
-    from etendue.app.truth_check import to_json
+    from etendue.app.truth_check.row import to_json
 
     start, cpu = time.perf_counter(), cpu_seconds()
     with tempfile.TemporaryDirectory(prefix="campaign") as scratch:
@@ -39,14 +38,9 @@ def run_seed(seed: int, *, workers: int) -> dict[str, Any]:
 
 
 def aggregate(seeds: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return by quantity (objects of a kind together) how often it was ok and the mean of each number over seeds."""
-    kinds = dict.fromkeys(kind_of(row) for seed in seeds for row in seed["rows"])
-    return {kind: _summary([[row for row in seed["rows"] if kind_of(row) == kind] for seed in seeds]) for kind in kinds}
-
-
-def kind_of(row: Row) -> str:
-    """Return the quantity of a row without the number of the object."""
-    return re.sub(r"^(transient|variable|mover) \d+$", r"\1", row["what"])
+    """Return by quantity how often it was ok and the mean of each number over seeds."""
+    kinds = dict.fromkeys(row["what"] for seed in seeds for row in seed["rows"])
+    return {kind: _summary([[row for row in seed["rows"] if row["what"] == kind] for seed in seeds]) for kind in kinds}
 
 
 def _summary(by_seed: Sequence[list[Row]]) -> dict[str, Any]:

@@ -9,11 +9,14 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from etendue.app.quickstart import QuickstartResult, quickstart
-from etendue.app.truth_check import Catalogs, TruthRow, all_ok, compare, to_json
+from etendue.app.simulate import simulate_into
+from etendue.app.truth_check.catalogs import Catalogs
+from etendue.app.truth_check.compare import compare
+from etendue.app.truth_check.row import TruthRow, all_ok, to_json
 from etendue.errors import InputError
 from etendue.middleware.repository import Repository
-from etendue.simulate.simulate import simulate_survey
-from etendue.table.table import Table
+from etendue.simulate.surveys.presets import load_survey
+from etendue.simulate.surveys.truth_tables import read_survey_truth
 
 _PRESET = "demo"
 
@@ -80,10 +83,11 @@ def run_demo(
     """
     frames, repository = directory / "frames", directory / "repository"
     _clear(directory, (frames, repository), overwrite)
-    truth = simulate_survey(_PRESET, frames, seed=seed)
+    simulate_into(load_survey(_PRESET), frames, seed=seed, workers=workers, progress=progress)
     folders = [frames / name for name in ("bias", "flat", "raw")]
     run = quickstart(folders, repository=repository, refcat=frames / "refcat.csv", workers=workers, progress=progress)
-    return DemoResult(run, compare(truth, catalogs_of(Repository.open(repository, writeable=False), run.camera)))
+    found = Catalogs.read(Repository.open(repository, writeable=False), run.camera)
+    return DemoResult(run, compare(read_survey_truth(frames / "truth"), found))
 
 
 def _clear(directory: Path, ours: tuple[Path, ...], overwrite: bool) -> None:
@@ -98,32 +102,3 @@ def _clear(directory: Path, ours: tuple[Path, ...], overwrite: bool) -> None:
                              remedy="give another folder")  # fmt: skip
         for path in ours:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def catalogs_of(home: Repository, camera: str) -> Catalogs:
-    """Read all tables that are compared with the truth.
-
-    Parameters
-    ----------
-    home : Repository
-        Processed by `quickstart`.
-    camera : str
-        Its camera.
-
-    Returns
-    -------
-    Catalogs
-    """
-
-    def every(name: str) -> Table:
-        return Table.concat(home.get(ref) for ref in home.query(name, collections=f"{camera}/ap"))
-
-    return Catalogs(
-        sources=every("source"),
-        dia_sources=every("dia_source"),
-        dia_objects=every("dia_object"),
-        forced_sources=every("forced_source"),
-        objects=every("object"),
-        tracklets=every("tracklet"),
-        tracklet_sources=every("tracklet_source"),
-    )

@@ -82,6 +82,16 @@ class TransientClass(BaseModel):
     largest_redshift: float = Field(1.0, gt=0.0, le=10.0)
     """Farther ones are left out."""
 
+    oldest_days: float | None = Field(None, ge=0.0)
+    """Those whose reference time (maximum in B of type Ia, maximum of disruptions, explosion of all others) is longer
+    before the survey, in their own time, are left out; None keeps all that can still be seen [day]."""
+
+    @property
+    def after_days(self) -> float:
+        """Largest age at the survey's begin, in the transient's time [day]."""
+        longest = _PHYSICS[self.kind].after_days
+        return longest if self.oldest_days is None else min(longest, self.oldest_days)
+
     @field_validator("kind")
     @classmethod
     def _known(cls, value: str) -> str:
@@ -272,6 +282,26 @@ class TransientLayer:
         return Lights.points(common["object_id"][rows], ra, dec, mag, wave).take(mag < self._limit)
 
 
+def draw_events(kind: str, rng: np.random.Generator, count: int) -> Columns:
+    """Draw the parameters of transients of a kind.
+
+    Parameters
+    ----------
+    kind : str
+        One of `TRANSIENT_KINDS`.
+    rng : numpy.random.Generator
+        Random numbers.
+    count : int
+        How many.
+
+    Returns
+    -------
+    dict of ndarray, shape (count,)
+        What the kind needs.
+    """
+    return _PHYSICS[kind].draw(rng, count)
+
+
 @lru_cache(maxsize=64)
 def _quadrature(bandpass: Bandpass) -> tuple[Vector, Vector, Vector]:
     """Wavelengths, weights of the AB flux, and extinction per E(B-V): midpoints of slices with equal photons."""
@@ -287,7 +317,7 @@ def _draw(
 ) -> Events:
     physics = _PHYSICS[one.kind]
     slowest = 1.0 + one.largest_redshift
-    first = spec.first_mjd_tai - physics.after_days * slowest
+    first = spec.first_mjd_tai - one.after_days * slowest
     last = spec.last_mjd_tai + physics.before_days * slowest
     z, events = events_seen(physics.rate * one.boost, physics.evolution, one.largest_redshift)
     years = (last - first) / 365.25
@@ -303,7 +333,7 @@ def _draw(
         redshift, host_id = hosts.redshift[rows], hosts.object_id[rows]
     stretch = 1.0 + redshift
     first, last = (
-        spec.first_mjd_tai - physics.after_days * stretch,
+        spec.first_mjd_tai - one.after_days * stretch,
         spec.last_mjd_tai + physics.before_days * stretch,
     )
     common: Columns = {
@@ -313,4 +343,4 @@ def _draw(
         "redshift": redshift,
         "reference_mjd_tai": rng.uniform(first, last),
     }
-    return Events(one.kind, common, physics.draw(rng, redshift.size))
+    return Events(one.kind, common, draw_events(one.kind, rng, redshift.size))

@@ -1,0 +1,1 @@
+"""Compare what the pipelines found in a simulated survey with what is true of it."""
