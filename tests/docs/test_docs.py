@@ -18,6 +18,7 @@ FAST = {
     "docs/user/overrides.md",
     "docs/user/simulated-catalogs.md",
     "docs/user/simulated-sky.md",
+    "docs/user/simulated-tables.md",
     "docs/user/simulator.md",
 }
 

@@ -51,10 +51,10 @@ def test_the_truth_of_a_survey_gives_the_same_sky(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("h_mag", "absolute", "no column h_mag"),
-        ("0.0786", "-0.1", "not an orbit"),
-        ("0.0786", "1.2", "not an orbit"),
-        ("0.0786", "x", "does not hold numbers"),
-        ("334.33", "nan", "not finite"),
+        ("0.0786", "-0.1", "column e, row 0: not possible"),
+        ("0.0786", "1.2", "column a_au, row 0: is no orbit with its e"),
+        ("0.0786", "x", "column e, row 0: does not hold a number .got .x."),
+        ("334.33", "nan", "column mean_anomaly_deg, row 0: is not finite"),
     ],
 )
 def test_bad_tables_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -65,7 +65,7 @@ def test_bad_tables_are_refused(tmp_path: Path, old: str, new: str, message: str
 
 def test_unknown_types_and_names_are_refused(tmp_path: Path) -> None:
     typed = "spectral_type," + CERES.replace("\n2.7", "\nX,2.7")
-    with pytest.raises(InputError, match="unknown spectral type"):
+    with pytest.raises(InputError, match="column spectral_type, row 0: is not known"):
         make_orbit_table(OrbitTableSpec(path=write(tmp_path, typed), rename={"a_au": "a"}))
     with pytest.raises(InputError, match="no column semimajor"):
         make_orbit_table(OrbitTableSpec(path=write(tmp_path, CERES), rename={"a_au": "semimajor"}))

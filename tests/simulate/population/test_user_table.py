@@ -62,7 +62,7 @@ def test_other_formats_hold_the_same(tmp_path, kind):
         ("ra,mag_g\n1,20\n", "no column dec"),
         ("ra,dec,g\n1,2,20\n", "no column mag_<band>"),
         ("ra,dec,mag_g\n1,95,20\n", "column dec, row 0"),
-        ("ra,dec,mag_g\nx,5,20\n", "column ra does not hold numbers"),
+        ("ra,dec,mag_g\nx,5,20\n", "column ra, row 0: does not hold a number"),
         ("ra,dec,mag_g,half_light,sersic\n1,5,20,1,9\n", "column sersic, row 0"),
         ("ra,dec,mag_g,half_light,e1\n1,5,20,1,1.2\n", "column e1, row 0"),
     ],

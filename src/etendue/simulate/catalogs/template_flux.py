@@ -16,7 +16,7 @@ from etendue.simulate.surveys.survey import Survey
 Vector = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
-VARYING = ("variables", "agn", "transients", "flashes")
+VARYING = ("variables", "agn", "transients", "flashes", "curves")
 """Layers whose light changes where it is."""
 
 MOVING = ("moving", "comets", "satellites")

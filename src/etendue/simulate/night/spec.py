@@ -1,9 +1,10 @@
 """Where the telescope looks, when, and how the nights are."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from etendue.simulate.beside import BesidePath
 
 Declination = Annotated[float, Field(ge=-90.0, le=90.0)]
 
@@ -137,8 +138,8 @@ class CadenceSpec(_Part):
     exposures: tuple[ListedExposure, ...] = ()
     """A pointing list."""
 
-    file: Path | None = None
-    """A pointing list as CSV or Parquet with the columns of `ListedExposure`."""
+    file: BesidePath | None = None
+    """A pointing list as CSV or Parquet with the columns of `ListedExposure`; beside the survey's YAML file."""
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:

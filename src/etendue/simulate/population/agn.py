@@ -105,11 +105,7 @@ class AgnLayer:
                 "redshift": redshift,
                 "mag_i": draw_mags(rng, n, spec.brightest, spec.faintest, spec.slope),
                 "excess": spec.dust.excess(ra, dec, np.inf, seed),
-                "spectral_slope": rng.normal(-0.44, 0.3, n),
-                "amplitude_mag": np.exp(rng.normal(np.log(0.18), 0.45, n)).clip(0.02, 1.0),
-                "tau_day": 10.0 ** rng.normal(2.3, 0.35, n).clip(0.5, 3.5) * (1.0 + redshift),
-                "lag_day": np.exp(rng.normal(np.log(1.5), 0.5, n)) * (1.0 + redshift),
-                "word": rng.integers(0, 2**63, n, dtype=np.uint64),
+                **draw_nuclei(rng, redshift),
             }
         )
 
@@ -138,6 +134,32 @@ class AgnLayer:
         here, wave = active_nucleus_spectra().photometry(bandpass, *kind, agn["excess"])
         in_i, _ = active_nucleus_spectra().photometry(lsst_band("i"), *kind, agn["excess"])
         return np.stack([agn["mag_i"] + here - in_i, wave])
+
+
+def draw_nuclei(rng: np.random.Generator, redshift: Vector) -> Columns:
+    """Draw spectra and random walks.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Random numbers.
+    redshift : ndarray, float64, shape (n,)
+        Redshifts.
+
+    Returns
+    -------
+    dict of ndarray, shape (n,)
+        ``spectral_slope`` (power of frequency), ``amplitude_mag``, ``tau_day``, ``lag_day``, ``word`` as `agn_change`
+        takes them.
+    """
+    n = redshift.size
+    return {
+        "spectral_slope": rng.normal(-0.44, 0.3, n),
+        "amplitude_mag": np.exp(rng.normal(np.log(0.18), 0.45, n)).clip(0.02, 1.0),
+        "tau_day": 10.0 ** rng.normal(2.3, 0.35, n).clip(0.5, 3.5) * (1.0 + redshift),
+        "lag_day": np.exp(rng.normal(np.log(1.5), 0.5, n)) * (1.0 + redshift),
+        "word": rng.integers(0, 2**63, n, dtype=np.uint64),
+    }
 
 
 def agn_change(agn: Columns, pivot_nm: float, times: Vector) -> Vector:

@@ -148,9 +148,26 @@ def draw_comets(rng: np.random.Generator, count: int, epoch_mjd_tdb: float, long
         total_mag=total,
         activity=np.clip(rng.normal(4.0, 0.7, count), 2.5, 6.0),
         nucleus_mag=total + rng.uniform(4.5, 8.0, count),
-        coma_km=2.5e4 * 10.0 ** (-0.1 * (total - 9.0)) * np.exp(rng.normal(0.0, 0.3, count)),
+        coma_km=usual_coma_km(total) * np.exp(rng.normal(0.0, 0.3, count)),
         tail_share=np.clip(rng.normal(0.4, 0.15, count), 0.0, 0.8),
     )
+
+
+def usual_coma_km(total_mag: Vector) -> Vector:
+    """Return how large comae usually are.
+
+    Parameters
+    ----------
+    total_mag : ndarray, float64, shape (n,)
+        M1 [mag].
+
+    Returns
+    -------
+    ndarray, float64, shape (n,)
+        Half-light radius of the outermost part: 25,000 km at M1 = 9, as the fourth root of the
+        brightness [km].
+    """
+    return np.asarray(2.5e4 * 10.0 ** (-0.1 * (total_mag - 9.0)))
 
 
 def comet_mags(comets: Comets, seen: Ephemeris) -> tuple[Vector, Vector]:

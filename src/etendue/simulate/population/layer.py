@@ -26,6 +26,7 @@ KINDS = (
     "flashes",
     "lenses",
     "agn",
+    "curves",
 )
 """Kinds of layers; the place in this list is part of every id, so new ones go to the end."""
 

@@ -1,6 +1,6 @@
-"""Artificial satellites on circular orbits: where they are, how bright, and when the Earth shades them."""
+"""Artificial satellites: where they are, how bright, and when the Earth shades them."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,11 @@ Vector = NDArray[np.float64]
 
 GM_EARTH_KM3_S2 = 398600.4418
 EARTH_RADIUS_KM = 6378.137
-_J2 = 1.08262668e-3
+J2 = 1.08262668e-3
 _SUN_RADIUS_KM = 695700.0
 _STANDARD_KM = 1000.0
 _DAY_S = 86400.0
+_KEPLER_ROUNDS = 7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,11 +25,11 @@ class Satellites:
     Parameters
     ----------
     radius_km : ndarray, float64
-        Radius of the orbit [km].
+        Semi-major axis of the orbit [km].
     inclination_deg : ndarray, float64
         Inclination to the equator [deg].
     node_deg, place_deg : ndarray, float64
-        Right ascension of the ascending node and angle from it, at the epoch [deg].
+        Right ascension of the ascending node and mean angle from it, at the epoch [deg].
     standard_mag : ndarray, float64
         AB magnitude in V at 1000 km, half lit, of the diffuse light [mag].
     tumble_s : ndarray, float64
@@ -39,6 +40,10 @@ class Satellites:
         How much brighter a glint is than the diffuse light [mag].
     glint_s : ndarray, float64
         Duration of a glint [s].
+    e, peri_deg : ndarray, float64
+        Eccentricity, below 1, and angle from the node to the perigee at the epoch [deg].
+    motion_deg_day : ndarray, float64
+        Mean motion from the perigee [deg/day].
     """
 
     radius_km: Vector
@@ -50,6 +55,9 @@ class Satellites:
     tumble_phase: Vector
     glint_mag: Vector
     glint_s: Vector
+    e: Vector
+    peri_deg: Vector
+    motion_deg_day: Vector
 
     def __len__(self) -> int:
         return int(self.radius_km.size)
@@ -69,12 +77,17 @@ class Satellites:
         return Satellites(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @property
-    def motion_rad_s(self) -> Vector:
-        """Angular velocity about the Earth [rad/s]."""
-        return np.sqrt(GM_EARTH_KM3_S2 / self.radius_km**3)
+    def perigee_km(self) -> Vector:
+        """Smallest distance from the Earth's centre [km]."""
+        return self.radius_km * (1.0 - self.e)
+
+    @property
+    def fastest_km_s(self) -> Vector:
+        """Speed at the perigee [km/s]."""
+        return np.sqrt(GM_EARTH_KM3_S2 * (1.0 + self.e) / self.perigee_km)
 
     def positions_km(self, days: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return geocentric positions; nodes drift by the Earth's oblateness.
+        """Return geocentric positions; nodes and perigees drift by the Earth's oblateness (J2, secular).
 
         Parameters
         ----------
@@ -86,15 +99,78 @@ class Satellites:
         ndarray, float64, shape (..., n, 3)
             On celestial axes [km].
         """
-        motion = self.motion_rad_s * _DAY_S
+        drift_node, drift_peri = self._drifts_deg_day()
         i = np.radians(self.inclination_deg)
-        drift = -1.5 * _J2 * (EARTH_RADIUS_KM / self.radius_km) ** 2 * np.cos(i) * motion
-        node = np.radians(self.node_deg) + drift * days
-        place = np.radians(self.place_deg) + motion * days
+        node = np.radians(self.node_deg + drift_node * days)
+        place, radius = self._place(days, drift_peri)
         x, y = np.cos(place), np.sin(place)
         cos_node, sin_node = np.cos(node), np.sin(node)
         unit = [x * cos_node - y * np.cos(i) * sin_node, x * sin_node + y * np.cos(i) * cos_node, y * np.sin(i)]
-        return np.stack(unit, axis=-1) * self.radius_km[..., None]
+        return np.stack(unit, axis=-1) * radius[..., None]
+
+    def at(self, days: Vector) -> "Satellites":
+        """Return the satellites with their elements moved on.
+
+        Parameters
+        ----------
+        days : ndarray, float64, shape (n,)
+            By so much; the new epoch is so much later [day].
+
+        Returns
+        -------
+        Satellites
+        """
+        drift_node, drift_peri = self._drifts_deg_day()
+        turns = np.where(np.isfinite(self.tumble_s), days * _DAY_S / self.tumble_s, 0.0)
+        return replace(
+            self,
+            node_deg=np.mod(self.node_deg + drift_node * days, 360.0),
+            peri_deg=np.mod(self.peri_deg + drift_peri * days, 360.0),
+            place_deg=np.mod(self.place_deg + (self.motion_deg_day + drift_peri) * days, 360.0),
+            tumble_phase=np.mod(self.tumble_phase - turns, 1.0),
+        )
+
+    def _drifts_deg_day(self) -> tuple[Vector, Vector]:
+        """Return secular drifts of node and perigee (Kaula 1966); those of circles are in ``motion_deg_day``."""
+        cosine = np.cos(np.radians(self.inclination_deg))
+        slow = 1.5 * J2 * (EARTH_RADIUS_KM / (self.radius_km * (1.0 - self.e**2))) ** 2 * self.motion_deg_day
+        return -slow * cosine, np.where(self.e > 0.0, slow * (2.5 * cosine**2 - 0.5), 0.0)
+
+    def _place(self, days: NDArray[np.float64], drift_peri: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return angle from the node [rad] and distance from the Earth's centre [km]."""
+        mean = np.radians(self.place_deg + (self.motion_deg_day + drift_peri) * days)
+        radius = np.broadcast_to(self.radius_km, mean.shape)
+        if not self.e.any():
+            return mean, radius
+        peri = np.radians(self.peri_deg + drift_peri * days)
+        eccentric = kepler(mean - peri, self.e)
+        root = np.sqrt((1.0 + self.e) / (1.0 - self.e))
+        true = 2.0 * np.arctan2(root * np.sin(0.5 * eccentric), np.cos(0.5 * eccentric))
+        return true + peri, radius * (1.0 - self.e * np.cos(eccentric))
+
+
+def kepler(mean: NDArray[np.float64], e: Vector) -> NDArray[np.float64]:
+    """Return eccentric anomalies by Halley's method from Danby's (1987) starting value.
+
+    Parameters
+    ----------
+    mean : ndarray, float64, shape (..., n)
+        Mean anomalies [rad].
+    e : ndarray, float64, shape (n,)
+        Eccentricities, below 1.
+
+    Returns
+    -------
+    ndarray, float64, shape (..., n)
+        ``E - e sin E = M`` to 1e-12 rad for eccentricities up to 0.99 [rad].
+    """
+    inside = np.remainder(mean + np.pi, 2.0 * np.pi) - np.pi
+    found = inside + 0.85 * e * np.sign(np.sin(inside))
+    for _ in range(_KEPLER_ROUNDS):
+        sine, cosine = e * np.sin(found), e * np.cos(found)
+        off, slope = found - sine - inside, 1.0 - cosine
+        found = found - off / (slope - 0.5 * off / slope * sine)
+    return found
 
 
 def sunlit(position_km: NDArray[np.float64], to_sun: Vector) -> NDArray[np.float64]:

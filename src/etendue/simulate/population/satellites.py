@@ -30,6 +30,7 @@ Vector = NDArray[np.float64]
 _DAY_S = 86400.0
 _PIECE_DEG = 0.2
 _SEARCH_S = 10.0
+_LOWEST_KM = 100.0  # of perigees, for the fastest motion
 _GREY = TYPES.index("C")
 
 
@@ -285,9 +286,9 @@ class SatelliteLayer:
         return found
 
     def _fastest(self) -> Vector:
-        """Return the fastest motion on the sky, at the zenith, Earth's rotation added [rad/s]."""
-        radius = self.satellites.radius_km
-        return np.sqrt(GM_EARTH_KM3_S2 / radius) / (radius - EARTH_RADIUS_KM) * 1.1 + 8e-5
+        """Return the fastest motion on the sky, at the zenith and perigee, Earth's rotation added [rad/s]."""
+        height = np.maximum(self.satellites.perigee_km - EARTH_RADIUS_KM, _LOWEST_KM)
+        return self.satellites.fastest_km_s / height * 1.1 + 8e-5
 
     def _lines(
         self, moment: Moment, seconds: Vector, rows: NDArray[np.int64]
@@ -376,8 +377,9 @@ def _in_order(pieces: _Pieces) -> _Pieces:
 def _draw(rng: np.random.Generator, shell: Shell) -> Satellites:
     n = shell.count
     tumbles = rng.random(n) < shell.tumbling
+    radius = EARTH_RADIUS_KM + shell.altitude_km + rng.normal(0.0, 2.0, n)
     return Satellites(
-        radius_km=EARTH_RADIUS_KM + shell.altitude_km + rng.normal(0.0, 2.0, n),
+        radius_km=radius,
         inclination_deg=np.abs(rng.normal(shell.inclination_deg, shell.inclination_spread_deg, n)),
         node_deg=rng.uniform(0.0, 360.0, n),
         place_deg=rng.uniform(0.0, 360.0, n),
@@ -386,4 +388,7 @@ def _draw(rng: np.random.Generator, shell: Shell) -> Satellites:
         tumble_phase=rng.random(n),
         glint_mag=rng.uniform(2.0, 5.0, n),
         glint_s=rng.uniform(0.02, 0.2, n),
+        e=np.zeros(n),
+        peri_deg=np.zeros(n),
+        motion_deg_day=np.degrees(np.sqrt(GM_EARTH_KM3_S2 / radius**3)) * _DAY_S,
     )

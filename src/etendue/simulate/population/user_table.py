@@ -1,45 +1,54 @@
-"""Objects from a user's own table."""
+"""Stars and galaxies from a user's own table."""
 
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from etendue.errors import InputError
+from etendue.simulate.beside import BesidePath
 from etendue.simulate.light.bandpass import Bandpass
+from etendue.simulate.light.lsst_bands import lsst_band
+from etendue.simulate.light.sed_grid import SedGrid
+from etendue.simulate.light.user_spectra import read_spectra
+from etendue.simulate.population.given_table import GivenTable, TableFile
 from etendue.simulate.population.layer import Columns, layer_ids
 from etendue.simulate.population.lights import Lights
 from etendue.simulate.population.moment import Moment
 from etendue.simulate.population.motion import MotionBound, positions_at
 from etendue.simulate.population.shapes import Shapes
 from etendue.simulate.population.sky_index import SkyIndex
-from etendue.table.formats import read_any
 
 Vector = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-_MOTION = ("parallax", "pm_ra", "pm_dec", "radial_velocity")
+_MOTION = {"parallax": (0.0, np.inf), "pm_ra": (-np.inf, np.inf), "pm_dec": (-np.inf, np.inf),
+           "radial_velocity": (-3e5, 3e5)}  # fmt: skip
 _SHAPE = {"half_light": np.nan, "sersic": 1.0, "e1": 0.0, "e2": 0.0}
 _MAG = "mag_"
+_STILL = dict.fromkeys(_MOTION, 0.0)
 
 
-class TableSpec(BaseModel):
-    """A table of stars or galaxies: CSV, FITS, Parquet or VOTable.
+class TableSpec(TableFile):
+    """A table of stars or galaxies.
 
-    Columns: ``ra``, ``dec`` at J2016.0 [deg]; ``mag_<band>`` for one band or more (AB, the Galaxy's dust in; missing
-    where the object has no light); optional ``parallax`` [mas], ``pm_ra``, ``pm_dec`` [mas/yr], ``radial_velocity``
-    [km/s]; optional ``half_light`` [arcsec] (missing or 0 for a point), ``sersic`` (1), ``e1``, ``e2`` (0) as in
-    `Shapes`. Other columns go into the truth as they are.
+    Columns: ``ra``, ``dec`` at J2016.0 [deg]; ``mag_<band>`` for every band of the survey (AB, the Galaxy's dust in;
+    missing where the object has no light); optional ``parallax`` [mas], ``pm_ra``, ``pm_dec`` [mas/yr],
+    ``radial_velocity`` [km/s]; optional ``half_light`` [arcsec] (missing or 0 for a point), ``sersic`` (1), ``e1``,
+    ``e2`` (0) as in `Shapes`. Other columns go into the truth as they are. A galaxy of bulge and disk is two rows.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    holds: Literal["objects"] = "objects"
+    """What the rows are."""
 
-    path: Path
-    """The file."""
+    spectra: BesidePath | None = None
+    """Spectra as seen: a text table of wavelength [nm] and one column of flux per wavelength for each. The table's
+    column ``spectrum`` chooses one, from 0; bands without a column of their own follow from it, and so do effective
+    wavelengths, by which refraction shifts sources."""
 
-    rename: dict[str, str] = Field(default_factory=dict)
-    """Names above, and what the table calls them."""
+    reference: Literal["u", "g", "r", "i", "z", "y"] = "r"
+    """Band in which the table gives the magnitudes that spectra are scaled to."""
 
 
 class TableLayer:
@@ -51,11 +60,14 @@ class TableLayer:
         ``object_id`` and the columns of `TableSpec`, complete.
     source : object
         Where they come from, for messages.
+    spectra : tuple of (SedGrid, str), optional
+        Spectra, and the band whose magnitudes they are scaled to.
     """
 
-    def __init__(self, objects: Columns, source: object = "table"):
+    def __init__(self, objects: Columns, source: object = "table", spectra: tuple[SedGrid, str] | None = None):
         self._objects = objects
         self._source = source
+        self._spectra = spectra
         self._index = SkyIndex(objects["ra"], objects["dec"])
         self._bound = MotionBound(objects["parallax"], objects["pm_ra"], objects["pm_dec"])
         self._moves = any(bool(np.any(objects[name] != 0.0)) for name in _MOTION)
@@ -83,21 +95,25 @@ class TableLayer:
         Returns
         -------
         mag, wavelength_nm : ndarray, float64, shape (k,)
-            Magnitude, NaN where the table has none, and the band's pivot [nm].
+            Magnitude, NaN where the table has none, and effective wavelength: the band's pivot without spectra [nm].
 
         Raises
         ------
         InputError
             If the table lacks the band.
         """
-        name = _MAG + bandpass.name
-        if name not in self._objects:
-            have = sorted(column for column in self._objects if column.startswith(_MAG))
+        name, own = _MAG + bandpass.name, self._objects
+        wanted = np.arange(own["object_id"].size) if rows is None else rows
+        if self._spectra is not None:
+            grid, reference = self._spectra
+            color, wave = grid.photometry(bandpass, own["spectrum"][wanted], np.zeros(wanted.size))
+            return (own[name][wanted] if name in own else own[_MAG + reference][wanted] + color), wave
+        if name not in own:
+            have = sorted(column for column in own if column.startswith(_MAG))
             raise InputError(
                 f"no column {name}", source=self._source, value=have, remedy="add it, or rename one in the spec"
             )
-        mag = self._objects[name] if rows is None else self._objects[name][rows]
-        return mag, np.full(mag.size, bandpass.pivot_nm)
+        return own[name][wanted], np.full(wanted.size, bandpass.pivot_nm)
 
     def lights(self, moment: Moment) -> Lights:
         """Return the objects inside the moment's circle that have light in the band.
@@ -142,7 +158,7 @@ class TableLayer:
         return Shapes(first=np.arange(rows.size + 1), flux=np.ones(rows.size), east=zero, north=zero, **part)
 
 
-def make_table(spec: TableSpec, copy: int = 0) -> TableLayer:
+def make_table(spec: TableSpec, copy: int = 0, bands: Sequence[str] = ()) -> TableLayer:
     """Read a layer from a table.
 
     Parameters
@@ -151,6 +167,8 @@ def make_table(spec: TableSpec, copy: int = 0) -> TableLayer:
         Which table.
     copy : int
         Number of the table in the survey.
+    bands : sequence of str
+        Bands that the table must have.
 
     Returns
     -------
@@ -160,52 +178,47 @@ def make_table(spec: TableSpec, copy: int = 0) -> TableLayer:
     Raises
     ------
     InputError
-        If columns are missing or hold what cannot be.
+        If columns are missing or hold what cannot be: one line with file, column, row, value and remedy.
     """
-    columns = read_any(spec.path)
-    for ours, theirs in spec.rename.items():
-        if theirs not in columns:
-            raise InputError(f"no column {theirs}", source=spec.path, value=sorted(columns), remedy="correct rename")
-        columns[ours] = columns.pop(theirs)
-    for name in ("ra", "dec"):
-        if name not in columns:
-            raise InputError(f"no column {name}", source=spec.path, value=sorted(columns), remedy="name it in rename")
-    bands = [name for name in columns if name.startswith(_MAG)]
-    if not bands:
-        raise InputError("no column mag_<band>", source=spec.path, value=sorted(columns), remedy="name one in rename")
-    size = columns["ra"].size
-    for name in ("ra", "dec", *bands):
-        columns[name] = _numbers(columns[name], name, spec.path)
-    for name, default in {**dict.fromkeys(_MOTION, 0.0), **_SHAPE}.items():
-        given = _numbers(columns[name], name, spec.path) if name in columns else np.full(size, default)
-        columns[name] = np.where(np.isfinite(given), given, default)
-    _check(columns, spec.path)
+    table = GivenTable.read(spec.path, spec.rename)
+    ra, dec = table.positions()
+    spectra = _spectra(spec, table)
+    mags = _mags(table, (spec.reference,) if spectra is not None else bands)
+    columns = table.columns | {"ra": ra, "dec": dec} | mags
+    columns |= {name: table.numbers(name, _STILL[name], *limits) for name, limits in _MOTION.items()}
+    columns |= _shapes(table)
+    if spectra is not None:
+        last = spectra[0].first.size - 1
+        columns["spectrum"] = table.numbers("spectrum", low=0, high=last)
+        table.refuse("spectrum", columns["spectrum"] % 1.0 != 0.0, "not possible", f"give a whole number up to {last}")
     columns.pop("object_id", None)
-    return TableLayer({"object_id": layer_ids("table", size, copy), **columns}, spec.path)
+    return TableLayer({"object_id": layer_ids("table", table.size, copy), **columns}, spec.path, spectra)
 
 
-def _numbers(column: NDArray[np.generic], name: str, source: Path) -> Vector:
-    try:
-        return np.asarray(column, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"column {name} does not hold numbers", source=source) from error
+def _mags(table: GivenTable, bands: Sequence[str]) -> Columns:
+    """Return all magnitudes; missing ones are NaN."""
+    names = [name for name in table.columns if name.startswith(_MAG)]
+    lacking = [band for band in bands if _MAG + band not in names]
+    if lacking or not names:
+        raise table.lacks(_MAG + (lacking[0] if lacking else "<band>"))
+    return {name: table.numbers(name, np.nan) for name in names}
 
 
-def _check(columns: Columns, source: Path) -> None:
-    """Refuse what no object can have."""
+def _shapes(table: GivenTable) -> Columns:
+    """Return the columns of shapes; those of points may hold anything."""
+    columns: Columns = {name: table.numbers(name, default) for name, default in _SHAPE.items()}
     extended = columns["half_light"] > 0.0
-    for name, bad in {
-        "ra": ~np.isfinite(columns["ra"]),
-        "dec": ~(np.abs(columns["dec"]) <= 90.0),
-        "parallax": columns["parallax"] < 0.0,
-        "sersic": extended & ((columns["sersic"] < 0.5) | (columns["sersic"] > 6.0)),
-        "e1": extended & (np.hypot(columns["e1"], columns["e2"]) >= 1.0),
-    }.items():
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise InputError(
-                f"column {name}, row {row}: not possible",
-                source=source,
-                value=float(columns[name][row]),
-                remedy="positions in degrees, parallaxes from 0, Sersic indices 0.5 to 6, e1**2 + e2**2 below 1",
-            )
+    table.refuse("half_light", columns["half_light"] < 0.0, "not possible", "give arcsec, 0 for a point")
+    wrong = extended & ((columns["sersic"] < 0.5) | (columns["sersic"] > 6.0))
+    table.refuse("sersic", wrong, "not possible", "give 0.5 to 6")
+    wrong = extended & (np.hypot(columns["e1"], columns["e2"]) >= 1.0)
+    table.refuse("e1", wrong, "not possible with its e2", "e1**2 + e2**2 is below 1")
+    return columns
+
+
+def _spectra(spec: TableSpec, table: GivenTable) -> tuple[SedGrid, str] | None:
+    if spec.spectra is None:
+        return None
+    if "spectrum" not in table:
+        raise table.lacks("spectrum")
+    return read_spectra(spec.spectra, lsst_band(spec.reference)), spec.reference

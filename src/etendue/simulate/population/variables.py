@@ -224,7 +224,7 @@ class VariableLayer:
                     dec_deg=dec,
                     mag_r=draw_mags(rng, one.count, one.brightest, one.faintest, one.slope),
                     excess=spec.dust.excess(ra, dec, np.inf, seed),
-                    columns=_PHYSICS[one.kind][0](rng, one.count, (spec.first_mjd_tai, spec.last_mjd_tai)),
+                    columns=draw_variables(one.kind, rng, one.count, (spec.first_mjd_tai, spec.last_mjd_tai)),
                 )
             )
             ids = ids[one.count :]
@@ -271,6 +271,28 @@ class VariableLayer:
 
     def _quiet_of(self, number: int, bandpass: Bandpass) -> NDArray[np.float64]:
         return self.parts[number].quiet(bandpass)
+
+
+def draw_variables(kind: str, rng: np.random.Generator, count: int, span: tuple[float, float]) -> Columns:
+    """Draw the parameters of the light curves of a kind.
+
+    Parameters
+    ----------
+    kind : str
+        One of `VARIABLE_KINDS`.
+    rng : numpy.random.Generator
+        Random numbers.
+    count : int
+        How many.
+    span : tuple of float
+        First and last time of the survey, for events that happen once [day].
+
+    Returns
+    -------
+    dict of ndarray, shape (count,)
+        What the kind needs, ``color_gi`` and ``metallicity`` among it.
+    """
+    return _PHYSICS[kind][0](rng, count, span)
 
 
 def draw_mags(rng: np.random.Generator, count: int, brightest: float, faintest: float, slope: float) -> Vector:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
+from etendue.simulate.population.lights import Lights
 from etendue.simulate.population.moment import Moment
 from etendue.simulate.random_streams import stream
 from etendue.simulate.surveys.sky_layers import survey_fields
@@ -66,16 +67,24 @@ def _stars(survey: Survey) -> Columns:
                 moment = Moment(survey.bandpasses[band], first.mjd_tai_mid, first.exposure_time_s, field.ra_deg,
                                 field.dec_deg, radius, survey.camera.observatory)  # fmt: skip
                 by_band[band] = layer.lights(moment)
-            lights = by_band[survey.bands[0]]
-            points = lights.shape < 0
-            columns = {"object_id": lights.object_id, "ra": lights.ra_deg, "dec": lights.dec_deg}
-            columns |= {f"{band}_mag": found.mag for band, found in by_band.items()}
-            parts.append({name: values[points] for name, values in columns.items()})
+            parts.append(_in_all_bands(by_band))
     if not parts:
         return {name: np.zeros(0) for name in ("ra", "dec", *(f"{band}_mag" for band in survey.bands))}
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     once = np.unique(joined["object_id"], return_index=True)[1]
     return {name: values[once] for name, values in joined.items()}
+
+
+def _in_all_bands(by_band: dict[str, Lights]) -> Columns:
+    """Return points; magnitudes are NaN in bands in which a star has no light."""
+    first = next(iter(by_band.values()))
+    points = first.shape < 0
+    columns: Columns = {"object_id": first.object_id, "ra": first.ra_deg, "dec": first.dec_deg}
+    for band, found in by_band.items():
+        _, mine, theirs = np.intersect1d(first.object_id, found.object_id, assume_unique=True, return_indices=True)
+        columns[f"{band}_mag"] = np.full(len(first), np.nan)
+        columns[f"{band}_mag"][mine] = found.mag[theirs]
+    return {name: values[points] for name, values in columns.items()}
 
 
 def write_refcat(columns: Columns, path: Path) -> None:

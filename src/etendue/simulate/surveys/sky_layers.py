@@ -23,11 +23,12 @@ from etendue.simulate.population.moving import MovingLayer, MovingSpec
 from etendue.simulate.population.satellites import SatelliteLayer, SatelliteSpec
 from etendue.simulate.population.stars import make_stars
 from etendue.simulate.population.transients import TransientLayer, TransientSpec
-from etendue.simulate.population.user_table import make_table
 from etendue.simulate.population.variables import VariableLayer, VariableSpec
 from etendue.simulate.surveys.sky_spec import SkySpec
+from etendue.simulate.surveys.user_layers import make_user_layer
 
 _LEAST_SPAN_DAY = 1.0
+_LAST_COPY = 255  # layers of tables are counted from the end, those of fields from the beginning
 
 
 def survey_fields(camera: Camera, exposures: Sequence[PlannedExposure], margin_deg: float) -> list[Field]:
@@ -107,7 +108,10 @@ def make_layers(
     fields = survey_fields(camera, exposures, spec.margin_deg)
     begin, end = exposures[0].mjd_tai_begin, exposures[-1].mjd_tai_mid
     span = begin, max(end, begin + _LEAST_SPAN_DAY)
-    layers: list[Layer] = [make_table(table, number) for number, table in enumerate(spec.tables)]
+    bands = tuple(dict.fromkeys(exposure.band for exposure in exposures))
+    layers: list[Layer] = [
+        make_user_layer(table, _LAST_COPY - number, bands, span, dust, seed) for number, table in enumerate(spec.tables)
+    ]
     layers += [make_crowded(cluster, seed, dust, number) for number, cluster in enumerate(spec.clusters)]
     for number, field in enumerate(fields):
         layers += _fixed_and_varying(spec, dust, field, span, exposures, seed, number)

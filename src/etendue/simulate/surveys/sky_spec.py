@@ -1,15 +1,43 @@
 """What shines in a survey: one entry per kind of object, each with its own numbers."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Any
 
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from etendue.simulate.population.comet_table import CometTableSpec
 from etendue.simulate.population.crowded import CrowdedSpec
+from etendue.simulate.population.event_tables import FlashTableSpec, NucleusTableSpec, TransientTableSpec
 from etendue.simulate.population.galaxies import GalaxiesSpec
+from etendue.simulate.population.light_curve_table import LightCurveTableSpec
 from etendue.simulate.population.moving import BodyClass
+from etendue.simulate.population.orbit_table import OrbitTableSpec
+from etendue.simulate.population.satellite_table import SatelliteTableSpec
 from etendue.simulate.population.satellites import Shell
 from etendue.simulate.population.stars import StarsSpec
 from etendue.simulate.population.transients import TransientClass
 from etendue.simulate.population.user_table import TableSpec
+from etendue.simulate.population.variable_table import VariableTableSpec
 from etendue.simulate.population.variables import VariableStars
+
+
+def _holds(table: Any) -> str:
+    """Return what a table holds; stars and galaxies if it does not say."""
+    return str(table.get("holds", "objects") if isinstance(table, dict) else getattr(table, "holds", "objects"))
+
+
+UserTable = Annotated[
+    Annotated[TableSpec, Tag("objects")]
+    | Annotated[VariableTableSpec, Tag("variables")]
+    | Annotated[LightCurveTableSpec, Tag("light_curves")]
+    | Annotated[TransientTableSpec, Tag("transients")]
+    | Annotated[NucleusTableSpec, Tag("nuclei")]
+    | Annotated[FlashTableSpec, Tag("flashes")]
+    | Annotated[OrbitTableSpec, Tag("orbits")]
+    | Annotated[CometTableSpec, Tag("comets")]
+    | Annotated[SatelliteTableSpec, Tag("satellites")],
+    Discriminator(_holds),
+]
+"""A table of the user's; its ``holds`` says of what."""
 
 
 class _Part(BaseModel):
@@ -70,8 +98,8 @@ class SkySpec(_Part):
     clusters: tuple[CrowdedSpec, ...] = ()
     """Globular clusters."""
 
-    tables: tuple[TableSpec, ...] = ()
-    """The user's own objects."""
+    tables: tuple[UserTable, ...] = ()
+    """The user's own objects of any kind; what a table ``holds`` decides its columns."""
 
     variables: tuple[VariableStars, ...] = ()
     """Variable stars by kind."""

@@ -4,14 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from etendue.camera.camera import explain
 from etendue.errors import InputError
+from etendue.simulate.beside import FOLDER, beside
 from etendue.simulate.ccd.spec import CcdSpec
 from etendue.simulate.drawing.draw import DrawSpec
 from etendue.simulate.light.air import Air
 from etendue.simulate.light.dust import Dust
+from etendue.simulate.light.lsst_bands import BANDS
 from etendue.simulate.night.spec import CadenceSpec, ConditionsSpec
 from etendue.simulate.surveys.catalog_spec import CatalogSpec
 from etendue.simulate.surveys.sky_spec import SkySpec
@@ -111,6 +113,16 @@ class SurveySpec(_Part):
     catalog: CatalogSpec | None = None
     """Make catalogs of a perfect pipeline instead of frames."""
 
+    @field_validator("camera")
+    @classmethod
+    def _camera_beside(cls, name: str, info: ValidationInfo) -> str:
+        return str(beside(Path(name), info)) if name.endswith((".yaml", ".yml")) else name
+
+    @field_validator("bands")
+    @classmethod
+    def _bands_beside(cls, bands: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        return {band: name if name in BANDS else str(beside(Path(name), info)) for band, name in bands.items()}
+
     @classmethod
     def read(cls, path: Path) -> "SurveySpec":
         """Read a YAML file; files that it names lie beside it.
@@ -137,10 +149,10 @@ class SurveySpec(_Part):
             raise InputError(f"is not YAML: {error}", source=path, remedy="correct the line named") from None
         if not isinstance(content, dict):
             raise InputError("holds no survey", source=path, remedy="see docs/user/simulator.md")
-        return cls.parse(content, path)
+        return cls.parse(content, path, path.parent)
 
     @classmethod
-    def parse(cls, content: dict[str, Any], source: Path | str) -> "SurveySpec":
+    def parse(cls, content: dict[str, Any], source: Path | str, folder: Path | None = None) -> "SurveySpec":
         """Check a survey.
 
         Parameters
@@ -149,6 +161,8 @@ class SurveySpec(_Part):
             Nested settings.
         source : path
             Named in errors.
+        folder : Path, optional
+            Where files lie that are named without a folder; by default where the program runs.
 
         Returns
         -------
@@ -160,6 +174,6 @@ class SurveySpec(_Part):
             If something is wrong.
         """
         try:
-            return cls.model_validate(content)
+            return cls.model_validate(content, context={FOLDER: folder})
         except ValidationError as error:
             raise explain(error, source, "survey") from None

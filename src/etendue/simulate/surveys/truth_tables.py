@@ -22,7 +22,7 @@ from etendue.simulate.surveys.survey import Survey
 Columns = dict[str, NDArray[Any]]
 
 _GRID = 5
-_VARYING = ("variables", "agn", "transients", "flashes")
+_VARYING = ("variables", "agn", "transients", "flashes", "curves")
 _MOVING = ("moving", "comets")
 
 
@@ -183,9 +183,19 @@ def _seen(survey: Survey, layer: Layer) -> Columns:
 
 
 def _stack(tables: Sequence[Mapping[str, NDArray[Any]]]) -> Columns:
-    """Join tables of the same columns; empty ones may lack them."""
+    """Join tables; columns that some lack, as users' tables may, are filled with NaN, 0 or empty text."""
     full = [table for table in tables if table and len(next(iter(table.values())))] or list(tables[:1])
-    return {name: np.concatenate([np.asarray(table[name]) for table in full]) for name in full[0]} if full else {}
+    names = dict.fromkeys(name for table in full for name in table)
+    return {name: np.concatenate([_column(table, name, full) for table in full]) for name in names}
+
+
+def _column(table: Mapping[str, NDArray[Any]], name: str, all_tables: Sequence[Mapping[str, NDArray[Any]]]) -> NDArray:
+    if name in table:
+        return np.asarray(table[name])
+    like = next(np.asarray(other[name]) for other in all_tables if name in other)
+    size = len(next(iter(table.values())))
+    empty = {"f": np.nan, "U": "", "O": ""}.get(like.dtype.kind, 0)
+    return np.full((size, *like.shape[1:]), empty, like.dtype)
 
 
 def to_arrow(columns: Columns) -> pa.Table:
