@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit, types, void
 
-from etendue.kernels.types import F64, F64_1D, F64_2D, F64_2D_OUT
+from etendue.kernels.types import BOOL_1D_OUT, F64, F64_1D, F64_2D, F64_2D_OUT
 
 _LIGHT_DAYS_PER_AU = 499.00478383615643 / 86400.0
 _SMALL = 0.1
@@ -199,3 +199,47 @@ def seen_from(out, q, e, t_peri, to_peri, ahead, gm, time, observer, sun, rows):
             out[j, k] -= late * out[j, 3 + k]
         _to_rate(out[j], observer, sun)
         out[j, 6] = np.sqrt(radius2)
+
+
+_NEAR = void(BOOL_1D_OUT, F64_1D, F64_1D, F64_1D, F64_1D, F64_1D, F64_1D, F64, F64, F64_1D, F64_1D, F64)
+
+
+@njit([_NEAR], cache=True, nogil=True, error_model="numpy")
+def near_direction(near, q, e, t_peri, inclination, node, peri, gm, time, observer, towards, least_cosine):
+    """Tell which orbits stand near a direction at one time, light time left out.
+
+    The slow definition: the angle between ``towards`` and ``r(time) - observer`` of `two_body_states` has at least the
+    cosine ``least_cosine``.
+
+    Parameters
+    ----------
+    near : ndarray, bool, shape (n,)
+        Filled.
+    q, e, t_peri : ndarray, float64, shape (n,)
+        Perihelion distances [au], eccentricities, times of perihelion [day].
+    inclination, node, peri : ndarray, float64, shape (n,)
+        Inclinations, longitudes of the ascending nodes, arguments of perihelion [rad].
+    gm : float
+        Gravitational parameter [au**3 / day**2].
+    time : float
+        Time, on the scale of ``t_peri`` [day].
+    observer : ndarray, float64, shape (3,)
+        Heliocentric position of the observer on the axes of the elements [au].
+    towards : ndarray, float64, shape (3,)
+        Unit vector on these axes.
+    least_cosine : float
+        Cosine of the largest angle.
+    """
+    for i in range(q.size):
+        x, y, _, _ = _in_plane(q[i], e[i], gm, time - t_peri[i])
+        cos_peri, sin_peri = np.cos(peri[i]), np.sin(peri[i])
+        along_node = x * cos_peri - y * sin_peri
+        across = x * sin_peri + y * cos_peri
+        cos_node, sin_node = np.cos(node[i]), np.sin(node[i])
+        flat = across * np.cos(inclination[i])
+        line_x = along_node * cos_node - flat * sin_node - observer[0]
+        line_y = along_node * sin_node + flat * cos_node - observer[1]
+        line_z = across * np.sin(inclination[i]) - observer[2]
+        distance = np.sqrt(line_x * line_x + line_y * line_y + line_z * line_z)
+        along = line_x * towards[0] + line_y * towards[1] + line_z * towards[2]
+        near[i] = along >= least_cosine * distance

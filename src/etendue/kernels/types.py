@@ -23,6 +23,7 @@ F32_2D_OUT = types.Array(types.float32, 2, "C")
 F64_1D_OUT = types.Array(types.float64, 1, "C")
 F64_2D_OUT = types.Array(types.float64, 2, "C")
 I32_2D_OUT = types.Array(types.int32, 2, "C")
+BOOL_1D_OUT = types.Array(types.boolean, 1, "C")
 BOOL_2D_OUT = types.Array(types.boolean, 2, "C")
 F64 = types.float64
 F32 = types.float32

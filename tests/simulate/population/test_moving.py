@@ -16,7 +16,7 @@ from etendue.simulate.population.comets import CometLayer, CometSpec, comet_mags
 from etendue.simulate.population.layer import Field, kind_of
 from etendue.simulate.population.moment import Moment
 from etendue.simulate.population.moving import BodyClass, MovingLayer, MovingSpec
-from etendue.simulate.population.orbits import Ephemerides
+from etendue.simulate.population.orbits import Ephemerides, Orbits
 from etendue.simulate.population.phase_function import phase_mag
 from etendue.simulate.population.reflectance import TYPES, reflected_colour
 from etendue.simulate.population.small_bodies import (
@@ -51,6 +51,18 @@ def test_culling_loses_nothing(whole_sky: MovingLayer) -> None:
         lights = whole_sky.lights(at)
         assert set(whole_sky.objects["object_id"][inside]) <= set(lights.object_id)
         assert len(lights) < 1.1 * inside.sum() + 5
+
+
+@pytest.mark.parametrize(("ra", "dec", "reach"), [(150.0, 12.0, 10.0), (20.0, -70.0, 60.0), (300.0, 80.0, 180.0)])
+def test_what_stands_near_a_direction_is_what_an_ephemeris_says_to_a_tenth_of_a_degree(
+    whole_sky: MovingLayer, ra: float, dec: float, reach: float
+) -> None:
+    orbits = Orbits.concat([whole_sky.bodies.orbits, draw_comets(stream(1, "near"), 2000, EPOCH, 0.5).orbits])
+    near = orbits.near(EPOCH + 0.3, ra, dec, reach)
+    seen = Ephemerides(orbits).at(EPOCH + 0.3, None)
+    apart = separation_deg(seen.ra_deg, seen.dec_deg, ra, dec)
+    assert near[apart < reach - 0.1].all()
+    assert not near[apart > reach + 0.1].any()
 
 
 def test_lights_do_not_depend_on_what_was_asked_before(whole_sky: MovingLayer) -> None:

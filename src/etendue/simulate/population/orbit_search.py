@@ -16,6 +16,7 @@ from etendue.simulate.population.orbits import Ephemerides, Ephemeris, Orbits
 
 _STEP_DAYS = 0.5
 _MARGIN_DEG = 0.02
+_NEAR_MARGIN_DEG = 0.2
 _FASTEST_DEG_S = 5.0 / 3600.0
 _DRAWN_AT_ONCE = 100_000
 _FRUITLESS = 60
@@ -159,8 +160,11 @@ def draw_in_field(
     """
     found: list[Bodies] = []
     total = 0
+    reach = float(np.hypot(field.half_width_deg, field.half_height_deg))
     for _ in range(_FRUITLESS):
         drawn = draw(_DRAWN_AT_ONCE)
+        # Light time, which `near` leaves out, is far less than the margin.
+        drawn = drawn.take(drawn.orbits.near(at_and_limit[0], field.ra_deg, field.dec_deg, reach + _NEAR_MARGIN_DEG))
         seen = Ephemerides(drawn.orbits).at(at_and_limit[0], None)
         good = (v_mag(drawn, seen) < at_and_limit[1]) & field.contains(seen.ra_deg, seen.dec_deg)
         rows = np.flatnonzero(good)[: wanted - total]

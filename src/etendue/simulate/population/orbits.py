@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from etendue.camera.camera import Observatory
-from etendue.geom.sphere import sky_position
-from etendue.kernels.kepler import seen_from, two_body_states
+from etendue.geom.sphere import sky_position, unit_vector
+from etendue.kernels.kepler import near_direction, seen_from, two_body_states
 from etendue.simulate.population.observer import observe_from, tdb_of_tai
 
 Vector = NDArray[np.float64]
@@ -172,6 +172,34 @@ class Orbits:
         to_peri, ahead = self.axes()
         two_body_states(out, self.q_au, self.e, self.t_peri_mjd_tdb, to_peri, ahead, GM_SUN, times)
         return out
+
+    def near(self, mjd_tai: float, ra_deg: float, dec_deg: float, reach_deg: float) -> NDArray[np.bool_]:
+        """Tell which orbits stand near a direction, seen from the centre of the Earth; cheaper than an ephemeris.
+
+        Light time is left out: it moves what is slower than 500 km/s, as everything 0.01 au from the Sun or farther
+        is, by less than 0.1 deg.
+
+        Parameters
+        ----------
+        mjd_tai : float
+            Time [day].
+        ra_deg, dec_deg : float
+            Direction [deg].
+        reach_deg : float
+            Largest angle [deg].
+
+        Returns
+        -------
+        ndarray, bool, shape (n,)
+        """
+        found = np.empty(len(self), bool)
+        angles = (np.radians(a) for a in (self.inclination_deg, self.node_deg, self.peri_deg))
+        observer = _to_ecliptic(observe_from(mjd_tai, None).position_au)
+        towards = _to_ecliptic(unit_vector(ra_deg, dec_deg))
+        least = float(np.cos(np.radians(min(reach_deg, 180.0))))
+        time = float(tdb_of_tai(mjd_tai))
+        near_direction(found, self.q_au, self.e, self.t_peri_mjd_tdb, *angles, GM_SUN, time, observer, towards, least)
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
