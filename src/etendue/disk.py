@@ -1,9 +1,10 @@
-"""Files that appear whole or not at all, and what to say when the disk refuses."""
+"""Files and folders that appear whole or not at all, and what to say when the disk refuses."""
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -47,8 +48,49 @@ def whole_file(path: Path, name: str) -> Iterator[Path]:
     fault_point(f"{name}.after-rename")
 
 
+@contextmanager
+def whole_folder(path: Path, name: str) -> Iterator[Path]:
+    """Give a folder to fill, which takes its final name when the body succeeds.
+
+    After a kill, a hidden folder ``.<random>.part`` may remain beside it, which nothing reads.
+
+    Parameters
+    ----------
+    path : Path
+        Final name; it may exist if it is empty.
+    name : str
+        Name of the fault points, as of `whole_file`.
+
+    Yields
+    ------
+    Path
+        An empty folder on the same file system.
+    """
+    missing = [parent for parent in path.parents if not parent.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = os.access(path.parent, os.W_OK) and not os.path.ismount(path)
+    part = (path.parent if beside else path) / f".{uuid4().hex}.part"
+    try:
+        part.mkdir()
+        yield part
+        fault_point(f"{name}.before-rename")
+        if beside:
+            part.replace(path)
+        else:  # a mount point, or somebody else's folder around it: its entries move up one by one
+            for entry in sorted(part.iterdir(), reverse=True):
+                entry.replace(path / entry.name)
+            part.rmdir()
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        for parent in missing:
+            with suppress(OSError):
+                parent.rmdir()
+        raise
+    fault_point(f"{name}.after-rename")
+
+
 def is_part(name: str) -> bool:
-    """Return whether a file name is one that `whole_file` gives to unfinished files.
+    """Return whether a name is one that `whole_file` and `whole_folder` give to what is unfinished.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from etendue.geom.skymap import SingleTractSkyMap
 from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.mask import Mask
+from etendue.middleware.configuration import Places
 from etendue.middleware.repository import Repository
 
 
@@ -155,7 +156,7 @@ def test_bad_repositories_are_told_in_one_line(tmp_path):
     with pytest.raises(InputError, match="not an empty folder"):
         Repository.create(tmp_path)
     with pytest.raises(InputError, match="cannot create a repository"):
-        Repository.create(tmp_path / "remote", database="postgresql://nobody@localhost:1/none")
+        Repository.create(tmp_path / "remote", Places(database="postgresql://nobody@localhost:1/none"))
     assert not (tmp_path / "remote").exists()
 
 

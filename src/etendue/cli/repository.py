@@ -40,15 +40,28 @@ def require_collection(home: "Repository", name: str) -> None:
         raise InputError("no such collection", source=home.path, value=name, remedy=f"there are {known}")
 
 
-@click.command()
-@REPO
+@click.command(short_help="Create the repository REPO.")
+@click.argument("repo")
 @click.option("--database", help="postgresql://user@host/name instead of SQLite inside the folder.")
-def init(repo: Path, database: str | None) -> None:
-    """Create the repository REPO, a folder."""
+@click.option("--schema", help="Schema in that database; several repositories can share one database.")
+@click.option("--files", help="Folder or URL (s3://bucket/path) of the files instead of the folder itself.")
+@click.option("--mirror", "mirrors", multiple=True, help="Folder or URL that gets a copy of every file; repeatable.")
+@click.option("--checksums/--no-checksums", default=True, show_default=True, help="Record a checksum of every file.")
+def init(
+    repo: str, database: str | None, schema: str | None, files: str | None, mirrors: tuple[str, ...], checksums: bool
+) -> None:
+    """Create the repository REPO, a folder; of a URL postgresql://user@host/NAME the folder is NAME."""
+    from etendue.errors import InputError
+    from etendue.middleware.configuration import Places
     from etendue.middleware.repository import Repository
 
-    made = Repository.create(repo, database=database)
-    click.echo(f"created {made.path}; next: etendue camera register {repo} CAMERA")
+    folder = repo
+    if repo.startswith("postgresql"):
+        if database is not None:
+            raise InputError("two databases", value=repo, remedy="give a folder, or a URL without --database")
+        database, folder = repo, repo.partition("?")[0].rstrip("/").rpartition("/")[2]
+    made = Repository.create(Path(folder), Places(database, schema, files, mirrors, checksums))
+    click.echo(f"created {made.path}; next: etendue camera register {folder} CAMERA")
 
 
 @click.command(short_help="Bring raw frames into REPO and define visits.")

@@ -1,6 +1,5 @@
 """One door to a repository: cameras, raws, visits, calibrations, skymaps, datasets."""
 
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -10,28 +9,27 @@ from typing import Any
 from lsst.daf.butler import (
     Butler,
     CollectionType,
-    Config,
     DatasetRef,
     DatasetType,
     MissingCollectionError,
     MissingDatasetTypeError,
 )
-from sqlalchemy import text
 
 from etendue.camera.camera import Camera
 from etendue.camera.observation_info import ObservationInfo
-from etendue.disk import disk_trouble, whole_file
+from etendue.disk import whole_file
 from etendue.errors import InputError
 from etendue.faults import fault_point
 from etendue.geom.skymap import SkyMap
 from etendue.middleware import calibrations, skymaps, visits
 from etendue.middleware.cameras import camera_for, register_records
+from etendue.middleware.configuration import Places, make_repository, opened
+from etendue.middleware.database import database_trouble
 from etendue.middleware.database_tables import complete_tables, lacks_table
 from etendue.middleware.formatters import camera_folders
 from etendue.middleware.ingest import IngestOutcome, Transfer, ingest_files
 from etendue.middleware.overrides import OverrideChange, OverrideStore, correct_records
 from etendue.middleware.refusals import Refusals
-from etendue.middleware.storage import seed_config
 from etendue.middleware.visits import VisitOutcome
 
 _REGION_PADDING_PX = 50
@@ -54,15 +52,15 @@ class Repository:
         camera_folders.add(self.cameras_folder)
 
     @classmethod
-    def create(cls, root: str | Path, *, database: str | None = None) -> "Repository":
-        """Create a repository.
+    def create(cls, root: str | Path, places: Places | None = None) -> "Repository":
+        """Create a repository; it appears whole or not at all.
 
         Parameters
         ----------
         root : str or Path
             Folder that does not exist yet, or is empty.
-        database : str, optional
-            ``postgresql://user@host/name``; SQLite inside the folder by default.
+        places : Places, optional
+            Where its database and files are; both inside the folder by default.
 
         Returns
         -------
@@ -71,23 +69,10 @@ class Repository:
         Raises
         ------
         InputError
-            The folder is in use or cannot be written, or the database cannot be used.
+            The folder is in use or cannot be written, or the database or the files' place cannot be used.
         """
         folder = Path(root).resolve()
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError("exists and is not an empty folder", source=root, remedy="choose another folder")
-        existed = folder.exists()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            Butler.makeRepo(str(folder), config=_configuration(database))
-        except Exception as error:  # a half-made repository must not be left
-            shutil.rmtree(folder, ignore_errors=True)
-            if existed:
-                folder.mkdir()
-            missing = isinstance(error, ModuleNotFoundError)
-            remedy = "pip install 'etendue[postgres]'" if missing else "check the folder and the database URL"
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise InputError(f"cannot create a repository: {reason}", source=root, remedy=remedy) from error
+        make_repository(folder, places or Places())
         return cls.open(folder, writeable=True)
 
     @classmethod
@@ -111,16 +96,7 @@ class Repository:
             There is no repository, or it cannot be opened.
         """
         folder = Path(root).resolve()
-        if not (folder / "butler.yaml").is_file():
-            raise InputError("is not a repository", source=root, remedy="create one with 'etendue init'")
-        try:
-            butler = Butler.from_config(str(folder), writeable=writeable)
-            if writeable:
-                complete_tables(butler)
-            return cls(folder, butler)
-        except Exception as error:  # database and version errors have no common base
-            reason = disk_trouble(error) or str(error)
-            raise InputError(f"cannot open the repository: {reason}", source=root) from error
+        return cls(folder, opened(folder, writeable=writeable))
 
     @property
     def root(self) -> str:
@@ -164,6 +140,8 @@ class Repository:
             if lacks_table(error) and complete_tables(butler):
                 remedy = "it is made now: do it again"
                 raise InputError("the database had no room for a table", source=self.path, remedy=remedy) from error
+            if (trouble := database_trouble(error)) is not None:
+                raise trouble from error
             raise
 
     # Cameras and raws
@@ -573,21 +551,3 @@ class Repository:
     def _chain(self, name: str, members: Sequence[str]) -> None:
         self.butler.collections.register(name, CollectionType.CHAINED)
         self.butler.collections.redefine_chain(name, list(members))
-
-
-def _configuration(database: str | None) -> Config:
-    config = seed_config()
-    if database is not None:
-        config["registry", "db"] = database
-        if database.startswith("postgresql"):
-            _prepare_postgresql(database)
-    return config
-
-
-def _prepare_postgresql(database: str) -> None:
-    from sqlalchemy import create_engine
-
-    engine = create_engine(database)
-    with engine.begin() as connection:  # validity ranges need it
-        connection.execute(text("CREATE EXTENSION IF NOT EXISTS btree_gist"))
-    engine.dispose()
