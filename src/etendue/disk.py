@@ -67,6 +67,8 @@ def whole_folder(path: Path, name: str) -> Iterator[Path]:
         An empty folder on the same file system.
     """
     missing = [parent for parent in path.parents if not parent.exists()]
+    if path.parent.is_file():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path.parent))
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = os.access(path.parent, os.W_OK) and not os.path.ismount(path)
     part = (path.parent if beside else path) / f".{uuid4().hex}.part"

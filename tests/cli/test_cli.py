@@ -87,7 +87,7 @@ def test_a_folder_that_is_no_repository_is_refused(command, place, tmp_path, mon
     ("demo .", ("exists and is not empty; give --overwrite",)),
     ("init JUNK", ("JUNK", "choose another folder")),
     ("init JUNK/new", ("JUNK/new", "Not a directory", "check the folder")),
-    ("init new --database quatsch", ("new: cannot create", "check the folder and the database URL")),
+    ("init new --database quatsch", ("is no database URL (got 'quatsch')", "as in postgresql://user@host/name")),
     ("camera guess NONE", ("NONE", "no such file; check the path")),
     ("camera guess .", ("is a folder, no FITS file",)),
     ("camera guess FRAME -o NONE/x.yaml", ("NONE/x.yaml: No such file or directory; check the path",)),

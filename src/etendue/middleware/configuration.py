@@ -57,13 +57,13 @@ class Places:
         return [_root(name) for name in named if name is not None]
 
 
-def make_repository(folder: Path, places: Places) -> None:
+def make_repository(named: str | Path, places: Places) -> None:
     """Make a repository: its configuration, its tables, a claim on the places of its files.
 
     Parameters
     ----------
-    folder : Path
-        Absolute; missing or empty.
+    named : str or Path
+        Folder, missing or empty.
     places : Places
         Where everything goes.
 
@@ -73,8 +73,9 @@ def make_repository(folder: Path, places: Places) -> None:
         The folder is in use or cannot be written, the database cannot be used, or a place of files is in use or out
         of reach.
     """
+    folder = Path(named).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError("exists and is not an empty folder", source=folder, remedy="choose another folder")
+        raise InputError("exists and is not an empty folder", source=named, remedy="choose another folder")
     outside = places.outside()
     for root in outside:
         _require_free(root, folder)
@@ -88,16 +89,16 @@ def make_repository(folder: Path, places: Places) -> None:
             for root in outside:
                 root.join(f"{SIDE_FOLDER}/{_OWNER}").write(f"{config['etendue', 'id']} {folder}\n".encode())
     except Exception as error:  # databases and stores have errors of their own
-        raise _unmade(error, folder) from error
+        raise _unmade(error, named) from error
 
 
-def opened(folder: Path, *, writeable: bool) -> Butler:
+def opened(named: str | Path, *, writeable: bool) -> Butler:
     """Return the Butler of a repository.
 
     Parameters
     ----------
-    folder : Path
-        With ``butler.yaml``.
+    named : str or Path
+        Folder with ``butler.yaml``.
     writeable : bool
         Whether anything may be added.
 
@@ -106,11 +107,12 @@ def opened(folder: Path, *, writeable: bool) -> Butler:
     InputError
         There is no repository, it was made by a newer or much older version, or it cannot be opened.
     """
+    folder = Path(named).resolve()
     if not (folder / "butler.yaml").is_file():
-        raise InputError("is not a repository", source=folder, remedy="create one with 'etendue init'")
+        raise InputError("is not a repository", source=named, remedy="create one with 'etendue init'")
     try:
         config = ButlerConfig(str(folder))
-        _require_known_format(config, folder)
+        _require_known_format(config, named)
         butler = Butler.from_config(config, writeable=writeable)
         if writeable:
             complete_tables(butler)
@@ -118,40 +120,40 @@ def opened(folder: Path, *, writeable: bool) -> Butler:
     except InputError:
         raise
     except Exception as error:  # database and version errors have no common base
-        raise _unopened(error, folder) from error
+        raise _unopened(error, named) from error
 
 
-def _require_known_format(config: Config, folder: Path) -> None:
+def _require_known_format(config: Config, named: str | Path) -> None:
     """Refuse a layout newer than this etendue; a repository that names none is older, or made by plain Butler code."""
     layout = config.get(("etendue", "format"), 0)
     if not isinstance(layout, int) or layout > FORMAT:
         raise InputError(
             f"was made by a newer etendue: its layout is {layout}, this one knows {FORMAT}",
-            source=folder, remedy="pip install --upgrade etendue",
+            source=named, remedy="pip install --upgrade etendue",
         )  # fmt: skip
 
 
-def _unmade(error: Exception, folder: Path) -> InputError:
+def _unmade(error: Exception, named: str | Path) -> InputError:
     if isinstance(error, InputError):
         return error
     if isinstance(error, ModuleNotFoundError):
-        return InputError(f"cannot create a repository: {error}", source=folder,
+        return InputError(f"cannot create a repository: {error}", source=named,
                           remedy="pip install 'etendue[postgres,s3]'")  # fmt: skip
     if (trouble := database_trouble(error)) is not None:
-        return InputError(f"cannot create a repository: {trouble}", source=folder)
+        return InputError(f"cannot create a repository: {trouble}", source=named)
     reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-    return InputError(f"cannot create a repository: {reason}", source=folder,
+    return InputError(f"cannot create a repository: {reason}", source=named,
                       remedy="check the folder and the database URL")  # fmt: skip
 
 
-def _unopened(error: Exception, folder: Path) -> InputError:
+def _unopened(error: Exception, named: str | Path) -> InputError:
     if type(error).__name__ in _OTHER_VERSIONS:
         return InputError(f"its database is of another version than lsst-daf-butler {version('lsst-daf-butler')}"
-                          f" reads: {error}", source=folder,
+                          f" reads: {error}", source=named,
                           remedy="open it with the version that made it, or migrate it")  # fmt: skip
     if (trouble := database_trouble(error)) is not None:
-        return InputError(f"cannot open the repository: {trouble}", source=folder)
-    return InputError(f"cannot open the repository: {disk_trouble(error) or error}", source=folder)
+        return InputError(f"cannot open the repository: {trouble}", source=named)
+    return InputError(f"cannot open the repository: {disk_trouble(error) or error}", source=named)
 
 
 @contextmanager

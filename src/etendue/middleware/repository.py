@@ -71,9 +71,8 @@ class Repository:
         InputError
             The folder is in use or cannot be written, or the database or the files' place cannot be used.
         """
-        folder = Path(root).resolve()
-        make_repository(folder, places or Places())
-        return cls.open(folder, writeable=True)
+        make_repository(root, places or Places())
+        return cls.open(root, writeable=True)
 
     @classmethod
     def open(cls, root: str | Path, *, writeable: bool = True) -> "Repository":
@@ -95,8 +94,7 @@ class Repository:
         InputError
             There is no repository, or it cannot be opened.
         """
-        folder = Path(root).resolve()
-        return cls(folder, opened(folder, writeable=writeable))
+        return cls(Path(root).resolve(), opened(root, writeable=writeable))
 
     @property
     def root(self) -> str:
