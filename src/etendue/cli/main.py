@@ -14,6 +14,7 @@ from etendue.cli.lightcurve import lightcurve
 from etendue.cli.locate import locate
 from etendue.cli.overrides import overrides
 from etendue.cli.process import process
+from etendue.cli.provenance import provenance, rerun
 from etendue.cli.refcat import refcat
 from etendue.cli.report import report
 from etendue.cli.repository import certify, hash_command, ingest, init, skymap
@@ -111,6 +112,6 @@ def main() -> None:
 
 for _command in (
     quickstart, process, watch, demo, init, camera, ingest, overrides, refcat, solve, locate, skymap, run, certify,
-    publish, report, submit, lightcurve, archive, alerts, hash_command, simulate, truth, warm,
+    publish, report, submit, lightcurve, archive, alerts, hash_command, provenance, rerun, simulate, truth, warm,
 ):  # fmt: skip
     main.add_command(_command)

@@ -7,7 +7,8 @@ from lsst.daf.butler import DatasetRef
 
 from etendue.middleware.repository import Repository
 
-_RECORDS = ("_metadata", "_log", "_config")  # of how products were made, not products
+RECORDS = ("_metadata", "_log", "_config")
+"""Endings of dataset types that say how products were made, and are none."""
 
 
 def content_hashes(
@@ -33,7 +34,7 @@ def content_hashes(
     if dataset_types is None:
         info = repository.butler.collections.query_info(collection, include_summary=True)
         names = {name for entry in info for name in (entry.dataset_types or ())}
-        dataset_types = sorted(n for n in names if n != "packages" and not n.endswith(_RECORDS))
+        dataset_types = sorted(n for n in names if n != "packages" and not n.endswith(RECORDS))
     refs = [ref for name in dataset_types for ref in repository.query(name, collections=collection)]
     return {f"{ref.datasetType.name} {_key(ref)}": content_hash(repository, ref) for ref in refs}
 

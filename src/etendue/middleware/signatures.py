@@ -79,7 +79,7 @@ class RunSignatures:
         """
         tasks = graph.pipeline_graph.tasks
         configs: dict[str, Config] = {label: _flat(task.config.toDict()) for label, task in tasks.items()}
-        code = {label: f"{task.task_class_name} of etendue {_code_version()}" for label, task in tasks.items()}
+        code = {label: f"{task.task_class_name} of etendue {code_version()}" for label, task in tasks.items()}
         bipartite, found = graph.bipartite_xgraph, {}
         digests: dict[Any, str] = {}
         for quantum in networkx.topological_sort(graph.quantum_only_xgraph):
@@ -141,8 +141,8 @@ class RunSignatures:
 
 
 @cache
-def _code_version() -> str:
-    """Return version and hash of the code, so that an edited checkout counts as another version."""
+def code_version() -> str:
+    """Return version and hash of the code that products depend on, so that an edited checkout is another version."""
     root = Path(etendue.__file__).parent
     digest = hashlib.blake2b(digest_size=6)
     for path in sorted(path for name in _PACKAGES for path in (root / name).rglob("*") if path.suffix in _SOURCES):

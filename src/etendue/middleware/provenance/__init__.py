@@ -1,0 +1,1 @@
+"""Where products come from, and how to make them once more."""
