@@ -12,9 +12,11 @@ from etendue.camera.airmass import airmass_of_altitude, altitude_of
 from etendue.camera.frame_override import FrameOverride
 from etendue.camera.header_field import read_number, write_value
 from etendue.camera.header_spec import FieldSpec
+from etendue.camera.header_wcs import write_wcs_cards
+from etendue.camera.header_writer import write_header
 from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.shipped import identify_camera, load_camera
-from etendue.camera.translate import translate, write_header, write_wcs_cards
+from etendue.camera.translate import translate
 from etendue.errors import InputError
 from etendue.geom.sky_wcs import SkyWcs
 

@@ -1,19 +1,25 @@
 """A camera: detectors, filters, site and header translation, read from one YAML file."""
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from etendue.camera.band_rule import BandRule
+from etendue.camera.compact import compact_detectors
 from etendue.camera.detector import Detector
-from etendue.camera.header_spec import HeaderSpec
+from etendue.camera.file_spec import CubeSpec, FileSpec
+from etendue.camera.header_spec import FieldSpec, HeaderSpec, TimeSpec, TypeSpec
+from etendue.camera.layout import LAYOUT_KEYS, expand
+from etendue.camera.yaml_fault import Place, YamlFault, YamlFaultsError, faults_of, field_names, with_lines
 from etendue.errors import InputError
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # C's is 10 times faster
     """Plain YAML without dates: a serial number such as 6393-15-01 stays text."""
 
 
@@ -21,6 +27,9 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+_MOST_NAMED = 12
 
 
 class _Part(BaseModel):
@@ -75,6 +84,10 @@ class Camera(_Part):
     plate_scale: float = Field(gt=0.0)
     """Pixel scale [arcsec/px]."""
 
+    distortion: tuple[float, float] = (0.0, 0.0)
+    """Radial distortion: the angle from the optical axis is the nominal one, r [deg], times ``1 + a r**2 + b r**4``
+    [1/deg**2, 1/deg**4]."""
+
     parity_flipped: bool = True
     """Whether right ascension grows towards smaller x when north is up (the sky as seen)."""
 
@@ -87,6 +100,9 @@ class Camera(_Part):
     detectors: tuple[Detector, ...] = Field(min_length=1)
     """The CCDs."""
 
+    files: FileSpec = FileSpec()
+    """How raw files hold frames."""
+
     header: HeaderSpec
     """Header translation."""
 
@@ -96,11 +112,12 @@ class Camera(_Part):
     @model_validator(mode="after")
     def _check_unique(self) -> Self:
         for what, values in (
-            ("detector ids", [detector.id for detector in self.detectors]),
+            ("detector ids", [str(detector.id) for detector in self.detectors]),
+            ("detector names", [detector.name for detector in self.detectors]),
             ("physical filters", [entry.physical_filter for entry in self.filters]),
         ):
-            if len(set(values)) != len(values):
-                raise ValueError(f"{what} repeat: {values}")
+            if repeated := [value for value, count in Counter(values).items() if count > 1]:
+                raise ValueError(f"{what} repeat: {', '.join(repeated)}")
         return self
 
     @classmethod
@@ -119,22 +136,12 @@ class Camera(_Part):
         Raises
         ------
         InputError
-            If the file or text is no camera: one line with file, key, value and remedy.
+            If the file or text is no camera: one line with file, line, key, value and remedy.
         """
-        is_text = isinstance(source, str) and "\n" in source
-        name = "camera YAML" if is_text else str(source)
-        try:
-            content = yaml.load(str(source) if is_text else Path(source).read_text(), Loader=_Loader)
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot be read: {error}", source=name, remedy="give a camera YAML file") from None
-        except yaml.YAMLError as error:
-            raise InputError(f"is not YAML: {error}", source=name, remedy="correct the line named") from None
-        if not isinstance(content, dict):
-            raise InputError("holds no camera", source=name, value=content, remedy="see the shipped cameras")
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise explain(error, name) from None
+        camera, faults = read_camera(source)
+        if camera is None:
+            raise faults[0].error(_name(source))
+        return camera
 
     def to_yaml(self) -> str:
         """Return the YAML text that `from_yaml` reads back to an equal camera.
@@ -143,8 +150,12 @@ class Camera(_Part):
         -------
         str
         """
-        content = self.model_dump(mode="json", exclude_defaults=True)
-        return yaml.safe_dump(content, sort_keys=False, width=120, default_flow_style=None)
+        content = self.model_dump(mode="json", exclude_defaults=True, exclude={"detectors"})
+        order = [name for name in type(self).model_fields if name in content or name == "detectors"]
+        at = order.index("detectors")
+        parts = {name: content[name] for name in order[:at]} | compact_detectors(self.detectors)
+        parts |= {name: content[name] for name in order[at + 1 :]}
+        return yaml.safe_dump(parts, sort_keys=False, width=120, default_flow_style=None)
 
     def detector(self, key: int | str) -> Detector:
         """Return a detector by id or name.
@@ -166,8 +177,28 @@ class Camera(_Part):
         for detector in self.detectors:
             if key == detector.id or str(key) == detector.name:
                 return detector
-        known = ", ".join(f"{detector.id} ({detector.name})" for detector in self.detectors)
-        raise InputError(f"camera {self.name} has no such detector", value=key, remedy=f"known: {known}")
+        known = [f"{detector.id} ({detector.name})" for detector in self.detectors]
+        some = ", ".join(known[:_MOST_NAMED]) + (f" ... {known[-1]}" if len(known) > _MOST_NAMED else "")
+        raise InputError(f"camera {self.name} has no such detector", value=key, remedy=f"known: {some}")
+
+    def find_detector(self, text: str, by: Literal["id", "name"] = "id") -> Detector | None:
+        """Return the detector that a header names.
+
+        Parameters
+        ----------
+        text : str
+            Number or name, the name in letters of any case.
+        by : {"id", "name"}
+            What digits mean.
+
+        Returns
+        -------
+        Detector or None
+            None if the camera has no such detector.
+        """
+        if by == "id" and text.isdigit():
+            return next((detector for detector in self.detectors if detector.id == int(text)), None)
+        return next((detector for detector in self.detectors if detector.name.lower() == text.lower()), None)
 
     def band(self, physical_filter: str, source: object = None) -> str:
         """Return the band of a filter.
@@ -202,6 +233,70 @@ class Camera(_Part):
         )
 
 
+def read_camera(source: str | Path) -> tuple[Camera | None, list[YamlFault]]:
+    """Read a camera and list everything that is wrong with its YAML.
+
+    Parameters
+    ----------
+    source : str or Path
+        File, or the YAML text itself (anything with a line break).
+
+    Returns
+    -------
+    camera : Camera or None
+        None if something is wrong.
+    faults : list of YamlFault
+        In the order of the lines; empty for a good camera.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is no YAML or holds no map.
+    """
+    is_text = isinstance(source, str) and "\n" in source
+    name = _name(source)
+    try:
+        text = str(source) if is_text else Path(source).read_text()
+        content = yaml.load(text, Loader=_Loader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", source=name, remedy="give a camera YAML file") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"is not YAML: {error}", source=name, remedy="correct the line named") from None
+    if not isinstance(content, dict):
+        raise InputError("holds no camera", source=name, value=content, remedy="see the shipped cameras")
+    places: list[Place] = []
+    try:
+        expanded, places = expand(content)
+        return Camera.model_validate(expanded), []
+    except YamlFaultsError as found:
+        faults = [*found.faults, *_faults_elsewhere(content)]
+    except ValidationError as error:
+        faults = [_in_source(fault, places) for fault in faults_of(error, whole="camera", known=_KEYS)]
+    return None, with_lines(faults, text, _Loader)
+
+
+def _faults_elsewhere(content: dict[str, Any]) -> list[YamlFault]:
+    """Return what is wrong outside the detectors, which could not be written out."""
+    rest = {key: value for key, value in content.items() if key not in ("kinds", "detectors")}
+    try:
+        Camera.model_validate(rest)
+    except ValidationError as error:
+        return [fault for fault in faults_of(error, whole="camera", known=_KEYS) if fault.place[0] != "detectors"]
+    return []
+
+
+def _in_source(fault: YamlFault, places: list[Place]) -> YamlFault:
+    """Return a fault of a written-out detector at its place in the YAML."""
+    place = fault.place
+    if len(place) > 1 and place[0] == "detectors" and isinstance(place[1], int) and place[1] < len(places):
+        return replace(fault, place=(*places[place[1]], *place[2:]))
+    return fault
+
+
+def _name(source: str | Path) -> str:
+    return "camera YAML" if isinstance(source, str) and "\n" in source else str(source)
+
+
 def explain(error: ValidationError, source: object, whole: str = "camera") -> InputError:
     """Turn the first of pydantic's complaints into one line.
 
@@ -218,11 +313,8 @@ def explain(error: ValidationError, source: object, whole: str = "camera") -> In
     -------
     InputError
     """
-    first: Any = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or whole
-    remedy = {"extra_forbidden": "remove it or correct its spelling", "missing": f"add '{key}'"}.get(
-        first["type"], f"correct '{key}'"
-    )
-    value = first["input"] if isinstance(first["input"], str | int | float) else None
-    message = first["msg"].removeprefix("Value error, ")
-    return InputError(f"{key}: {message}", source=source, value=value, remedy=remedy)
+    return faults_of(error, whole=whole)[0].error(source)
+
+
+_KEYS = LAYOUT_KEYS | field_names(Camera, Filter, Observatory, BandRule, FileSpec, CubeSpec, HeaderSpec, FieldSpec,
+                                  TypeSpec, TimeSpec)  # fmt: skip

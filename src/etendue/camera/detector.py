@@ -1,6 +1,9 @@
 """One CCD: its amplifiers, size and place on the focal plane."""
 
-from typing import Self
+from collections.abc import Sequence
+from functools import lru_cache, reduce
+from itertools import combinations
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +29,9 @@ class Detector(BaseModel):
     serial: str = ""
     """Manufacturer's serial number."""
 
+    purpose: Literal["science", "wavefront", "focus", "guider"] = "science"
+    """What it is for."""
+
     raw_shape: tuple[int, int]
     """Rows and columns of the raw frame ``(ny, nx)`` [px]."""
 
@@ -44,16 +50,33 @@ class Detector(BaseModel):
     bad_regions: tuple[str, ...] = ()
     """Known defects in the trimmed frame, as FITS sections."""
 
+    crosstalk: tuple[tuple[float, ...], ...] | None = None
+    """Crosstalk between the amplifiers in the order of their list: ``[victim][aggressor]``, the share of the
+    aggressor's signal that shows in the victim [ADU/ADU]."""
+
     @model_validator(mode="after")
     def _check_tiling(self) -> Self:
         names = [amplifier.name for amplifier in self.amplifiers]
         if len(set(names)) != len(names):
             raise ValueError(f"detector {self.name}: amplifier names repeat: {names}")
-        if sum(amplifier.bbox.area for amplifier in self.amplifiers) != self.bbox.area:
-            raise ValueError(f"detector {self.name}: the amplifiers' bbox leave gaps or overlap")
+        if fault := tiling_fault(self.amplifiers, self.bbox):
+            raise ValueError(f"detector {self.name}: the amplifiers' bbox leave gaps or overlap: {fault}")
         for amplifier in self.amplifiers:
-            if not self.raw_bbox.contains_box(amplifier.raw_data):
-                raise ValueError(f"amplifier {amplifier.name}: raw_data lies outside raw_shape {self.raw_shape}")
+            for what in ("raw_data", "raw_serial_overscan", "raw_parallel_overscan", "raw_prescan", "raw_bbox"):
+                box = getattr(amplifier, what)
+                if box is not None and not self.raw_bbox.contains_box(box):
+                    raise ValueError(f"amplifier {amplifier.name}: {what} lies outside raw_shape {self.raw_shape}")
+        if any(a.extension is not None for a in self.amplifiers) and any(a.extension is None for a in self.amplifiers):
+            raise ValueError(f"detector {self.name}: give every amplifier an extension, or none")
+        return self
+
+    @model_validator(mode="after")
+    def _check_crosstalk(self) -> Self:
+        n = len(self.amplifiers)
+        if self.crosstalk is not None and (
+            len(self.crosstalk) != n or any(len(row) != n or row[k] != 0.0 for k, row in enumerate(self.crosstalk))
+        ):
+            raise ValueError(f"detector {self.name}: crosstalk is no matrix of {n} x {n} with zeros on its diagonal")
         return self
 
     @field_validator("bad_regions")
@@ -76,6 +99,11 @@ class Detector(BaseModel):
     def raw_bbox(self) -> Box:
         """Box of the raw frame."""
         return Box.from_shape(self.raw_shape)
+
+    @property
+    def pieces(self) -> tuple[tuple[str | int, Box], ...]:
+        """Extensions that hold the amplifiers, and where they go in the raw frame; empty for a frame in one piece."""
+        return tuple(piece for amplifier in self.amplifiers for piece in amplifier.pieces())
 
     def trim(self, raw: NDArray) -> NDArray:
         """Assemble the light-sensitive pixels.
@@ -125,3 +153,39 @@ class Detector(BaseModel):
                 value=tuple(shape),
                 remedy="use an unbinned, full raw frame or correct raw_shape in the camera YAML",
             )
+
+
+def tiling_fault(amplifiers: Sequence[Amplifier], whole: Box) -> str:
+    """Tell where the amplifiers' places in the trimmed frame overlap or leave a gap.
+
+    Parameters
+    ----------
+    amplifiers : sequence of Amplifier
+        The amplifiers.
+    whole : Box
+        The box around them all.
+
+    Returns
+    -------
+    str
+        The first fault; empty if they tile the frame.
+    """
+    if _tiles(tuple(amplifier.bbox for amplifier in amplifiers)):
+        return ""
+    for one, other in combinations(amplifiers, 2):
+        shared = one.bbox.intersection(other.bbox)
+        if shared.area:
+            return f"{one.name} and {other.name} share {format_section(shared)}"
+    covered = np.zeros(whole.shape, bool)
+    for amplifier in amplifiers:
+        covered[amplifier.bbox.slices_in(whole)] = True
+    rows, columns = np.nonzero(~covered)
+    gap = Box.from_list([rows.min(), rows.max() + 1, columns.min(), columns.max() + 1])
+    return f"no amplifier has {format_section(gap.shifted(dy=whole.y.start, dx=whole.x.start))}"
+
+
+@lru_cache(maxsize=64)  # the detectors of a mosaic have the same few layouts
+def _tiles(boxes: tuple[Box, ...]) -> bool:
+    whole = reduce(Box.union, boxes)
+    apart = all(one.intersection(other).area == 0 for one, other in combinations(boxes, 2))
+    return apart and sum(box.area for box in boxes) == whole.area

@@ -56,6 +56,10 @@ class ObservationInfo:
     """Whether `wcs` was made from pointing and plate scale only."""
     file_name: str = ""
     """Name of the file without folders."""
+    observation_id: str = ""
+    """The observatory's own name of the exposure."""
+    group_name: str = ""
+    """What the exposures of one visit have in common by the header."""
 
     @property
     def mjd_tai_mid(self) -> float:
@@ -64,5 +68,5 @@ class ObservationInfo:
 
     @property
     def group(self) -> str:
-        """Name that ties the detectors of one exposure together."""
-        return str(self.exposure_id)
+        """What the exposures of one visit have in common; an exposure alone is a group of its own."""
+        return self.group_name or str(self.exposure_id)

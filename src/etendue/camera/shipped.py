@@ -72,7 +72,10 @@ def identify_camera(header: Mapping[str, Any], known: Sequence[Camera] = ()) -> 
     return next((camera for camera in known if not camera.header.match), None)
 
 
-def _agrees(header: Mapping[str, Any], match: Mapping[str, str]) -> bool:
-    return all(
-        str(header.get(keyword, "")).strip().lower().startswith(value.lower()) for keyword, value in match.items()
-    )
+def _agrees(header: Mapping[str, Any], match: Mapping[str, str | tuple[str, ...]]) -> bool:
+    return all(_begins(header.get(keyword, ""), wanted) for keyword, wanted in match.items())
+
+
+def _begins(value: object, wanted: str | tuple[str, ...]) -> bool:
+    prefixes = (wanted,) if isinstance(wanted, str) else wanted
+    return str(value).strip().lower().startswith(tuple(prefix.lower() for prefix in prefixes))

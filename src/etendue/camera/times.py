@@ -3,14 +3,15 @@
 import datetime
 import re
 import warnings
-from typing import Literal
 
+from etendue.camera.header_spec import TimeScale
 from etendue.errors import InputError
 
 _DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)|(\d{1,2})/(\d{1,2})/(\d{2})(?!\d)")
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:\.\d*)?))?\s*(Z|[+-]\d{2}:?\d{2})?")
 _MJD_OF_ORDINAL = 678576  # datetime.date.toordinal() - MJD
 _SECONDS_PER_DAY = 86400.0
+_GPS_BEHIND_TAI_S = 19.0
 
 
 def parse_utc(text: str, time_of_day: str | None = None) -> float:
@@ -67,14 +68,43 @@ def _seconds_of_day(text: str, date: str) -> float:
     return result
 
 
-def to_tai(mjd: float, scale: Literal["utc", "tai"]) -> float:
+def parse_pattern(text: str, pattern: str) -> float:
+    """Return the MJD of a date and time written in a pattern of its own.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``05/01/2020 06:16:12 PM``.
+    pattern : str
+        As of Python's strptime: ``%d/%m/%Y %I:%M:%S %p``.
+
+    Returns
+    -------
+    float
+        MJD [day] in the scale in which it is written; a zone (``%z``) is taken off.
+
+    Raises
+    ------
+    InputError
+        If the text has another form.
+    """
+    try:
+        moment = datetime.datetime.strptime(text.strip(), pattern)
+    except ValueError as error:
+        raise InputError(f"is no such date: {error}", value=text, remedy=f"expected {pattern}") from None
+    offset = moment.utcoffset() or datetime.timedelta()
+    since = moment.replace(tzinfo=None) - offset - datetime.datetime(1858, 11, 17)
+    return since / datetime.timedelta(days=1)
+
+
+def to_tai(mjd: float, scale: TimeScale) -> float:
     """Return the MJD in TAI.
 
     Parameters
     ----------
     mjd : float
         MJD in ``scale`` [day].
-    scale : {"utc", "tai"}
+    scale : {"utc", "tai", "tt", "tdb", "gps"}
         Time scale of ``mjd``.
 
     Returns
@@ -82,7 +112,29 @@ def to_tai(mjd: float, scale: Literal["utc", "tai"]) -> float:
     float
         MJD (TAI) [day]; nothing is downloaded for it.
     """
-    return _convert(mjd, scale, "tai")
+    if scale == "gps":
+        return mjd + _GPS_BEHIND_TAI_S / _SECONDS_PER_DAY
+    return mjd if scale == "tai" else _convert(mjd, scale, "tai")
+
+
+def from_tai(mjd_tai: float, scale: TimeScale) -> float:
+    """Return the MJD in a time scale: the inverse of `to_tai`.
+
+    Parameters
+    ----------
+    mjd_tai : float
+        MJD (TAI) [day].
+    scale : {"utc", "tai", "tt", "tdb", "gps"}
+        The scale.
+
+    Returns
+    -------
+    float
+        MJD [day].
+    """
+    if scale == "gps":
+        return mjd_tai - _GPS_BEHIND_TAI_S / _SECONDS_PER_DAY
+    return mjd_tai if scale == "tai" else _convert(mjd_tai, "tai", scale)
 
 
 def to_utc(mjd_tai: float) -> float:
