@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from etendue.errors import InputError
 from etendue.simulate.drawing.draw import DrawSpec, draw, draw_stamp
 from etendue.simulate.drawing.sources import Sources
+from etendue.simulate.drawing.stamp_class import LEVELS, StampClass, spline_transform
 from etendue.simulate.population.shapes import Shapes
 from etendue.simulate.telescope.chip_psf import ChipPsf
 
@@ -106,6 +107,25 @@ def test_a_large_galaxy_is_the_same_whole_and_split() -> None:
     expected = np.exp(-0.5 * (inverse[0, 0] * u * u + 2 * inverse[0, 1] * u * v + inverse[1, 1] * v * v))
     expected *= 1e7 / (2 * np.pi * np.sqrt(np.linalg.det(covariance)))
     assert np.abs(image - expected).max() < 2e-4 * expected.max()
+
+
+def test_an_exponential_is_the_limit_of_its_neighbours() -> None:
+    """Index 1 has a formula of its own, the others a table."""
+    exact, near = (
+        draw_stamp(gaussian(1.5), size=65, x=0.2, y=0.4, shapes=sersic(4.0, n, 0.3)) for n in (1.0, 1.0 + 1e-9)
+    )
+    assert np.abs(exact - near).max() < 2e-5 * exact.max()
+
+
+@pytest.mark.parametrize("levels", range(1, LEVELS + 1))
+def test_the_levels_of_split_light_add_up_to_all_of_it(levels: int) -> None:
+    kx, ky = (k.ravel() for k in np.meshgrid(np.linspace(-0.4, 0.4, 81), np.linspace(0.0, 0.4, 41)))
+    total = np.zeros(kx.size)
+    for level in range(levels):
+        kind = StampClass(256, 4**level, split=level < levels - 1)
+        spline = spline_transform(kx, ky, kind.cell, 6) if level else 1.0
+        total += kind.window(kx, ky) * spline * kind.cell**2
+    np.testing.assert_allclose(total, np.sinc(kx / (2 * np.pi)) * np.sinc(ky / (2 * np.pi)), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(9.0, -4.0), (70.0, 45.0)])

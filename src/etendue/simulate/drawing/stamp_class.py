@@ -90,12 +90,16 @@ class StampClass:
         if self.split:
             result = result * (1.0 - low_pass(square, self.cell * FACTOR))
         if self.cell > 1:
-            result = result * low_pass(square, self.cell) / spline_transform(kx, ky, self.cell, 6)
+            result = result / spline_transform(kx, ky, self.cell, 6)
+        finer = self.cell
+        while finer > 1:  # what each level before passed on: only so do the shares add up to one
+            result = result * low_pass(square, finer)
+            finer //= FACTOR
         return result
 
 
 def low_pass(square: Vector, cell: int) -> Vector:
-    """Return the share of a wave that a coarse grid draws: flat at small wavenumbers, 1e-8 at Nyquist's.
+    """Return the share of a wave that goes on to a coarser grid: flat at small wavenumbers, 1e-8 at Nyquist's.
 
     Parameters
     ----------
