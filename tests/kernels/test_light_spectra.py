@@ -5,7 +5,7 @@ import pytest
 from scipy.interpolate import BSpline
 
 from etendue.kernels.coarse_grid import deposit, spread
-from etendue.kernels.light_spectra import add_stamps, light_spectra
+from etendue.kernels.light_spectra import EXPONENTIAL, add_stamps, light_spectra
 from etendue.kernels.psf_shape import psf_moments
 
 STEEPNESS = 16.0
@@ -48,6 +48,22 @@ def test_spectra_agree_with_the_definition(half: int) -> None:
     np.testing.assert_allclose(
         np.fft.irfft2(out[0], s=(size, size)), np.fft.ifft2(expected).real, atol=1e-3 * np.abs(expected).max() / size
     )
+
+
+def test_exponentials_need_no_table() -> None:
+    size, half = 16, 7
+    psf = np.zeros((1, 2, 2 * half + 1, half + 1), np.float32)
+    psf[:, 0] = 1.0
+    one = lambda value: np.array([value])  # noqa: E731
+    out = np.empty((1, size, size // 2 + 1), np.complex64)
+    light_spectra(
+        out, psf, np.zeros((1, 1), np.int64), np.ones((1, 1), np.float32), one(2.0), one(0.0), one(0.0), one(0.0),
+        one(0.0), one(0), one(1), np.array([[1.0, 0.0, 0.0, 3.0, 2.0, 0.5]]), one(EXPONENTIAL),
+        np.full((1, 4), 0.7, np.float32), gaussian_table(), STEEPNESS, 1.0,
+    )  # fmt: skip
+    ky, kx = np.meshgrid(*(2 * np.pi / size * np.arange(n) for n in (half + 1, half + 1)), indexing="ij")
+    expected = 2.0 * (1.0 + 0.7 * (3.0 * kx**2 + 2.0 * ky**2 + kx * ky)) ** -1.5
+    np.testing.assert_allclose(out[0, : half + 1, : half + 1], expected, rtol=1e-5)
 
 
 def test_stamps_are_cut_at_the_edges() -> None:

@@ -55,6 +55,20 @@ def _quintic(t):
     return value / 120.0
 
 
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _spread_line(coefficients, weights, margin, out):
+    """Fill the quintic spline of one row of coefficients."""
+    cell = weights.shape[1]
+    for phase in range(cell):
+        w = weights[:, phase]
+        for c in range((out.size - phase - 1) // cell + 1):
+            left = c + margin - 2
+            total = np.float32(0.0)
+            for tap in range(6):
+                total += w[tap] * coefficients[left + tap]
+            out[c * cell + phase] = total
+
+
 @njit([void(F32_2D_OUT, F32_2D, I64, I64)], cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def spread(image: NDArray[np.float32], coefficients: NDArray[np.float32], cell: int, margin: int) -> None:
     """Add the quintic spline of a coarse grid to an image.
@@ -74,24 +88,21 @@ def spread(image: NDArray[np.float32], coefficients: NDArray[np.float32], cell: 
         Cells before the image's first pixel, at least 2.
     """
     ny, nx = image.shape
-    cells = (nx - 1) // cell + 1
     weights = np.empty((6, cell), np.float32)
     for phase in range(cell):
         for tap in range(6):
             weights[tap, phase] = _quintic(phase / cell + 2.0 - tap)
-    line = np.empty(cells + 5, np.float32)
+    lines = np.empty((6, nx), np.float32)  # rows of coefficients, spread along x; row j is kept at j % 6
     for row in range(ny):
         top = row // cell + margin - 2
-        left = margin - 2
-        for c in range(line.size):
-            total = np.float32(0.0)
-            for tap in range(6):
-                total += weights[tap, row % cell] * coefficients[top + tap, left + c]
-            line[c] = total
+        if row == 0:
+            for tap in range(5):
+                _spread_line(coefficients[top + tap], weights, margin, lines[(top + tap) % 6])
+        if row % cell == 0:
+            _spread_line(coefficients[top + 5], weights, margin, lines[(top + 5) % 6])
+        a, b, c = lines[top % 6], lines[(top + 1) % 6], lines[(top + 2) % 6]
+        d, e, f = lines[(top + 3) % 6], lines[(top + 4) % 6], lines[(top + 5) % 6]
+        w_a, w_b, w_c, w_d, w_e, w_f = weights[:, row % cell]
         target = image[row]
-        for c in range(cells):
-            for phase in range(min(cell, nx - c * cell)):
-                total = np.float32(0.0)
-                for tap in range(6):
-                    total += weights[tap, phase] * line[c + tap]
-                target[c * cell + phase] += total
+        for i in range(nx):
+            target[i] += w_a * a[i] + w_b * b[i] + w_c * c[i] + w_d * d[i] + w_e * e[i] + w_f * f[i]

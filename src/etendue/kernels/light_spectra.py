@@ -10,6 +10,9 @@ _F32_4D = types.Array(types.float32, 4, "C", readonly=True)
 _C64_3D_OUT = types.Array(types.complex64, 3, "C")
 _ONE = 0x3F800000  # bits of 1.0 in float32
 _SHIFT = 17  # leaves 64 nodes per octave
+_POINT = 1e-8  # kappa**2 below which a part is a point
+EXPONENTIAL = -1
+"""Instead of a row of the table: an exponential disk, which needs none."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -25,119 +28,193 @@ def _blend(table, first, weight, highest, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _profile_row(profile, last, start, slope, curve, place, out):
-    """Look a profile up at ``start + slope c + curve c**2``, linearly between nodes.
-
-    The bits of a float32 are the node (exponent and first 6 bits of the mantissa) and the place after it.
-    """
-    limit = np.empty(1, np.int32)
-    limit[0] = (last << _SHIFT) + _ONE - 1
-    highest = limit.view(np.float32)[0]
-    for c in range(out.size):
-        fc = np.float32(c)
-        place[c] = min(highest, max(np.float32(1.0), start + fc * (slope + fc * curve)))
-    bits = place.view(np.int32)
-    scale = np.float32(1.0 / (1 << _SHIFT))
-    for c in range(out.size):
-        node = (bits[c] - _ONE) >> _SHIFT
-        part = np.float32(bits[c] & ((1 << _SHIFT) - 1)) * scale
-        out[c] = profile[node] + part * (profile[node + 1] - profile[node])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _waves(offset, step, lowest, real, imag):
-    """Fill ``exp(-i k offset)`` for ``k = (lowest + i) step``."""
-    for i in range(real.size):
-        angle = (lowest + i) * step * offset
-        real[i] = np.cos(angle)
-        imag[i] = -np.sin(angle)
+def _places(sxx, syy, sxy, highest, place):
+    """Fill ``1 + k S k`` over the half plane of ``place``, (rows, columns), at most ``highest``."""
+    high = place.shape[1] - 1
+    for row in range(place.shape[0]):
+        ky, line = np.float32(row - high), place[row]
+        start, slope = np.float32(1.0) + syy * ky * ky, np.float32(2.0) * sxy * ky
+        for c in range(line.size):
+            kx = np.float32(c)
+            line[c] = min(highest, max(np.float32(1.0), start + kx * (slope + kx * sxx)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _add_part(part, table, steepness, first, weight, cell, step, scratch, shape_re, shape_im):
-    """Add one Sersic part, a row of ``parts`` [px], to the shape's transform over wavenumbers per cell."""
-    profile, place, values, cos_x, sin_x, cos_y, sin_y = scratch
-    flux, x, y = part[0], part[1] / cell, part[2] / cell
-    sxx, syy, sxy = part[3] / cell**2, part[4] / cell**2, part[5] / cell**2
-    rows, columns = shape_re.shape
-    high = columns - 1
-    largest = (sxx + syy + 2.0 * abs(sxy)) * (high * step) ** 2
-    point = largest < 1e-8
-    last = 1 if point else _blend(table, first, weight, np.float32(1.0 + steepness * largest), profile)
-    centred = x == 0.0 and y == 0.0
-    if not centred:
-        _waves(x, step, 0, cos_x, sin_x)
-        _waves(y, step, -high, cos_y, sin_y)
-    values[:] = 1.0
-    for row in range(rows):
-        ky = (row - high) * step
-        if not point:
-            start, slope = np.float32(1.0 + steepness * ky * ky * syy), np.float32(2.0 * steepness * ky * sxy * step)
-            _profile_row(profile, last, start, slope, np.float32(steepness * sxx * step * step), place, values)
-        if centred:
-            for c in range(columns):
-                shape_re[row, c] += flux * values[c]
-        else:
-            re, im = np.float32(flux * cos_y[row]), np.float32(flux * sin_y[row])
-            for c in range(columns):
-                shape_re[row, c] += values[c] * (re * cos_x[c] - im * sin_x[c])
-                shape_im[row, c] += values[c] * (re * sin_x[c] + im * cos_x[c])
+def _look_up(profile, place, out):
+    """Look a profile up linearly between its nodes.
+
+    The bits of a float32 are the node (exponent and first 6 bits of the mantissa) and the place after it. Indices are
+    unsigned, which leaves out a test of their sign.
+    """
+    bits, scale = place.view(np.int32), np.float32(1.0 / (1 << _SHIFT))
+    for i in range(out.size):
+        from_one = np.int32(bits[i] - np.int32(_ONE))
+        node = np.uint32(from_one) >> np.uint32(_SHIFT)
+        before = profile[node]
+        part = np.float32(from_one & np.int32((1 << _SHIFT) - 1)) * scale
+        out[i] = before + part * (profile[node + np.uint32(1)] - before)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _exponential(place, out):
+    """Fill ``place**-1.5``, the transform of an exponential disk."""
+    for i in range(out.size):
+        root = np.float32(1.0) / np.sqrt(place[i])
+        out[i] = root * root * root
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _waves(offset, step, height, waves):
+    """Fill the real and imaginary parts of ``height exp(-i j step offset)``, j from 0, by turning on."""
+    turn_re, turn_im = np.cos(step * offset), -np.sin(step * offset)
+    re, im = height, 0.0
+    for j in range(waves.shape[1]):
+        waves[0, j], waves[1, j] = re, im
+        re, im = re * turn_re - im * turn_im, re * turn_im + im * turn_re
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _fill_part(part, table, steepness, first, weight, cell, step, profile, place, out):
+    """Fill the transform of one Sersic part, a row of ``parts`` [px], about its own centre."""
+    slope = weight[0] if first == EXPONENTIAL else steepness
+    scale = slope * step * step / cell**2
+    sxx, syy, sxy = scale * part[3], scale * part[4], scale * part[5]
+    largest = (sxx + syy + 2.0 * abs(sxy)) * (place.shape[1] - 1) ** 2
+    if largest < _POINT * slope:
+        out[:] = 1.0
+        return
+    limit = np.empty(1, np.float32)
+    limit[0] = np.inf
+    if first != EXPONENTIAL:
+        last = _blend(table, first, weight, np.float32(1.0 + largest), profile)
+        limit.view(np.int32)[0] = (last << _SHIFT) + _ONE - 1
+    _places(np.float32(sxx), np.float32(syy), np.float32(sxy), limit[0], place)
+    if first == EXPONENTIAL:
+        _exponential(place.reshape(place.size), out)
+    else:
+        _look_up(profile, place.reshape(place.size), out)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _add_scaled(values, flux, out):
+    """Add one plane times a number to another."""
+    for i in range(out.size):
+        out[i] += flux * values[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _add_moved(values, along_x, along_y, shape):
+    """Add a plane times the waves of both axes to a complex one, (2, rows, columns)."""
+    high = values.shape[1] - 1
+    for row in range(values.shape[0]):
+        up = row - high
+        re, im = along_y[0, abs(up)], along_y[1, abs(up)] * np.float32(1 if up >= 0 else -1)
+        for c in range(high + 1):
+            shape[0, row, c] += values[row, c] * (re * along_x[0, c] - im * along_x[1, c])
+            shape[1, row, c] += values[row, c] * (re * along_x[1, c] + im * along_x[0, c])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _mix(tables, rows, weights, out):
-    """Mix the transforms of the PSF at some nodes, all wavenumbers in one line."""
-    out[:] = 0.0
-    for k in range(rows.size):
-        weight, source = weights[k], tables[rows[k]]
-        if weight != 0.0:
-            for c in range(out.size):
-                out[c] += weight * source[c]
+    """Mix the transforms of the PSF at some nodes, all wavenumbers in one line, four at a time."""
+    used = np.flatnonzero(weights)
+    count = (used.size + 3) // 4 * 4
+    row, weight = np.full(count, rows[used[0]]), np.zeros(count, np.float32)
+    row[: used.size], weight[: used.size] = rows[used], weights[used]
+    for k in range(0, count, 4):
+        a, b, c, d = tables[row[k]], tables[row[k + 1]], tables[row[k + 2]], tables[row[k + 3]]
+        w_a, w_b, w_c, w_d = weight[k], weight[k + 1], weight[k + 2], weight[k + 3]
+        if k == 0:
+            for i in range(out.size):
+                out[i] = w_a * a[i] + w_b * b[i] + w_c * c[i] + w_d * d[i]
+        else:
+            for i in range(out.size):
+                out[i] += w_a * a[i] + w_b * b[i] + w_c * c[i] + w_d * d[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _multiply(real, imag, by_re, by_im):
-    """Multiply one row of complex numbers by another."""
-    for c in range(real.size):
-        re = real[c] * by_re[c] - imag[c] * by_im[c]
-        imag[c] = real[c] * by_im[c] + imag[c] * by_re[c]
-        real[c] = re
+def _scale(light, by):
+    """Multiply real and imaginary parts, (2, m), by one real plane."""
+    real, imag = light[0], light[1]
+    for i in range(by.size):
+        real[i] *= by[i]
+        imag[i] *= by[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _turn(real, imag, cos_x, sin_x, cos_y, sin_y):
-    """Multiply a row by the waves along x and one number of the waves along y."""
-    for c in range(real.size):
-        by_re = cos_y * cos_x[c] - sin_y * sin_x[c]
-        by_im = cos_y * sin_x[c] + sin_y * cos_x[c]
-        re = real[c] * by_re - imag[c] * by_im
-        imag[c] = real[c] * by_im + imag[c] * by_re
-        real[c] = re
+def _multiply(light, by):
+    """Multiply one complex plane, (2, m), by another."""
+    real, imag = light[0], light[1]
+    by_re, by_im = by[0], by[1]
+    for i in range(real.size):
+        re = real[i] * by_re[i] - imag[i] * by_im[i]
+        imag[i] = real[i] * by_im[i] + imag[i] * by_re[i]
+        real[i] = re
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _trail_row(ky_dy, dx_step, real, imag):
+def _multiply_shape(light, parts, table_first, table_weight, table, steepness, cell, step, scratch):
+    """Multiply a transform, (2, rows, columns), by that of a sum of Sersic parts."""
+    profile, place, values, shape, along_x, along_y = scratch
+    size, centred = values.size, True
+    shape[:] = 0.0
+    for p in range(parts.shape[0]):
+        _fill_part(parts[p], table, steepness, table_first[p], table_weight[p], cell, step, profile, place, values)
+        if parts[p, 1] == 0.0 and parts[p, 2] == 0.0:
+            _add_scaled(values, np.float32(parts[p, 0]), shape[0].reshape(size))
+        else:
+            centred = False
+            _waves(parts[p, 1] / cell, step, parts[p, 0], along_x)
+            _waves(parts[p, 2] / cell, step, 1.0, along_y)
+            _add_moved(values.reshape(place.shape), along_x, along_y, shape)
+    if centred:
+        _scale(light.reshape(2, size), shape[0].reshape(size))
+    else:
+        _multiply(light.reshape(2, size), shape.reshape(2, size))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _smear(light, trail_x, trail_y, step):
     """Multiply by the transform of a uniform line, ``sin(a) / a`` with ``a = k . trail / 2``."""
-    for c in range(real.size):
-        a = 0.5 * (ky_dy + c * dx_step)
-        value = np.float32(1.0 - a * a / 6.0 if abs(a) < 1e-3 else np.sin(a) / a)
-        real[c] *= value
-        imag[c] *= value
+    high = light.shape[2] - 1
+    for row in range(light.shape[1]):
+        for c in range(high + 1):
+            a = 0.5 * step * ((row - high) * trail_y + c * trail_x)
+            value = np.float32(1.0 - a * a / 6.0 if abs(a) < 1e-3 else np.sin(a) / a)
+            light[0, row, c] *= value
+            light[1, row, c] *= value
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _fold_rows(light, along_x, along_y, size, out):
+    """Add the half plane, turned by the waves of both axes, to the stamp's, as far as Nyquist's wavenumber along x."""
+    high = light.shape[2] - 1
+    cos_x, sin_x = along_x[0], along_x[1]  # unpacking would forget that they are contiguous
+    for row in range(light.shape[1]):
+        up = row - high
+        cos_y, sin_y = along_y[0, abs(up)], along_y[1, abs(up)] * np.float32(1 if up >= 0 else -1)
+        real, imag, target = light[0, row], light[1, row], out[up % size]
+        for c in range(min(size // 2, high + 1)):
+            by_re = cos_y * cos_x[c] - sin_y * sin_x[c]
+            by_im = cos_y * sin_x[c] + sin_y * cos_x[c]
+            target[c] += complex(real[c] * by_re - imag[c] * by_im, real[c] * by_im + imag[c] * by_re)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _fold(real, imag, row, size, out):
-    """Add a row of the half plane to the transform of the sampled stamp: what lies beyond Nyquist comes back."""
-    middle = size // 2
-    target = out[row % size]
-    for c in range(min(middle, real.size)):
-        target[c] += complex(real[c], imag[c])
-    for c in range(middle, real.size):
+def _fold_columns(light, along_x, along_y, size, out):
+    """Add what `_fold_rows` leaves: columns from Nyquist's wavenumber on, which come back."""
+    middle, high = size // 2, light.shape[2] - 1
+    for c in range(middle, high + 1):
         here, mirrored = c % size, -c % size
-        if here <= middle:
-            target[here] += complex(real[c], imag[c])
-        if mirrored <= middle:
-            out[-row % size, mirrored] += complex(real[c], -imag[c])
+        wave_x = complex(along_x[0, c], along_x[1, c])
+        for row in range(2 * high + 1):
+            up = row - high
+            wave_y = complex(along_y[0, abs(up)], along_y[1, abs(up)] * np.float32(1 if up >= 0 else -1))
+            value = complex(light[0, row, c], light[1, row, c]) * wave_x * wave_y
+            if here <= middle:
+                out[up % size, here] += value
+            if mirrored <= middle:
+                out[-up % size, mirrored] += value.conjugate()
 
 
 @njit(
@@ -201,9 +278,9 @@ def light_spectra(
         Flux fraction, offset x and y [px], and xx, yy and xy of the ellipse matrix S [px**2]: the half-light ellipse is
         ``r S**-1 r = 1``.
     table_first : ndarray, int64, shape (p,)
-        First of the four rows of ``table`` that make up the profile of a part.
+        First of the four rows of ``table`` that make up the profile of a part, or `EXPONENTIAL`.
     table_weight : ndarray, float32, shape (p, 4)
-        Their weights.
+        Their weights; of an exponential the first is the factor of kappa**2 in ``(1 + a kappa**2)**-1.5``.
     table : ndarray, float32, shape (q, octaves * 64 + 1)
         Transforms of Sersic profiles over ``1 + steepness kappa**2``, at nodes evenly spaced in each octave.
     steepness : float
@@ -213,35 +290,30 @@ def light_spectra(
     """
     size = out.shape[1]
     rows, columns = psf.shape[2:]
-    high, step = columns - 1, 2.0 * np.pi / size
-    profile = np.empty(table.shape[1], np.float32)
-    place, values = np.empty(columns, np.float32), np.empty(columns, np.float32)
-    cos_x, sin_x = np.empty(columns, np.float32), np.empty(columns, np.float32)
-    cos_y, sin_y = np.empty(rows, np.float32), np.empty(rows, np.float32)
-    scratch = (profile, place, values, cos_x, sin_x, cos_y, sin_y)
-    shape_re, shape_im = np.empty((rows, columns), np.float32), np.empty((rows, columns), np.float32)
+    step = 2.0 * np.pi / size
+    scratch = (
+        np.empty(table.shape[1], np.float32),
+        np.empty((rows, columns), np.float32),
+        np.empty(rows * columns, np.float32),
+        np.empty((2, rows, columns), np.float32),
+        np.empty((2, columns), np.float32),
+        np.empty((2, columns), np.float32),
+    )
+    along_x, along_y = np.empty((2, columns), np.float32), np.empty((2, columns), np.float32)
     tables = psf.reshape(psf.shape[0], 2 * rows * columns)
-    mixed = np.empty(2 * rows * columns, np.float32)
-    light = mixed.reshape(2, rows, columns)
+    light = np.empty((2, rows, columns), np.float32)
     for i in range(out.shape[0]):
         out[i] = 0.0
-        shape_re[:] = 0.0
-        shape_im[:] = 0.0
-        for p in range(first[i], last[i]):
-            row, weight = table_first[p], table_weight[p]
-            _add_part(parts[p], table, steepness, row, weight, cell, step, scratch, shape_re, shape_im)
-        _waves(x[i], step, 0, cos_x, sin_x)
-        _waves(y[i], step, -high, cos_y, sin_y)
-        _mix(tables, psf_rows[i], psf_weights[i], mixed)
-        for row in range(rows):
-            real, imag = light[0, row], light[1, row]
-            re, im = np.float32(flux[i] * cos_y[row]), np.float32(flux[i] * sin_y[row])
-            _turn(real, imag, cos_x, sin_x, re, im)
-            if last[i] > first[i]:
-                _multiply(real, imag, shape_re[row], shape_im[row])
-            if trail_x[i] != 0.0 or trail_y[i] != 0.0:
-                _trail_row((row - high) * step * trail_y[i], step * trail_x[i], real, imag)
-            _fold(real, imag, row - high, size, out[i])
+        _mix(tables, psf_rows[i], psf_weights[i], light.reshape(light.size))
+        if last[i] > first[i]:
+            of = slice(first[i], last[i])
+            _multiply_shape(light, parts[of], table_first[of], table_weight[of], table, steepness, cell, step, scratch)
+        if trail_x[i] != 0.0 or trail_y[i] != 0.0:
+            _smear(light, trail_x[i], trail_y[i], step)
+        _waves(x[i], step, flux[i], along_x)
+        _waves(y[i], step, 1.0, along_y)
+        _fold_rows(light, along_x, along_y, size, out[i])
+        _fold_columns(light, along_x, along_y, size, out[i])
 
 
 @njit(
@@ -268,7 +340,9 @@ def add_stamps(
     size = stamps.shape[1]
     for i in range(x.size):
         left, right = max(0, -x[i]), min(size, nx - x[i])
+        if left >= right:
+            continue
         for row in range(max(0, -y[i]), min(size, ny - y[i])):
-            target, source = image[y[i] + row], stamps[i, row]
-            for column in range(left, right):
-                target[x[i] + column] += source[column]
+            target, source = image[y[i] + row, x[i] + left : x[i] + right], stamps[i, row, left:right]
+            for column in range(target.size):
+                target[column] += source[column]

@@ -15,23 +15,19 @@ def within_bars(agreement: Agreement) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore::galsim.errors.GalSimWarning")
-@pytest.mark.parametrize("number", [0, 7, 36, 24])
-def test_a_few_stamps_agree_with_galsim(number: int) -> None:
-    agreement = compare(20262, number)
+@pytest.mark.parametrize(
+    ("seed", "number"), [(20262, 0), (20262, 7), (20262, 36), (20262, 24), (20263, 118)]
+)  # the last one is drawn on three levels
+def test_a_few_stamps_agree_with_galsim(seed: int, number: int) -> None:
+    agreement = compare(seed, number)
     assert within_bars(agreement), agreement
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::galsim.errors.GalSimWarning")
 def test_two_hundred_stamps_agree_with_galsim() -> None:
-    """Every PSF with every shape, five times; where hsm fails on a PSF (wide donuts), moments are not compared.
-
-    Of these 200 the moments of one, a cuspy galaxy behind a PSF that its image cuts off sharply, differ by 1.13e-3.
-    """
+    """Every PSF with every shape, five times; where hsm fails on a PSF (wide donuts), moments are not compared."""
     agreements = [compare(20263, number) for number in range(200)]
     assert {(a.psf, a.shape) for a in agreements} == {(psf, shape) for psf in PSFS for shape in SHAPES}
-    assert all(agreement.peak < PEAK and agreement.flux < FLUX for agreement in agreements)
-    outside = [agreement for agreement in agreements if not within_bars(agreement)]
-    assert len(outside) <= 1
-    assert all(agreement.moments < 1.3 * MOMENTS for agreement in outside)
+    assert not [agreement for agreement in agreements if not within_bars(agreement)]
     assert sum(np.isnan(agreement.moments) for agreement in agreements) <= 10

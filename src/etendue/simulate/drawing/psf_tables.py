@@ -14,7 +14,6 @@ from etendue.simulate.telescope.chip_psf import ChipPsf
 Vector = NDArray[np.float64]
 
 _STRETCH_STEP = 0.02  # linear interpolation over 2% of the width errs by 1e-4 of the peak at most
-_ALIAS = 1e-4
 _WING_ERROR = 0.1  # of a wing's brightness, where the coarse grid draws it
 _MOMENT_OVERSAMPLING = 2
 
@@ -59,7 +58,7 @@ class PsfTables:
     wavelength_nm : ndarray, float64, shape (n,)
         Effective wavelengths of all sources [nm].
     peak_lost : float
-        Share of a star's peak at wavenumbers that are left out.
+        Share of a star's peak at wavenumbers that are left out, and share of its light that samples may alias.
     """
 
     def __init__(self, psf: ChipPsf, wavelength_nm: Vector, peak_lost: float = 1e-4):
@@ -73,6 +72,7 @@ class PsfTables:
         self.nodes = psf.images.shape[0] * psf.images.shape[1]
         self._images = psf.images.reshape(self.nodes, size, size)
         self.half_px = 0.5 * size / psf.oversampling * high
+        self._cores: dict[StampClass, Vector] = {}
 
     def stretch(self, wavelength_nm: Vector) -> Vector:
         """Return the PSF's width relative to its images'.
@@ -138,12 +138,30 @@ class PsfTables:
         beyond = 1.0 - np.cumsum(power) / power.sum()
         return float(wave[min(int(np.argmax(beyond < self._peak_lost)) + 1, wave.size - 1)] / self.stretches[0])
 
-    def _stride(self, highest: float) -> int:
-        """Return which samples are enough for wavenumbers up to ``highest`` [rad/px]."""
+    @cached_property
+    def _folded(self) -> tuple[Vector, NDArray[np.float32]]:
+        """Samples that are enough, a stride apart: distances [px], (q,); sums of the four quadrants, (4, nodes, q, q).
+
+        All classes share them: the levels of split light must see the same PSF. The quadrants are even in both
+        directions, odd along x, odd along y, odd along both; the middle row and column count half.
+        """
         wave, _, envelope = self._amplitude
-        negligible = wave[int(np.argmax(envelope < _ALIAS))] if np.any(envelope < _ALIAS) else wave[-1]
-        stride = 2.0 * np.pi * self.psf.oversampling / (negligible + highest * self.stretches[-1])
-        return max(1, int(stride))
+        negligible = (
+            wave[int(np.argmax(envelope < self._peak_lost))] if np.any(envelope < self._peak_lost) else wave[-1]
+        )
+        per_px = 2.0 * np.pi * self.psf.oversampling
+        stride = max(1, int(per_px / (negligible + self.highest * self.stretches[-1])))
+        middle = (self._images.shape[-1] - 1) // 2
+        samples = self._images[:, middle % stride :: stride, middle % stride :: stride]
+        right, left = samples[:, :, middle // stride :], samples[:, :, middle // stride :: -1]
+        quadrants = []
+        for along_x in (right + left, right - left):
+            lower, upper = along_x[:, middle // stride :], along_x[:, middle // stride :: -1]
+            quadrants += [lower + upper, lower - upper]
+        folded = np.stack([quadrants[0], quadrants[2], quadrants[1], quadrants[3]])
+        folded[..., 0] *= 0.5
+        folded[..., 0, :] *= 0.5
+        return self._offsets[middle::stride][: folded.shape[-1]], folded
 
     def half_rows(self, kind: StampClass) -> int:
         """Return the highest wavenumber drawn in stamps of a class, in steps of ``2 pi / (size cell)``.
@@ -177,26 +195,19 @@ class PsfTables:
             included.
         """
         half = self.half_rows(kind)
-        step = 2.0 * np.pi / (kind.size * kind.cell)
-        ky = step * np.arange(-half, half + 1, dtype=np.float64)
-        kx = ky[half:]
-        stride = self._stride(half * step)
-        middle = (self._images.shape[-1] - 1) // 2
-        taken = np.arange(middle % stride, self._images.shape[-1], stride)
+        k = 2.0 * np.pi / (kind.size * kind.cell) * np.arange(half + 1, dtype=np.float64)
+        r, folded = self._folded
         if kind.tapered:
-            taken = taken[np.abs(self._offsets[taken]) <= kind.reach]
-        r = self._offsets[taken]
-        taper = kind.taper(np.hypot(r[:, None], r[None, :]))
-        window = kind.window(kx[None, :], ky[:, None])
-        core = self.core(kind)
+            r = r[r <= kind.reach]
+            folded = folded[..., : r.size, : r.size] * kind.taper(np.hypot(r[:, None], r[None, :])).astype(np.float32)
+        window = kind.window(k[None, :], k[:, None]).astype(np.float32)
+        core = self.core(kind).astype(np.float32)
         result = np.empty((keys.size, 2, 2 * half + 1, half + 1), np.float32)
         for table in np.unique(keys // self.nodes):
-            mine = np.flatnonzero(keys // self.nodes == table)
+            mine = slice(*np.searchsorted(keys, [table * self.nodes, (table + 1) * self.nodes]))
             node = keys[mine] % self.nodes
-            images = np.ascontiguousarray(self._images[np.ix_(node, taken, taken)]) * taper.astype(np.float32)
-            images *= (core[node] / images.sum(axis=(1, 2), dtype=np.float64))[:, None, None].astype(np.float32)
-            spectra = _transform(images, self.stretches[table] * r, kx, ky) * window.astype(np.float32)
-            result[mine, 0], result[mine, 1] = spectra.real, spectra.imag
+            phase = np.outer(self.stretches[table] * r, k)
+            _transform(folded[:, node], phase, core[node], window, result[mine])
         return result
 
     def core(self, kind: StampClass) -> Vector:
@@ -212,8 +223,11 @@ class PsfTables:
         ndarray, float64, shape (nodes,)
             At each node.
         """
-        if not kind.tapered:
-            return np.ones(self.nodes)
+        if kind not in self._cores:
+            self._cores[kind] = self._core(kind) if kind.tapered else np.ones(self.nodes)
+        return self._cores[kind]
+
+    def _core(self, kind: StampClass) -> Vector:
         inside = np.flatnonzero(np.abs(self._offsets) <= kind.reach)
         r = self._offsets[inside]
         taper = kind.taper(np.hypot(r[:, None], r[None, :])).astype(np.float32)
@@ -328,10 +342,39 @@ def _largest_beyond(ring: NDArray[np.int64], values: Vector, rings: int) -> Vect
     return np.maximum.accumulate(largest[::-1])[::-1][:rings]
 
 
-def _transform(images: NDArray[np.float32], r: Vector, kx: Vector, ky: Vector) -> NDArray[np.complex64]:
-    """Return ``sum images exp(-i (kx x + ky y))`` with the samples at ``r`` along both axes."""
-    phase = np.outer(r, kx)
-    both = np.concatenate([np.cos(phase), -np.sin(phase)], axis=1).astype(np.float32)
-    rows = images @ both
-    along_x = rows[..., : kx.size] + 1j * rows[..., kx.size :]
-    return np.exp(-1j * np.outer(ky, r)).astype(np.complex64) @ along_x
+def _transform(
+    folded: NDArray[np.float32],
+    phase: Vector,
+    total: NDArray[np.float32],
+    window: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """Fill the transforms ``sum f exp(-i (kx x + ky y))`` of folded images, scaled to a sum, times a window.
+
+    Parameters
+    ----------
+    folded : ndarray, float32, shape (4, n, q, q)
+        Even, odd along x, odd along y, odd along both.
+    phase : ndarray, float64, shape (q, h + 1)
+        Distances times wavenumbers.
+    total : ndarray, float32, shape (n,)
+        Sums.
+    window : ndarray, float32, shape (h + 1, h + 1)
+        Over wavenumbers of both axes.
+    out : ndarray, float32, shape (n, 2, 2 h + 1, h + 1)
+        Real and imaginary parts.
+    """
+    cos, sin = np.cos(phase).astype(np.float32), np.sin(phase).astype(np.float32)
+    even, odd_x, odd_y, odd = (
+        np.matmul(by_y.T, (images.reshape(-1, images.shape[-1]) @ by_x).reshape(*images.shape[:2], -1))
+        for images, by_y, by_x in zip(folded, (cos, cos, sin, sin), (cos, sin, cos, sin), strict=True)
+    )
+    scaled = (total / even[:, 0, 0])[:, None, None] * window
+    for part in (even, odd_x, odd_y, odd):
+        part *= scaled
+    middle = out.shape[-1] - 1
+    np.subtract(even, odd, out=out[:, 0, middle:])
+    np.add(even, odd, out=out[:, 0, middle::-1])
+    np.add(odd_x, odd_y, out=out[:, 1, middle:])
+    np.negative(out[:, 1, middle:], out=out[:, 1, middle:])
+    np.subtract(odd_y, odd_x, out=out[:, 1, middle::-1])

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gamma, gammaincinv
 
+from etendue.kernels.light_spectra import EXPONENTIAL
+
 Vector = NDArray[np.float64]
 
 INDICES: Vector = np.geomspace(0.5, 6.0, 45)
@@ -17,6 +19,7 @@ PER_OCTAVE = 64
 STEEPNESS = 4096.0
 """The table is over ``1 + STEEPNESS kappa**2``: wings make transforms of high indices fall at small wavenumbers."""
 _STEP = float(np.log(INDICES[1] / INDICES[0]))
+_EXPONENTIAL_SLOPE = float(gammaincinv(2.0, 0.5) ** -2.0)
 
 
 @cache
@@ -35,6 +38,8 @@ def table() -> NDArray[np.float32]:
 def rows(index: Vector) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the rows of the table to combine for some indices, by cubic interpolation in the logarithm.
 
+    Index 1 needs no table: its transform is ``(1 + (kappa / b)**2)**-1.5``.
+
     Parameters
     ----------
     index : ndarray, float64, shape (n,)
@@ -43,9 +48,9 @@ def rows(index: Vector) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     Returns
     -------
     first : ndarray, int64, shape (n,)
-        First of four rows.
+        First of four rows; `EXPONENTIAL` for index 1.
     weight : ndarray, float32, shape (n, 4)
-        Lagrange weights.
+        Lagrange weights; ``b**-2`` for index 1.
     """
     place = np.log(index / INDICES[0]) / _STEP
     first = np.clip(np.floor(place).astype(np.int64) - 1, 0, INDICES.size - 4)
@@ -59,6 +64,8 @@ def rows(index: Vector) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         ],
         axis=1,
     )
+    exponential = index == 1.0
+    first[exponential], weight[exponential] = EXPONENTIAL, _EXPONENTIAL_SLOPE
     return first, weight.astype(np.float32)
 
 
