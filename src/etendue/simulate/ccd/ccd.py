@@ -205,11 +205,11 @@ class Ccd:
         charge = self._integrate(self._light(expected, seconds, band, sky, illumination), streams)
         rays, hit = self._strike(charge, seconds, streams)
         if self.full_wells is not None:
-            saturated, lost = self.full_wells.bloom(charge)
+            saturated, bleed, lost = self.full_wells.bloom(charge)
         else:
-            saturated, lost = np.zeros(self.shape, bool), 0.0
+            saturated, bleed, lost = np.zeros(self.shape, bool), np.zeros(self.shape, bool), 0.0
         signals = self._segments(charge)
-        return CcdSignals(signals, CcdMasks(hit, saturated, self._defect_mask()), rays, lost, streams)
+        return CcdSignals(signals, CcdMasks(hit, saturated, bleed, self.defect_mask()), rays, lost, streams)
 
     def read_out(self, exposed: CcdSignals, *, hours: float = 0.0, partners: tuple[Partner, ...] = ()) -> CcdOutput:
         """Turn signals into a raw frame: the second half of `expose`.
@@ -337,7 +337,14 @@ class Ccd:
         values = np.rint(level + noise / self.gains[number])
         raw[rows, columns] = np.clip(values, 0, self._largest).astype(np.uint16)
 
-    def _defect_mask(self) -> NDArray[np.bool_]:
+    def defect_mask(self) -> NDArray[np.bool_]:
+        """Return dead pixels and columns, columns that leak or hold a trap, hot pixels.
+
+        Returns
+        -------
+        ndarray, bool, shape (ny, nx)
+            A new array.
+        """
         mask = np.zeros(self.shape, bool) if self.defects is None else self.defects.mask.copy()
         if self.dark is not None:
             mask.reshape(-1)[self.dark.hot] = True

@@ -84,7 +84,7 @@ class FullWells:
             wall[np.array(edges) - box.y.start] = True
         return cls(amplifiers, columns, band, wall)
 
-    def bloom(self, charge: NDArray[np.float32]) -> tuple[NDArray[np.bool_], float]:
+    def bloom(self, charge: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], float]:
         """Let charge run over.
 
         Parameters
@@ -94,10 +94,24 @@ class FullWells:
 
         Returns
         -------
-        bled : ndarray, bool, shape (ny, nx)
+        saturated : ndarray, bool, shape (ny, nx)
             Pixels that were over full or took charge up.
+        bleed : ndarray, bool, shape (ny, nx)
+            Those of them that were not over full.
         lost : float
             Charge that found no room in its column [e].
         """
-        bled = np.zeros(charge.shape, bool)
-        return bled, float(bloom(charge, bled, self.columns, self.band, self.wall))
+        full = self._full(charge)
+        saturated = np.zeros(charge.shape, bool)
+        lost = float(bloom(charge, saturated, self.columns, self.band, self.wall))
+        return saturated, saturated & ~full, lost
+
+    def _full(self, charge: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return the pixels that are over full; only columns that hold one are looked at."""
+        full = np.zeros(charge.shape, bool)
+        for number, wells in enumerate(self.columns):
+            rows = np.flatnonzero(self.band == number)
+            part = slice(rows[0], rows[-1] + 1)
+            over = np.flatnonzero(charge[part].max(axis=0) > wells)
+            full[part, over] = charge[part, over] > wells[over]
+        return full

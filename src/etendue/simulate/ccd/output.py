@@ -21,12 +21,15 @@ class CcdMasks:
         Pixels with more than a stated charge from particles.
     saturated : ndarray, bool
         Pixels that were over full or took up charge that bloomed, or that clipped the converter.
+    bleed : ndarray, bool
+        Saturated pixels that were not over full themselves.
     defect : ndarray, bool
         Dead pixels and columns, columns that leak or hold a trap, hot pixels.
     """
 
     cosmic_ray: Mask
     saturated: Mask
+    bleed: Mask
     defect: Mask
 
 

@@ -322,8 +322,7 @@ class PsfTables:
             ratio**2
         )
         moments = np.stack(psf_moments(images, 0.5 * self.fwhm * ratio)) / ratio**2
-        total = images.sum(axis=(1, 2), dtype=np.float64)
-        area = total**2 / np.einsum("nij,nij->n", images, images, dtype=np.float64) / ratio**2
+        area = ratio**2 / np.einsum("nij,nij->n", images, images, dtype=np.float64)  # of all its light
         return np.concatenate([moments, area[None]])
 
 

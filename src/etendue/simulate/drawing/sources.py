@@ -68,6 +68,24 @@ class Sources:
         """True for sources that have a shape."""
         return np.diff(self.first) > 0
 
+    def take(self, rows: NDArray[np.int64]) -> "Sources":
+        """Return some sources with their parts.
+
+        Parameters
+        ----------
+        rows : ndarray, int64, shape (k,)
+            Row numbers.
+
+        Returns
+        -------
+        Sources
+        """
+        counts = np.diff(self.first)[rows]
+        first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        part = np.arange(first[-1]) + np.repeat(self.first[rows] - first[:-1], counts)
+        columns = {name: getattr(self, name)[rows] for name in _columns()}
+        return Sources(**columns, first=first, parts=self.parts[part], sersic=self.sersic[part])
+
     @classmethod
     def points(
         cls,

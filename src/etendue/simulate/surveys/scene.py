@@ -7,12 +7,16 @@ from numpy.typing import NDArray
 
 from etendue.camera.detector import Detector
 from etendue.simulate.drawing.draw import draw
+from etendue.simulate.drawing.psf_summary import PsfSummary, summarize_psf
 from etendue.simulate.drawing.sources import Sources
 from etendue.simulate.night.planned_exposure import PlannedExposure
+from etendue.simulate.population.layer import kind_of
 from etendue.simulate.population.lights import Lights
 from etendue.simulate.population.moment import Moment
 from etendue.simulate.surveys.survey import Survey
+from etendue.simulate.telescope.chip_psf import ChipPsf
 from etendue.simulate.telescope.field_angle import DetectorPlace
+from etendue.simulate.telescope.frame_wcs import FrameWcs
 from etendue.simulate.telescope.psf_model import make_chip_psf
 from etendue.simulate.telescope.refraction import colour_shift_arcsec
 from etendue.simulate.telescope.stray_light import add_stray_light
@@ -48,6 +52,10 @@ class Scene:
         AB magnitude above the atmosphere that yields one electron in the exposure.
     sources : dict of ndarray
         Truth, one row per source on the detector.
+    psf : PsfSummary
+        The PSF in the middle of the detector.
+    streaks : ndarray, float32, shape (ny, nx), or None
+        The part of ``expected`` that trails of satellites and of fast movers give [e]; None without any.
     """
 
     expected: Plane
@@ -56,6 +64,8 @@ class Scene:
     wcs: TrueWcs
     zero_point_mag: float
     sources: Columns
+    psf: PsfSummary
+    streaks: Plane | None = None
 
 
 def make_scene(survey: Survey, exposure: PlannedExposure, detector: Detector) -> Scene:
@@ -75,23 +85,64 @@ def make_scene(survey: Survey, exposure: PlannedExposure, detector: Detector) ->
     Scene
     """
     telescope = survey.spec.telescope
-    wcs = true_wcs(survey.camera, detector, exposure, telescope.distortion, survey.seed)
+    wcs = frame_wcs(survey, exposure, detector)
     zero_point = survey.zero_point_mag(exposure)
-    lights = _lights(survey, exposure, detector, wcs)
+    lights = _lights(survey, exposure, detector, wcs.optics)
     placed = _place(survey, exposure, detector, wcs, lights, zero_point)
     image = np.zeros(detector.bbox.shape, np.float32)
     psf = make_chip_psf(telescope, survey.camera, detector, exposure, survey.bandpasses[exposure.band], survey.seed)
     drawn = draw(image, placed.sources, psf, survey.spec.draw)
+    streaks = _streaks(survey, exposure, placed, psf, image.shape) if survey.spec.truth.masks else None
     if telescope.stray is not None:
         add_stray_light(image, placed.sources.x, placed.sources.y, placed.sources.electrons, telescope.stray,
-                        telescope.optics, detector, wcs.place)  # fmt: skip
+                        telescope.optics, detector, wcs.optics.place)  # fmt: skip
     sky = _sky(survey, exposure, detector, zero_point)
     illumination = None
     if telescope.vignetting is not None:
         illumination = vignetting_map(telescope.vignetting, detector, DetectorPlace.nominal(survey.camera, detector))
     psf_truth = {"psf_ixx": drawn.ixx, "psf_iyy": drawn.iyy, "psf_ixy": drawn.ixy, "psf_area": drawn.effective_area}
     truth = _on_detector(placed.truth | psf_truth, exposure, detector)
-    return Scene(image + sky, sky, illumination, wcs, zero_point, truth)
+    middle = summarize_psf(psf, x=detector.bbox.x.center, y=detector.bbox.y.center)
+    return Scene(image + sky, sky, illumination, wcs.optics, zero_point, truth, middle, streaks)
+
+
+def frame_wcs(survey: Survey, exposure: PlannedExposure, detector: Detector) -> FrameWcs:
+    """Return where sources are seen on a detector in an exposure.
+
+    Parameters
+    ----------
+    survey : Survey
+        The survey; its sky is not needed.
+    exposure : PlannedExposure
+        One of its exposures.
+    detector : Detector
+        One of its detectors.
+
+    Returns
+    -------
+    FrameWcs
+        Exact for sources of the band's pivot wavelength; refraction shifts others by their colour.
+    """
+    spec = survey.spec.telescope
+    optics = true_wcs(survey.camera, detector, exposure, spec.distortion, survey.seed)
+    if spec.turbulence is None:
+        return FrameWcs(optics)
+    return FrameWcs(optics, turbulence(spec.turbulence, exposure, reach_deg=survey.reach_deg, seed=survey.seed))
+
+
+def _streaks(
+    survey: Survey, exposure: PlannedExposure, placed: "_Placed", psf: ChipPsf, shape: tuple[int, int]
+) -> Plane | None:
+    """Draw the trails of satellites, and of movers that cross some widths of the seeing, once more and alone."""
+    longest = survey.spec.truth.streak_fwhm * exposure.seeing_arcsec / survey.camera.plate_scale
+    moved = np.hypot(placed.sources.trail_dx, placed.sources.trail_dy)
+    satellite = kind_of(placed.truth["object_id"]) == "satellites"
+    rows = np.flatnonzero((moved > longest) | ((moved > 0.0) & satellite))
+    if rows.size == 0:
+        return None
+    plane = np.zeros(shape, np.float32)
+    draw(plane, placed.sources.take(rows), psf, survey.spec.draw)
+    return plane
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,10 +165,10 @@ def _lights(survey: Survey, exposure: PlannedExposure, detector: Detector, wcs: 
 
 
 def _place(
-    survey: Survey, exposure: PlannedExposure, detector: Detector, wcs: TrueWcs, lights: Lights, zero_point: float
+    survey: Survey, exposure: PlannedExposure, detector: Detector, frame: FrameWcs, lights: Lights, zero_point: float
 ) -> _Placed:
     """Return the lights in pixels, where air and telescope put them."""
-    electrons = 10.0 ** (-0.4 * (lights.mag - zero_point))
+    wcs, electrons = frame.optics, 10.0 ** (-0.4 * (lights.mag - zero_point))
     fx, fy = wcs.sky_to_field(ra_deg=lights.ra_deg, dec_deg=lights.dec_deg)
     x, y = wcs.place.to_pixel(field_x=fx, field_y=fy)
     ny, nx = detector.bbox.shape
@@ -126,7 +177,7 @@ def _place(
     kept = np.flatnonzero(near)
     lights, electrons, x, y, fx, fy = lights.take(kept), electrons[kept], x[kept], y[kept], fx[kept], fy[kept]
     jacobian = wcs.pixels_per_arcsec(x=x, y=y)
-    shift = _turbulent_shift(survey, exposure, wcs.place, fx, fy) + _colour_shift(survey, exposure, lights, jacobian)
+    shift = np.stack(frame.air_shift(field_x=fx, field_y=fy)) + _colour_shift(survey, exposure, lights, jacobian)
     trail = _in_pixels(jacobian, lights.rate_ra, lights.rate_dec) * exposure.exposure_time_s / _HOUR_S
     to_sky = np.asarray(np.linalg.inv(jacobian), np.float64)
     sources = Sources.of_shapes(
@@ -140,19 +191,6 @@ def _place(
         "trail_dy": trail[1],
     }  # fmt: skip
     return _Placed(sources, truth)
-
-
-def _turbulent_shift(
-    survey: Survey, exposure: PlannedExposure, place: DetectorPlace, fx: Vector, fy: Vector
-) -> NDArray[np.float64]:
-    """Return displacements by the air along rows and columns, shape (2, n) [px]."""
-    spec = survey.spec.telescope.turbulence
-    if spec is None:
-        return np.zeros((2, fx.size))
-    field = turbulence(spec, exposure, reach_deg=survey.reach_deg, seed=survey.seed)
-    along_x, along_y = (value / (3600.0 * place.deg_per_px) for value in field.at(fx, fy))
-    cosine, sine = np.cos(np.radians(place.turn_deg)), np.sin(np.radians(place.turn_deg))
-    return np.stack([cosine * along_x + sine * along_y, cosine * along_y - sine * along_x])
 
 
 def _colour_shift(

@@ -17,6 +17,7 @@ from etendue.simulate.light.lsst_bands import BANDS
 from etendue.simulate.night.spec import CadenceSpec, ConditionsSpec
 from etendue.simulate.surveys.catalog_spec import CatalogSpec
 from etendue.simulate.surveys.sky_spec import SkySpec
+from etendue.simulate.surveys.truth_spec import TruthSpec
 from etendue.simulate.telescope.spec import TelescopeSpec
 
 
@@ -109,6 +110,9 @@ class SurveySpec(_Part):
 
     refcat: RefcatSpec = RefcatSpec()
     """Reference catalog."""
+
+    truth: TruthSpec = TruthSpec()
+    """What is kept of the truth about pixels."""
 
     catalog: CatalogSpec | None = None
     """Make catalogs of a perfect pipeline instead of frames."""

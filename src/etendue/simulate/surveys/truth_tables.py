@@ -17,7 +17,10 @@ from etendue.simulate.population.layer import Layer
 from etendue.simulate.population.moment import Moment
 from etendue.simulate.population.moment_table import moment_table
 from etendue.simulate.surveys.frames import SimulatedFrame
+from etendue.simulate.surveys.scene import Scene
 from etendue.simulate.surveys.survey import Survey
+from etendue.simulate.surveys.truth_masks import defect_masks, frame_masks
+from etendue.simulate.surveys.truth_wcs import wcs_columns
 
 Columns = dict[str, NDArray[Any]]
 
@@ -34,8 +37,9 @@ class SurveyTruth:
     ----------
     tables : mapping of str to dict of ndarray
         ``sources``: one row per source, exposure and detector (position, flux, PSF, displacement by the air);
-        ``exposures``: conditions; ``detectors``: one row per exposure and detector (zero point, WCS as a grid of sky
-        positions in JSON, saturated and struck pixels); ``cosmic_rays``; ``amplifiers``, ``crosstalk``,
+        ``exposures``: conditions; ``detectors``: one row per exposure and detector (zero point, PSF in the middle, WCS
+        by its parameters and as a grid of sky positions in JSON, saturated and struck pixels); ``masks``: runs of
+        pixels (`read_true_mask`); ``survey``: spec in JSON, and seed; ``cosmic_rays``; ``amplifiers``, ``crosstalk``,
         ``brighter_fatter``: the CCDs; ``objects_NAME``: one table per layer of the sky; ``light_curves`` and
         ``ephemerides``: what varies and what moves at mid-exposure of every exposure, on a detector or not.
     """
@@ -96,7 +100,7 @@ def frame_truth(survey: Survey, frame: SimulatedFrame) -> dict[str, Columns]:
     Returns
     -------
     dict of str to dict of ndarray
-        Tables ``sources``, ``detectors`` and ``cosmic_rays``.
+        Tables ``sources``, ``detectors``, ``cosmic_rays`` and ``masks``.
     """
     scene, info = frame.scene, frame.raw.info
     assert scene is not None
@@ -104,7 +108,8 @@ def frame_truth(survey: Survey, frame: SimulatedFrame) -> dict[str, Columns]:
     struck: Columns = {} if rays is None else {k: np.asarray(v) for k, v in asdict(rays).items()}
     count = len(next(iter(struck.values()))) if struck else 0
     keys = {"visit": info.exposure_id, "detector": info.detector_id}
-    box = survey.camera.detector(info.detector_id).bbox
+    detector = survey.camera.detector(info.detector_id)
+    box = detector.bbox
     x, y = (np.linspace(0.0, size - 1.0, _GRID) for size in (box.x.size, box.y.size))
     ra, dec = scene.wcs.pixel_to_sky(x=x[None, :], y=y[:, None])
     masks = frame.output.masks
@@ -112,12 +117,15 @@ def frame_truth(survey: Survey, frame: SimulatedFrame) -> dict[str, Columns]:
         "band": info.band, "zero_point_mag": scene.zero_point_mag, "sky_electrons": float(np.median(scene.sky)),
         "n_source": len(scene.sources["x"]), "n_saturated_px": int(masks.saturated.sum()),
         "n_cosmic_ray_px": int(masks.cosmic_ray.sum()), "n_defect_px": int(masks.defect.sum()),
+        "xSize": box.x.size, "ySize": box.y.size, **_psf_columns(scene, survey.camera.plate_scale),
         "wcs": json.dumps({"x": x.tolist(), "y": y.tolist(), "ra": ra.tolist(), "dec": dec.tolist()}),
+        **wcs_columns(scene.wcs),
     }  # fmt: skip
     return {
         "sources": scene.sources,
         "detectors": {name: np.array([value]) for name, value in row.items()},
         "cosmic_rays": {name: np.full(count, value) for name, value in keys.items()} | struck,
+        "masks": frame_masks(survey, scene, masks, visit=info.exposure_id, detector=detector),
     }
 
 
@@ -136,6 +144,8 @@ def survey_truth(survey: Survey, frames: Sequence[dict[str, Columns]]) -> Survey
     SurveyTruth
     """
     tables = {name: _stack([frame[name] for frame in frames]) for name in ("sources", "detectors", "cosmic_rays")}
+    tables["masks"] = _stack([defect_masks(survey), *(frame["masks"] for frame in frames)])
+    tables["survey"] = {"spec": np.array([survey.spec.model_dump_json()]), "seed": np.array([survey.seed])}
     plans = [asdict(exposure) for exposure in survey.exposures]
     for plan in plans:
         plan["sky_gradient_x"], plan["sky_gradient_y"] = plan.pop("sky_gradient")
@@ -149,6 +159,15 @@ def survey_truth(survey: Survey, frames: Sequence[dict[str, Columns]]) -> Survey
         layers = [layer for layer in survey.layers if layer.name in names]
         tables[table] = _stack([_seen(survey, layer) for layer in layers])
     return SurveyTruth(tables)
+
+
+def _psf_columns(scene: Scene, plate_scale: float) -> dict[str, float]:
+    """Return the PSF in the middle of a detector, pixels included, under the names of visit summaries."""
+    psf = scene.psf
+    return {
+        "seeing": psf.fwhm_px * plate_scale, "psfSigma": psf.sigma_px, "psfArea": psf.area_px, "psfIxx": psf.ixx,
+        "psfIyy": psf.iyy, "psfIxy": psf.ixy, "psfE1": psf.e1, "psfE2": psf.e2,
+    }  # fmt: skip
 
 
 def object_tables(survey: Survey) -> dict[str, Columns]:
