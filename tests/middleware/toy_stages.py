@@ -1,5 +1,7 @@
 """A survey of numbers: three stages with every kind of connection."""
 
+import ctypes
+import logging
 import os
 import signal
 import time
@@ -11,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from etendue.errors import AlgorithmError
+from etendue.errors import AlgorithmError, InputError
 from etendue.geom.box import Box
 from etendue.image.exposure import Exposure
 from etendue.image.image import Image
@@ -38,6 +40,15 @@ class MeasureConfig(StageConfig):
 
     deadly: str = ""
     """File whose presence makes exposure 3 kill its own process; the file is removed first."""
+
+    trouble: Literal["network", "memory", "segfault", "input", "hang"] = "network"
+    """What ails the troubled exposures."""
+
+    troubled: tuple[int, ...] = ()
+    """Exposures with trouble."""
+
+    passing: str = ""
+    """File that loses a byte for every trouble, which ends with the file; without one it never ends."""
 
     pause: float = Field(0.0, ge=0.0)
     """Seconds to sleep."""
@@ -72,9 +83,31 @@ class Measure(Stage[MeasureConfig]):
         if exposure == 3 and self.config.deadly and Path(self.config.deadly).exists():
             Path(self.config.deadly).unlink()
             os.kill(os.getpid(), signal.SIGKILL)
+        if exposure in self.config.troubled and _still(self.config.passing):
+            _trouble(self.config.trouble)
         value = number * self.config.scale.factor - offset
         value *= 2 if self.config.mode == "double" else 1
         return MeasureResult({"value": value if self.config.limit is None else min(value, self.config.limit)})
+
+
+def _still(name: str) -> bool:
+    left = Path(name).read_bytes() if name else b"x"
+    if name and left:
+        Path(name).write_bytes(left[1:])
+    return bool(left)
+
+
+def _trouble(kind: str) -> None:
+    logging.getLogger("etendue.toy").info("trouble comes: %s", kind)
+    if kind == "network":
+        raise ConnectionResetError("the server went away")
+    if kind == "memory":
+        raise MemoryError("no room for 3 TiB")
+    if kind == "input":
+        raise InputError("makes no sense", source="number", remedy="measure it again")
+    if kind == "hang":
+        time.sleep(60)
+    ctypes.string_at(0)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """Compare a run to come with the runs before it: what changed, what has to run again, what can be kept."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from lsst.daf.butler import CollectionType, DatasetRef, MissingDatasetTypeError
@@ -11,6 +13,7 @@ from lsst.pipe.base import Pipeline
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph, PredictedQuantumGraphComponents
 from rich.table import Table as RichTable
 
+from etendue.disk import whole_file
 from etendue.middleware import calibrations
 from etendue.middleware.graphs import QuantumKey, build_graph
 from etendue.middleware.journal import Journal, QuantumOutcome
@@ -19,6 +22,7 @@ from etendue.middleware.repository import Repository
 from etendue.middleware.signatures import RunSignatures, Signature
 
 _KEPT = "kept"
+_FILE = "reasons.json"
 _MOST_REASONS = 4
 
 
@@ -45,6 +49,11 @@ class Changes:
         """Whether nothing can be kept."""
         return len(self.reasons) == sum(self.total.values())
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Quanta that run, by task."""
+        return dict(Counter(label for label, _ in self.reasons))
+
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per task: what changed, quanta to run, quanta kept."""
         return [self._row(label, count) for label, count in self.total.items()]
@@ -56,6 +65,21 @@ class Changes:
             table.add_row(row["task"], str(row["rerun"] or ""), str(row["kept"] or ""), row["what changed"])
         return table
 
+    def save(self, folder: Path) -> None:
+        """Write the reasons into the folder of a run, atomically.
+
+        Parameters
+        ----------
+        folder : Path
+            Of the run's journal.
+        """
+        texts = sorted({reason for reasons in self.reasons.values() for reason in reasons})
+        number = {reason: i for i, reason in enumerate(texts)}
+        quanta = [[label, list(values), [number[reason] for reason in reasons]]
+                  for (label, values), reasons in self.reasons.items()]  # fmt: skip
+        with whole_file(folder / _FILE, "reasons") as part:
+            part.write_text(json.dumps({"texts": texts, "quanta": quanta}))
+
     def _row(self, label: str, count: int) -> dict[str, Any]:
         mine = [reasons for (task, _), reasons in self.reasons.items() if task == label]
         counted = Counter(reason for reasons in mine for reason in reasons).most_common()
@@ -63,6 +87,26 @@ class Changes:
         if len(counted) > _MOST_REASONS:
             told.append(f"{len(counted) - _MOST_REASONS} more")
         return {"task": label, "rerun": len(mine), "kept": count - len(mine), "what changed": "; ".join(told)}
+
+
+def saved_reasons(folder: Path) -> dict[QuantumKey, tuple[str, ...]]:
+    """Return what `Changes.save` wrote; nothing for runs that have none.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run's journal.
+
+    Returns
+    -------
+    dict
+        By quantum, why it ran.
+    """
+    path = folder / _FILE
+    if not path.is_file():
+        return {}
+    state = json.loads(path.read_text())
+    return {(label, tuple(values)): tuple(state["texts"][i] for i in told) for label, values, told in state["quanta"]}
 
 
 @dataclass(frozen=True)
@@ -79,12 +123,15 @@ class Plan:
         Of the quanta of the graph.
     kept : frozenset of str
         IDs of the datasets of earlier runs that stay valid.
+    graph : PredictedQuantumGraph
+        The components put together; None where nothing has to run.
     """
 
     changes: Changes
     components: PredictedQuantumGraphComponents | None
     signatures: RunSignatures
     kept: frozenset[str] = frozenset()
+    graph: PredictedQuantumGraph | None = None
 
 
 def plan_run(
@@ -96,6 +143,7 @@ def plan_run(
     output: str,
     where: str,
     reuse: bool,
+    skip_existing: bool = False,
 ) -> Plan:
     """Build the graph of a run; where products may be reused, only of what changed and what is downstream of it.
 
@@ -115,6 +163,8 @@ def plan_run(
         Data ID expression.
     reuse : bool
         Whether products of earlier runs are taken where nothing changed.
+    skip_existing : bool
+        With ``reuse``: take what earlier runs finished whatever changed since.
 
     Returns
     -------
@@ -135,20 +185,21 @@ def plan_run(
         signatures = RunSignatures.of(graph)
         total = dict(Counter(label for label, _ in signatures.quanta))
         before = _earlier_signatures(repository, earlier, list(total)) if reuse else _Earlier({}, {})
-        reasons = _reasons(signatures, before)
+        reasons = _reasons(signatures, before, trusting=skip_existing)
         stale = frozenset(reasons)
         if len(stale) == len(signatures.quanta):
             kept = _kept(repository, earlier, _outputs(graph, stale)) if reuse else frozenset()
-            return Plan(Changes(output, total, reasons), whole, signatures, kept)
+            return Plan(Changes(output, total, reasons), whole, signatures, kept, graph)
         part = build_graph(pipeline, butler, run, output=output, where=where, stale=stale, earlier=earlier)
-    mine = _keys(part.assemble()) if stale and part.quantum_datasets else set()
+    rest = part.assemble() if stale and part.quantum_datasets else None
+    mine = set() if rest is None else _keys(rest)
     chosen = {key: signature for key, signature in signatures.quanta.items() if key in mine}
     reasons = {key: told for key, told in reasons.items() if key in mine}
     kept = _kept(repository, earlier, _outputs(graph, stale))
     pruned = Counter(label for label, _ in stale - mine)  # what they need is not made any more
     total = {label: count - pruned[label] for label, count in total.items()}
     return Plan(
-        Changes(output, total, reasons), part if mine else None, RunSignatures(signatures.configs, chosen), kept
+        Changes(output, total, reasons), part if mine else None, RunSignatures(signatures.configs, chosen), kept, rest
     )
 
 
@@ -198,7 +249,8 @@ def keep_products(repository: Repository, run: str, output: str, kept: Iterable[
     name, wanted = kept_collection(run), frozenset(kept)
     with repository.writing() as butler:
         butler.collections.register(name, CollectionType.TAGGED)
-        refs = [ref for ref in _visible(repository, own_collections(repository, output)) if str(ref.id) in wanted]
+        visible = visible_datasets(repository, own_collections(repository, output))
+        refs = [ref for ref in visible if str(ref.id) in wanted]
         butler.registry.associate(name, refs)
     return name
 
@@ -266,6 +318,7 @@ class _Earlier:
 
     quanta: dict[QuantumKey, Signature]
     configs: dict[QuantumKey, Any]
+    finished: frozenset[QuantumKey] = frozenset()  # also by other tools, which leave no signature
 
 
 def _earlier_signatures(repository: Repository, earlier: Sequence[str], labels: Sequence[str]) -> _Earlier:
@@ -273,21 +326,26 @@ def _earlier_signatures(repository: Repository, earlier: Sequence[str], labels: 
     def of_run(run: str) -> RunSignatures:
         return RunSignatures.load(Journal(repository.runs_folder / run).folder)
 
-    quanta, configs = {}, {}
+    quanta, configs, finished = {}, {}, set()
     for label in labels:
         for ref in repository.query(f"{label}_metadata", collections=earlier) if earlier else ():
             assert ref.run is not None
             key = (label, tuple(ref.dataId.required_values))
+            finished.add(key)
             if key in of_run(ref.run).quanta:
                 quanta[key] = of_run(ref.run).quanta[key]
                 configs[key] = of_run(ref.run).configs[label]
-    return _Earlier(quanta, configs)
+    return _Earlier(quanta, configs, frozenset(finished))
 
 
-def _reasons(signatures: RunSignatures, before: _Earlier) -> dict[QuantumKey, tuple[str, ...]]:
+def _reasons(
+    signatures: RunSignatures, before: _Earlier, *, trusting: bool = False
+) -> dict[QuantumKey, tuple[str, ...]]:
     found: dict[QuantumKey, tuple[str, ...]] = {}
     for key, now in signatures.quanta.items():
         then = before.quanta.get(key)
+        if trusting and key in before.finished:
+            continue
         if then is None:
             found[key] = ("not finished before",)
         elif then.digest != now.digest:
@@ -330,13 +388,25 @@ def _outputs(graph: PredictedQuantumGraph, stale: frozenset[QuantumKey]) -> set[
 def _kept(repository: Repository, earlier: Sequence[str], replaced: set[tuple[str, tuple[Any, ...]]]) -> frozenset[str]:
     return frozenset(
         str(ref.id)
-        for ref in _visible(repository, earlier)
+        for ref in visible_datasets(repository, earlier)
         if (ref.datasetType.name, tuple(ref.dataId.required_values)) not in replaced
     )
 
 
-def _visible(repository: Repository, collections: Sequence[str]) -> list[DatasetRef]:
-    """Return the first dataset of every type and data ID."""
+def visible_datasets(repository: Repository, collections: Sequence[str]) -> list[DatasetRef]:
+    """Return the first dataset of every type and data ID.
+
+    Parameters
+    ----------
+    repository : Repository
+        The repository.
+    collections : sequence of str
+        Searched in order.
+
+    Returns
+    -------
+    list of DatasetRef
+    """
     butler = repository.butler
     infos = butler.collections.query_info(list(collections), include_summary=True) if collections else ()
     refs: list[DatasetRef] = []

@@ -17,6 +17,7 @@ from etendue.faults import fault_point
 
 Status = Literal["succeeded", "defeated", "no work", "failed", "skipped"]
 FINISHED: tuple[Status, ...] = ("succeeded", "defeated", "no work")
+Failure = Literal["", "data", "resource", "crash", "infrastructure", "code"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,15 @@ class QuantumOutcome:
         Files of the outputs below the root of the repository, with sizes [bytes].
     disk_trouble : str
         What the disk refused, if that is why it failed: no other quantum will do better.
+    failure : str
+        Of a failed one, what kind of failure (`etendue.middleware.execution.failures`): ``data``, ``resource``,
+        ``crash``, ``infrastructure`` or ``code``.
+    where : str
+        Of a failed one, where in the code: the last line of etendue or of the task, or the stack of a lost worker.
+    attempt : int
+        Which attempt this was, from 1.
+    began : float
+        When it began [s since 1970, UTC]; 0 where that is not known.
     """
 
     quantum_id: str
@@ -57,6 +67,10 @@ class QuantumOutcome:
     memory_mb: float = 0.0
     files: dict[str, int] = field(default_factory=dict)
     disk_trouble: str = ""
+    failure: Failure = ""
+    where: str = ""
+    attempt: int = 1
+    began: float = 0.0
 
     def is_finished(self, root: Path) -> bool:
         """Return whether the quantum need not run again: it ended by itself and its files are whole.
@@ -85,6 +99,11 @@ class Journal:
     def graph_path(self) -> Path:
         """Saved quantum graph: dataset IDs stay the same when the run is resumed."""
         return self.folder / "graph.qg"
+
+    @property
+    def running_path(self) -> Path:
+        """What the run does now, for other processes; it is there while the run goes on, or after a kill."""
+        return self.folder / "running.json"
 
     @property
     def exists(self) -> bool:
@@ -118,15 +137,23 @@ class Journal:
         with locked(self.folder, "this run is being executed by another process"):
             yield
 
-    def append(self, outcome: QuantumOutcome) -> None:
+    def append(self, outcome: QuantumOutcome, *, again: bool = False) -> None:
         """Record an outcome; called only after its outputs are complete on disk.
+
+        Parameters
+        ----------
+        outcome : QuantumOutcome
+            How an attempt ended.
+        again : bool
+            Another attempt follows: this is not yet the outcome of the quantum.
 
         Raises
         ------
         OSError
             The disk is full or cannot be written; the journal is as it was.
         """
-        line = json.dumps({field.name: getattr(outcome, field.name) for field in fields(outcome)}).encode() + b"\n"
+        values = {field.name: getattr(outcome, field.name) for field in fields(outcome)}
+        line = json.dumps(values | ({"again": True} if again else {})).encode() + b"\n"
         with self._path.open("ab+", buffering=0) as stream:
             size = _cut_torn_line(stream)
             try:
@@ -146,15 +173,30 @@ class Journal:
 
     def outcomes(self) -> dict[str, QuantumOutcome]:
         """Return the last outcome of every quantum; a line cut short by a kill counts as never written."""
-        found: dict[str, QuantumOutcome] = {}
+        return {outcome.quantum_id: outcome for outcome, again in self._lines() if not again}
+
+    def attempts(self, quantum_id: str) -> tuple[QuantumOutcome, ...]:
+        """Return how every attempt at a quantum ended, the first one first.
+
+        Parameters
+        ----------
+        quantum_id : str
+            Which quantum.
+
+        Returns
+        -------
+        tuple of QuantumOutcome
+        """
+        return tuple(outcome for outcome, _ in self._lines() if outcome.quantum_id == quantum_id)
+
+    def _lines(self) -> Iterator[tuple[QuantumOutcome, bool]]:
         for line in self._path.read_bytes().splitlines() if self._path.is_file() else ():
             try:
                 values = json.loads(line)
             except ValueError:
                 continue
-            outcome = QuantumOutcome(**values | {"outputs": tuple(values["outputs"])})
-            found[outcome.quantum_id] = outcome
-        return found
+            again = bool(values.pop("again", False))
+            yield QuantumOutcome(**values | {"outputs": tuple(values["outputs"])}), again
 
     def registered(self) -> set[str]:
         """Return the IDs of the datasets of this run that the repository already knows."""
@@ -163,8 +205,15 @@ class Journal:
 
     def mark_registered(self, dataset_ids: set[str]) -> None:
         """Add datasets to `registered`, atomically."""
+        self._write_registered(self.registered() | dataset_ids)
+
+    def mark_forgotten(self, dataset_ids: set[str]) -> None:
+        """Take datasets out of `registered`, atomically."""
+        self._write_registered(self.registered() - dataset_ids)
+
+    def _write_registered(self, dataset_ids: set[str]) -> None:
         with whole_file(self.folder / "registered.json", "registered") as part:
-            part.write_text(json.dumps(sorted(self.registered() | dataset_ids)))
+            part.write_text(json.dumps(sorted(dataset_ids)))
 
 
 @contextmanager

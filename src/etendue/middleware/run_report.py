@@ -26,6 +26,12 @@ class RunReport:
         Wall time of this call [s], graph building and registration included.
     executed : int
         Quanta executed by this call; the others were finished by an earlier one.
+    stopped : str
+        Why the run gave up before its end, in words; empty where it did not.
+    unrun : int
+        Quanta that were not begun for that reason.
+    removed : int
+        Datasets of earlier runs that were deleted because this run replaced them.
     """
 
     run: str
@@ -33,6 +39,9 @@ class RunReport:
     outcomes: tuple[QuantumOutcome, ...]
     wall_s: float
     executed: int
+    stopped: str = ""
+    unrun: int = 0
+    removed: int = 0
 
     @property
     def counts(self) -> dict[Status, int]:
@@ -47,8 +56,8 @@ class RunReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed and nothing was skipped."""
-        return not self.counts["failed"] and not self.counts["skipped"]
+        """Whether nothing failed, nothing was skipped and the run came to its end."""
+        return not self.counts["failed"] and not self.counts["skipped"] and not self.stopped
 
     def tasks(self) -> list[dict[str, Any]]:
         """Return one row per task: counts per status, wall and CPU seconds, largest memory."""
@@ -73,13 +82,17 @@ class RunReport:
             "output": self.output,
             "wall_s": self.wall_s,
             "executed": self.executed,
+            "stopped": self.stopped,
+            "unrun": self.unrun,
+            "removed": self.removed,
             "tasks": self.tasks(),
             "problems": [
-                {"task": o.label, "data_id": o.data_id, "status": o.status, "message": o.message}
+                {"task": o.label, "data_id": o.data_id, "status": o.status, "message": o.message,
+                 "failure": o.failure, "where": o.where, "attempt": o.attempt, "quantum": o.quantum_id}
                 for o in self.outcomes
                 if o.status in ("defeated", "failed")
             ],
-        }
+        }  # fmt: skip
 
     @staticmethod
     def _row(label: str, outcomes: Sequence[QuantumOutcome]) -> dict[str, Any]:

@@ -1,39 +1,73 @@
 """Run pipelines: graph, execution in this process or in a pool of workers, resume, registration."""
 
-import logging
 import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-import networkx
 from lsst.daf.butler import CollectionType
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from etendue.disk import disk_trouble, whole_file
 from etendue.errors import InputError, Interrupted
 from etendue.faults import fault_point
-from etendue.log import get_logger
 from etendue.middleware.changes import Changes, current_outcomes, keep_products, own_collections, plan_run
 from etendue.middleware.derive import plain_data_id
+from etendue.middleware.execution.admission import Admission, needs_of
+from etendue.middleware.execution.conductor import RESUME, Conductor
+from etendue.middleware.execution.forecast import Forecast
 from etendue.middleware.execution.limits import Limits
-from etendue.middleware.execution.pool import Lost, WorkerPool
-from etendue.middleware.execution.quantum_runner import QuantumRunner
-from etendue.middleware.execution.schedule import Schedule
-from etendue.middleware.journal import FINISHED, Journal, QuantumOutcome, Status
+from etendue.middleware.execution.progress import Progress
+from etendue.middleware.execution.replaced import remove_replaced
+from etendue.middleware.journal import FINISHED, Journal, QuantumOutcome
 from etendue.middleware.pipeline import load_pipeline
 from etendue.middleware.registration import forget_failures, register, remove_parts
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.middleware.runs import held_output, journals, latest, new_journal, next_number
 
-_LOG = get_logger(__name__)
-_RESUME = "nothing is lost: make space or the disk writable, then run again with --resume"
+_RECENT_RUNS = 3  # of which times and memory are expected again
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run goes about its quanta.
+
+    Parameters
+    ----------
+    workers : int
+        Processes; with 1 everything runs in this process.
+    resume : bool
+        Finish the latest run of the output if it exists: only quanta without complete outputs run.
+    reuse : bool
+        Run only what changed since the earlier runs of the output (configurations, inputs, overrides) and what is
+        downstream of it; other products are taken from them, and products that are made no more disappear from the
+        output. Where nothing changed, nothing runs.
+    skip_existing : bool
+        With ``reuse``: run only what no earlier run finished, whatever changed since.
+    clobber : bool
+        Delete what earlier runs made of the quanta that run: with ``resume`` the run starts over, without it the
+        datasets that the new run replaces are deleted when it has come to its end without a failure.
+    progress : bool
+        Show how far the run is.
+    limits : Limits
+        Time and memory of each quantum, retries, and when to give up.
+    stop : callable
+        Asked after every quantum; where it returns True the run ends as with Ctrl-C.
+    """
+
+    workers: int = 2
+    resume: bool = False
+    reuse: bool = False
+    skip_existing: bool = False
+    clobber: bool = False
+    progress: bool = True
+    limits: Limits = field(default_factory=Limits)
+    stop: Callable[[], bool] = lambda: False
 
 
 def run_pipeline(
@@ -50,6 +84,8 @@ def run_pipeline(
     run_name: str | None = None,
     limits: Limits | None = None,
     reuse: bool = False,
+    skip_existing: bool = False,
+    clobber: bool = False,
     tell: Callable[[Changes], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> RunReport:
@@ -70,26 +106,14 @@ def run_pipeline(
         CHAINED collection; the new run ``<output>/<run_name or UTC time>`` becomes its first member.
     where : str, optional
         Data ID expression as in LSST's tools.
-    workers : int
-        Processes; with 1 everything runs in this process.
-    resume : bool
-        Finish the latest run of ``output`` if it exists: only quanta without complete outputs run.
-    progress : bool
-        Show a progress bar on terminals.
+    workers, resume, progress, reuse, skip_existing, clobber, limits, stop
+        See `RunOptions`.
     overrides : sequence of str
         ``"label:field=value"``.
     run_name : str, optional
         Name of the run inside ``output``; the UTC time by default.
-    limits : Limits, optional
-        Time and memory of each quantum, and how often one whose worker died is tried again (once by default).
-    reuse : bool
-        Run only what changed since the earlier runs of ``output`` (configurations, inputs, overrides) and what is
-        downstream of it; other products are taken from them, and products that are made no more disappear from
-        ``output``. Where nothing changed, nothing runs.
     tell : callable, optional
         Called with the changes before anything runs.
-    stop : callable, optional
-        Asked after every quantum; where it returns True the run ends as with Ctrl-C, but between quanta.
 
     Returns
     -------
@@ -102,30 +126,34 @@ def run_pipeline(
         Bad pipeline, config or expression; no quanta; resuming with another pipeline than before; another process
         runs into ``output``; the disk is full or cannot be written.
     Interrupted
-        Ctrl-C.
+        Ctrl-C, or ``stop``: what is finished is registered.
     """
     begin = time.perf_counter()
     loaded = pipeline if isinstance(pipeline, Pipeline) else load_pipeline(pipeline, overrides)
     description = {"pipeline": str(loaded), "inputs": list(inputs), "output": output, "where": where or ""}
+    options = RunOptions(
+        workers, resume, reuse, skip_existing, clobber, progress, limits or Limits(), stop or (lambda: False)
+    )
+    options.limits.require_tasks(loaded.task_labels)
+    graph = None
     try:
         with held_output(repository.runs_folder, output):
             journal = latest(repository.runs_folder, output) if resume else None
             if journal is None:
-                fresh = new_journal(repository.runs_folder, output, run_name)
-                journal = _prepare(repository, loaded, fresh, description, reuse, tell)
-                if journal is None:
+                journal = new_journal(repository.runs_folder, output, run_name)
+                graph = _prepare(repository, loaded, journal, description, options, tell)
+                if graph is None:
                     return _unchanged(repository, output, begin)
             else:
                 _check_same(journal, description)
             with journal.locked():
-                outcomes, executed = _run(repository, journal, workers, limits or Limits(), resume, progress, stop)
+                return _run(repository, journal, graph, options, begin)
     except Exception as error:  # the database has errors of its own for a full disk
         if not (trouble := disk_trouble(error)) or isinstance(error, InputError):
             raise
-        raise InputError(f"stopped: {trouble}", source=repository.path, remedy=_RESUME) from error
-    repository.butler.registry.refresh()  # it does not see what its clones registered
-    run = str(journal.description()["run"])
-    return RunReport(run, output, tuple(outcomes.values()), time.perf_counter() - begin, executed)
+        raise InputError(f"stopped: {trouble}", source=repository.path, remedy=RESUME) from error
+    finally:
+        repository.butler.registry.refresh()  # it does not see what its clones registered
 
 
 def _check_same(journal: Journal, description: dict[str, Any]) -> None:
@@ -143,14 +171,14 @@ def _prepare(
     pipeline: Pipeline,
     journal: Journal,
     description: dict[str, Any],
-    reuse: bool,
+    options: RunOptions,
     tell: Callable[[Changes], None] | None,
-) -> Journal | None:
+) -> PredictedQuantumGraph | None:
     """Save the graph, then the description: from then on the run exists and can be resumed. None: nothing changed."""
     run = journal.folder.relative_to(repository.runs_folder).as_posix()
     plan = plan_run(
         repository, pipeline, run, inputs=description["inputs"], output=description["output"],
-        where=description["where"], reuse=reuse,
+        where=description["where"], reuse=options.reuse, skip_existing=options.skip_existing,
     )  # fmt: skip
     if not plan.changes.total:
         raise InputError(
@@ -166,10 +194,15 @@ def _prepare(
     with whole_file(journal.graph_path, "graph") as part:
         plan.components.write(str(part))
     plan.signatures.save(journal.folder)
-    if reuse:
+    plan.changes.save(journal.folder)
+    if options.reuse:
         description = description | {"kept": sorted(plan.kept)}
-    journal.prepare(description | {"run": run, "reuse": reuse, "number": next_number(repository.runs_folder)})
-    return journal
+    number = next_number(repository.runs_folder)
+    journal.prepare(description | {
+        "run": run, "reuse": options.reuse, "number": number, "quanta": sum(plan.changes.counts.values()),
+        "began": time.time(),
+    })  # fmt: skip
+    return plan.graph
 
 
 def _unchanged(repository: Repository, output: str, begin: float) -> RunReport:
@@ -181,27 +214,59 @@ def _unchanged(repository: Repository, output: str, begin: float) -> RunReport:
 
 
 def _run(
-    repository: Repository,
-    journal: Journal,
-    workers: int,
-    limits: Limits,
-    resume: bool,
-    progress: bool,
-    stop: Callable[[], bool] | None,
-) -> tuple[dict[str, QuantumOutcome], int]:
-    graph = PredictedQuantumGraph.read_execution_quanta(str(journal.graph_path))
-    _open_run(repository, journal, graph, resume)
-    before = {key: o for key, o in journal.outcomes().items() if o.is_finished(repository.path)} if resume else {}
-    execution = _Execution(repository, journal, graph, before, resume, stop or (lambda: False))
+    repository: Repository, journal: Journal, graph: PredictedQuantumGraph | None, options: RunOptions, begin: float
+) -> RunReport:
+    if graph is None:
+        graph = PredictedQuantumGraph.read_execution_quanta(str(journal.graph_path))
+    _open_run(repository, journal, graph, options.resume)
+    again = options.resume and not options.clobber
+    before = {key: o for key, o in journal.outcomes().items() if o.is_finished(repository.path)} if again else {}
+    forget_failures(repository, journal, graph, {str(key) for key in graph} - set(before))
+    conductor = _conduct(repository, journal, graph, before, options)
+    register(repository, journal, graph, conductor.outcomes)
+    description = journal.description()
+    ordered = tuple(conductor.outcomes[key] for key in conductor.order if key in conductor.outcomes)
+    report = RunReport(
+        str(description["run"]), str(description["output"]), ordered, time.perf_counter() - begin,
+        sum(o.status != "skipped" for o in ordered) - len(before), conductor.stopped, conductor.unfinished,
+    )  # fmt: skip
+    if options.clobber and report.ok:
+        return replace(report, removed=remove_replaced(repository, report.output))
+    return report
+
+
+def _conduct(
+    repository: Repository, journal: Journal, graph: PredictedQuantumGraph, before: dict[str, QuantumOutcome],
+    options: RunOptions,
+) -> Conductor:  # fmt: skip
+    """Run what is left; on Ctrl-C register what is finished."""
+    output = str(journal.description()["output"])
+    known = list(before.values()) + _recent_outcomes(repository, output)
+    nodes = graph.quantum_only_xgraph.nodes
+    left = Counter(nodes[key]["task_label"] for key in graph if str(key) not in before)
+    progress = Progress(
+        output, total=len(graph), done=len(before), workers=options.workers, forecast=Forecast(left, known),
+        path=journal.running_path, data_id=lambda key: plain_data_id(nodes[UUID(key)]["data_id"]),
+        shown=options.progress,
+    )  # fmt: skip
+    conductor = Conductor(
+        repository.path, journal, graph, before, limits=options.limits, resume=options.resume, progress=progress,
+        admission=Admission(options.limits.total_memory_mib, needs_of(known)), stop=options.stop,
+    )  # fmt: skip
     try:
-        execution.run(workers, limits, progress)
+        with progress.live():
+            conductor.run(options.workers)
     except KeyboardInterrupt:
-        n = sum(outcome.status in FINISHED for outcome in execution.outcomes.values())
-        finished = f"{n} of {len(execution.order)} quanta of {journal.description()['output']} are finished"
+        n = sum(outcome.status in FINISHED for outcome in conductor.outcomes.values())
+        register(repository, journal, graph, conductor.outcomes)
+        finished = f"{n} of {len(conductor.order)} quanta of {output} are finished"
         raise Interrupted(f"{finished}; 'etendue run' with --resume goes on") from None
-    register(repository, journal, graph, execution.outcomes)
-    executed = sum(o.status != "skipped" for o in execution.outcomes.values()) - len(before)
-    return {key: execution.outcomes[key] for key in execution.order}, executed
+    return conductor
+
+
+def _recent_outcomes(repository: Repository, output: str) -> list[QuantumOutcome]:
+    same = [journal for journal in journals(repository.runs_folder) if journal.description()["output"] == output]
+    return [outcome for journal in same[:_RECENT_RUNS] for outcome in journal.outcomes().values()]
 
 
 def _open_run(repository: Repository, journal: Journal, graph: PredictedQuantumGraph, resume: bool) -> None:
@@ -224,114 +289,3 @@ def _open_run(repository: Repository, journal: Journal, graph: PredictedQuantumG
         fault_point("run.after-init-outputs")
     if resume:
         remove_parts(repository, run, graph)
-
-
-class _Execution:
-    """Quanta of a run on their way through this process or a pool of workers."""
-
-    def __init__(
-        self,
-        repository: Repository,
-        journal: Journal,
-        graph: PredictedQuantumGraph,
-        before: dict[str, QuantumOutcome],
-        resume: bool,
-        stop: Callable[[], bool],
-    ):
-        self._stop = stop
-        self.order = [str(quantum) for quantum in graph]  # by task in order of dependence, then by data ID
-        self.outcomes = dict(before)
-        self._root, self._journal, self._graph, self._resume = repository.root, journal, graph, resume
-        edges = networkx.relabel_nodes(graph.quantum_only_xgraph, str)
-        self._schedule = Schedule(edges, self.order, before)
-        self._attempts: Counter[str] = Counter()
-        self._advance: Callable[[QuantumOutcome], None] = lambda outcome: None
-        forget_failures(repository, journal, graph, set(self.order) - set(before))
-
-    def run(self, workers: int, limits: Limits, progress: bool) -> None:
-        with _bar(len(self.order), len(self.outcomes), progress) as self._advance:
-            if len(self._schedule) and workers == 1 and not limits.watched:
-                self._run_here()
-            elif len(self._schedule):
-                self._run_pool(workers, limits)
-
-    def _run_here(self) -> None:
-        runner = QuantumRunner(self._root, self._journal.graph_path)
-        with _captured_logs():
-            while (quantum_id := self._schedule.next()) is not None:
-                self._record(runner.run(quantum_id, retry=self._resume))
-
-    def _run_pool(self, workers: int, limits: Limits) -> None:
-        modules = sorted({task.task_class.__module__ for task in self._graph.pipeline_graph.tasks.values()})
-        size = min(workers, len(self._schedule))
-        pool = WorkerPool(self._root, self._journal.graph_path, size, modules, limits=limits)
-        try:
-            while len(self._schedule):
-                while pool.free and (quantum_id := self._schedule.next()) is not None:
-                    pool.submit(quantum_id, retry=self._resume)
-                for ended in pool.collect():
-                    if isinstance(ended, Lost):
-                        self._try_again(ended, pool, limits)
-                    else:
-                        self._record(ended)
-        finally:
-            pool.close()
-
-    def _try_again(self, lost: Lost, pool: WorkerPool, limits: Limits) -> None:
-        failed = self._outcome(lost.quantum_id, "failed", lost.reason)
-        self._attempts[lost.quantum_id] += 1
-        if not lost.again or self._attempts[lost.quantum_id] > limits.retries:
-            self._record(failed)
-            return
-        _LOG.warning("%s %s is tried again: %s", failed.label, failed.data_id, lost.reason)
-        pool.submit(lost.quantum_id, retry=True)
-
-    def _record(self, outcome: QuantumOutcome) -> None:
-        if outcome.disk_trouble:  # every other quantum would fail for the same reason
-            raise InputError(f"stopped: {outcome.disk_trouble}", source=self._root, remedy=_RESUME)
-        self._journal.append(outcome)
-        self.outcomes[outcome.quantum_id] = outcome
-        self._advance(outcome)
-        if outcome.status in FINISHED:
-            self._schedule.finish(outcome.quantum_id)
-        else:
-            _LOG.warning("%s %s failed: %s", outcome.label, outcome.data_id, outcome.message)
-            for quantum_id in self._schedule.fail(outcome.quantum_id):
-                self.outcomes[quantum_id] = self._outcome(quantum_id, "skipped", "something upstream failed")
-                self._advance(self.outcomes[quantum_id])
-        if self._stop() and len(self._schedule):
-            raise KeyboardInterrupt
-
-    def _outcome(self, quantum_id: str, status: Status, message: str) -> QuantumOutcome:
-        node = self._graph.quantum_only_xgraph.nodes[uuid.UUID(quantum_id)]
-        return QuantumOutcome(quantum_id, node["task_label"], plain_data_id(node["data_id"]), status, message)
-
-
-@contextmanager
-def _bar(total: int, done: int, shown: bool) -> Iterator[Callable[[QuantumOutcome], None]]:
-    columns = (
-        TextColumn("{task.description:>20}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, disable=not shown) as bar:
-        task = bar.add_task("", total=total, completed=done)
-        yield lambda outcome: bar.update(task, advance=1, description=outcome.label)
-
-
-@contextmanager
-def _captured_logs() -> Iterator[None]:
-    # The log dataset of a quantum holds INFO lines; the caller's own handlers keep showing what they showed.
-    root = logging.getLogger()
-    level, handlers = root.level, [(handler, handler.level) for handler in root.handlers]
-    for handler, own in handlers:
-        handler.setLevel(max(own, level))
-    root.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        root.setLevel(level)
-        for handler, own in handlers:
-            handler.setLevel(own)

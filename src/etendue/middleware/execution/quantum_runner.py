@@ -4,19 +4,25 @@ import resource
 import sys
 import time
 import uuid
+from collections.abc import Collection, Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from lsst.daf.butler import ButlerConfig, Quantum, QuantumBackedButler
+from lsst.daf.butler import ButlerConfig, DatasetRef, Quantum, QuantumBackedButler, StorageClass
+from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.pipe.base import QuantumSuccessCaveats, TaskFactory
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
 from etendue.disk import disk_trouble
 from etendue.middleware.derive import plain_data_id
+from etendue.middleware.execution.failures import classify, where
+from etendue.middleware.execution.input_cache import InputCache
+from etendue.middleware.execution.limits import forget_peak, peak_mib
 from etendue.middleware.journal import QuantumOutcome, Status
 
 _PACKAGES = ("etendue", "numpy", "scipy", "numba", "astropy", "lsst-daf-butler", "lsst-pipe-base")
@@ -26,27 +32,80 @@ _MEMORY_UNIT = 2**20 if sys.platform == "darwin" else 2**10  # getrusage: bytes 
 class SharedButler(QuantumBackedButler):
     """A quantum-backed Butler that serves many quanta: Rubin's executor closes it after each."""
 
+    _cache: InputCache | None = None
+    _shared: frozenset[uuid.UUID] = frozenset()
+
     def close(self) -> None:
         """Keep the database: the next quantum needs it."""
 
-    def note_files(self, files: dict[str, tuple[str, int]]) -> None:
-        """Put path and size [bytes] of every file written from now on into a mapping, by dataset ID.
+    def expect(self, quantum: Quantum, shared: Collection[uuid.UUID] = ()) -> None:
+        """Allow the inputs and outputs of one more quantum.
+
+        Parameters
+        ----------
+        quantum : Quantum
+            Which one.
+        shared : collection of UUID
+            Those of its inputs that are worth keeping, because other quanta read them too.
+        """
+        self._predicted_inputs = {ref.id for refs in quantum.inputs.values() for ref in refs}
+        self._predicted_inputs |= {ref.id for ref in quantum.initInputs.values()}
+        self._predicted_outputs = {ref.id for refs in quantum.outputs.values() for ref in refs}
+        for known in (self._available_inputs, self._unavailable_inputs, self._actual_inputs, self._actual_output_refs):
+            known.clear()  # of the quantum before: nobody asks for them any more
+        self._shared = frozenset(shared)
+
+    def keep_inputs(self, cache: InputCache) -> None:
+        """Read inputs that several quanta share only once, as far as they fit."""
+        self._cache = cache
+
+    def get(
+        self,
+        ref: DatasetRef,
+        /,
+        *,
+        parameters: dict[str, Any] | None = None,
+        storageClass: StorageClass | str | None = None,
+    ) -> Any:
+        """Read a dataset, or take it from those kept."""
+        if self._cache is None or parameters or ref.id not in self._shared:
+            return super().get(ref, parameters=parameters, storageClass=storageClass)
+        key = (ref.id, ref.datasetType.name, str(storageClass))
+        value = self._cache.get(key)
+        if value is None:
+            value = super().get(ref, storageClass=storageClass)
+            self._cache.put(key, value)
+        return value
+
+    def note_files(self, root: Path, files: dict[str, tuple[str, int]]) -> None:
+        """Put path and size [bytes] of every file written below a folder from now on into a mapping, by dataset ID.
 
         Asking the database for them takes as long as everything else that etendue adds to a quantum.
 
         Parameters
         ----------
+        root : Path
+            Folder of the repository: files elsewhere (in an object store) are not noted.
         files : dict
             Filled in place.
         """
-        record = self._datastore._register_datasets
+        for store in getattr(self._datastore, "datastores", [self._datastore]):
+            if isinstance(store, FileDatastore) and store.root.isLocal:
+                _note_files(store, root, files)
 
-        def noting(refs_and_infos: Any, *args: Any, **kwargs: Any) -> None:
-            written = list(refs_and_infos)
-            files.update({str(ref.id): (str(info.path), int(info.file_size)) for ref, info in written})
-            record(written, *args, **kwargs)
 
-        self._datastore._register_datasets = noting
+def _note_files(store: FileDatastore, root: Path, files: dict[str, tuple[str, int]]) -> None:
+    record, folder = store._register_datasets, Path(store.root.ospath).resolve()
+    if not folder.is_relative_to(root):
+        return
+    inside = folder.relative_to(root)
+
+    def noting(refs_and_infos: Any, *args: Any, **kwargs: Any) -> None:
+        written = list(refs_and_infos)
+        files.update({str(ref.id): (str(inside / str(info.path)), int(info.file_size)) for ref, info in written})
+        record(written, *args, **kwargs)
+
+    store._register_datasets = noting
 
 
 class QuantumRunner:
@@ -57,19 +116,33 @@ class QuantumRunner:
     root : str
         Repository.
     graph_path : Path
-        Saved quantum graph.
+        Saved quantum graph; of it only the quanta that run are read.
+    cache_bytes : int
+        How much of the inputs that other quanta read too is kept.
     """
 
-    def __init__(self, root: str, graph_path: Path):
-        self._graph = PredictedQuantumGraph.read_execution_quanta(str(graph_path))
-        self._butler = make_graph_butler(root, self._graph)
+    def __init__(self, root: str, graph_path: Path, *, cache_bytes: int = 0):
+        self._open = ExitStack()
+        self._reader = self._open.enter_context(PredictedQuantumGraph.open(str(graph_path)))
+        self._reader.read_init_quanta()
+        self._reader.read_dimension_data()
+        self._pipeline_graph = self._reader.components.pipeline_graph
+        self._butler = make_graph_butler(root, self._reader.finish(), datasets=())
+        self._butler.keep_inputs(InputCache(cache_bytes))
         self._files: dict[str, tuple[str, int]] = {}
-        self._butler.note_files(self._files)
+        self._butler.note_files(Path(root), self._files)
         self._known_inputs: set[uuid.UUID] = set()
         self._executors = {retry: self._executor(retry) for retry in (False, True)}
-        self._tasks = self._graph.pipeline_graph.tasks
 
-    def run(self, quantum_id: str, *, retry: bool) -> QuantumOutcome:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def run(
+        self, quantum_id: str, *, retry: bool, attempt: int = 1, shared: Collection[uuid.UUID] = ()
+    ) -> QuantumOutcome:
         """Run one quantum; whatever it raises becomes part of the outcome.
 
         Parameters
@@ -78,31 +151,48 @@ class QuantumRunner:
             Which one.
         retry : bool
             Whether an earlier attempt may have left outputs, which are then removed first.
+        attempt : int
+            Number of the attempt in this run, from 1.
+        shared : collection of UUID
+            Inputs that other quanta read too, worth keeping for them.
 
         Returns
         -------
         QuantumOutcome
         """
-        begin, cpu = time.perf_counter(), _cpu_seconds()
+        begin, cpu, began = time.perf_counter(), _cpu_seconds(), time.time()
+        forget_peak()
         key = uuid.UUID(quantum_id)
         self._files.clear()
-        [quantum] = self._graph.build_execution_quanta([key]).values()
-        node = self._graph.quantum_only_xgraph.nodes[key]
-        ended = self._execute(node["task_label"], quantum, key, retry)
+        quantum, label = self._read(key)
+        self._butler.expect(quantum, shared)
+        ended = self._execute(label, quantum, key, retry)
         return replace(
             ended,
             files=dict(self._files[output] for output in ended.outputs if output in self._files),
             wall_s=time.perf_counter() - begin,
             cpu_s=_cpu_seconds() - cpu,
-            memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEMORY_UNIT,
+            memory_mb=peak_mib() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEMORY_UNIT,
+            attempt=attempt,
+            began=began,
         )
+
+    def _read(self, key: uuid.UUID) -> tuple[Quantum, str]:
+        components = self._reader.components
+        components.quantum_datasets = {}
+        self._reader.read_quantum_datasets([key])
+        [quantum] = self._reader.finish().build_execution_quanta([key]).values()
+        return quantum, components.quantum_datasets[key].task_label
 
     def _execute(self, label: str, quantum: Quantum, key: uuid.UUID, retry: bool) -> QuantumOutcome:
         begun = QuantumOutcome(str(key), label, plain_data_id(quantum.dataId), "failed")
         try:
-            result = self._executors[retry].execute(self._tasks[label], quantum, key)
+            result = self._executors[retry].execute(self._pipeline_graph.tasks[label], quantum, key)
         except Exception as error:  # any failure of a quantum is recorded, never fatal for the run
-            return replace(begun, message=_one_line(error), disk_trouble=disk_trouble(error))
+            return replace(
+                begun, message=_one_line(error), disk_trouble=disk_trouble(error), failure=classify(error),
+                where=where(error),
+            )  # fmt: skip
         status, message, written = _judged(label, quantum, result)
         return replace(begun, status=status, message=message, outputs=written)
 
@@ -128,25 +218,31 @@ class QuantumRunner:
         return self._butler
 
 
-def make_graph_butler(root: str, graph: PredictedQuantumGraph) -> SharedButler:
-    """Return a Butler that may read and write every dataset of a graph.
+def make_graph_butler(
+    root: str, graph: PredictedQuantumGraph, datasets: Iterable[uuid.UUID] | None = None
+) -> SharedButler:
+    """Return a Butler that may read and write datasets of a graph.
 
     Parameters
     ----------
     root : str
         Repository.
     graph : PredictedQuantumGraph
-        Complete graph.
+        Graph.
+    datasets : iterable of UUID, optional
+        Which ones; all that were read of the graph by default.
 
     Returns
     -------
     SharedButler
     """
-    datasets = [key for key, node in graph.bipartite_xgraph.nodes.items() if "dataset_type_name" in node]
+    if datasets is None:
+        datasets = [key for key, node in graph.bipartite_xgraph.nodes.items() if "dataset_type_name" in node]
+    chosen = list(datasets)
     return SharedButler.from_predicted(
         ButlerConfig(root),
-        predicted_inputs=datasets,
-        predicted_outputs=datasets,
+        predicted_inputs=chosen,
+        predicted_outputs=chosen,
         dimensions=graph.pipeline_graph.universe,
         datastore_records={},
         dataset_types={d.name: d.dataset_type for d in graph.pipeline_graph.dataset_types.values()},

@@ -1,9 +1,14 @@
-"""Which quantum may run next: dependencies, and what a failure takes with it."""
+"""Which quantum may run next: dependencies, what a failure takes with it, and what a worker has at hand."""
 
-import heapq
-from collections.abc import Iterable, Mapping
+from bisect import insort
+from collections.abc import Callable, Iterable, Mapping
 
 import networkx
+
+WINDOW = 32
+"""Number of quanta, from the first that is ready, among which the best one is chosen."""
+
+_PATIENCE = 64  # times the first one is passed over before everything waits for it
 
 
 class Schedule:
@@ -24,15 +29,52 @@ class Schedule:
         self._rank: Mapping[str, int] = {quantum: i for i, quantum in enumerate(order)}
         done = set(finished)
         self._waiting = {q: sum(p not in done for p in graph.predecessors(q)) for q in self._rank if q not in done}
-        self._ready = [(self._rank[q], q) for q, n in self._waiting.items() if n == 0]
-        heapq.heapify(self._ready)
+        self._ready = sorted((self._rank[q], q) for q, n in self._waiting.items() if n == 0)
+        self._passed_over = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def next(self) -> str | None:
-        """Return a quantum whose inputs are complete; None while none is."""
-        return heapq.heappop(self._ready)[1] if self._ready else None
+    @property
+    def ready(self) -> int:
+        """Number of quanta whose inputs are complete, and that were not given out."""
+        return len(self._ready)
+
+    def next(self, merit: Callable[[str], float | None] | None = None) -> str | None:
+        """Return a quantum whose inputs are complete; None while none is, or none may run.
+
+        Parameters
+        ----------
+        merit : callable, optional
+            From quantum to how well it suits, None where it may not run now. Of the first `WINDOW` quanta the one
+            that suits best is returned, the first of equal ones; by default the first of all.
+
+        Returns
+        -------
+        str or None
+        """
+        if not self._ready:
+            return None
+        if merit is None:
+            return self._ready.pop(0)[1]
+        window = self._ready[: WINDOW if self._passed_over < _PATIENCE else 1]
+        merits = [merit(quantum) for _, quantum in window]
+        suitable = [i for i, value in enumerate(merits) if value is not None]
+        if not suitable:
+            return None
+        best = max(suitable, key=lambda i: (merits[i], -i))
+        self._passed_over = 0 if best == 0 else self._passed_over + (merits[0] is None)
+        return self._ready.pop(best)[1]
+
+    def give_back(self, quantum: str) -> None:
+        """Take back a quantum that was given out and did not end.
+
+        Parameters
+        ----------
+        quantum : str
+            Which one.
+        """
+        insort(self._ready, (self._rank[quantum], quantum))
 
     def finish(self, quantum: str) -> None:
         """Take note that a quantum's outputs are complete (or will never exist, by its own decision)."""
@@ -41,7 +83,7 @@ class Schedule:
             if consumer in self._waiting:
                 self._waiting[consumer] -= 1
                 if self._waiting[consumer] == 0:
-                    heapq.heappush(self._ready, (self._rank[consumer], consumer))
+                    insort(self._ready, (self._rank[consumer], consumer))
 
     def fail(self, quantum: str) -> list[str]:
         """Take note of a failure.

@@ -6,14 +6,43 @@ import os
 import signal
 import sys
 import threading
+import uuid
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from etendue.faults import arm, fault_point
+from etendue.middleware.execution.flight_log import FlightRecorder
 from etendue.middleware.execution.quantum_runner import QuantumRunner
 
 
-def work(root: str, graph_path: Path, jobs: Connection, alive: Connection, faults: str = "", fired: str = "") -> None:
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt at a quantum.
+
+    Parameters
+    ----------
+    quantum_id, label : str
+        Which one, of which task.
+    retry : bool
+        Whether an earlier attempt may have left outputs.
+    attempt : int
+        Number of the attempt in this run, from 1.
+    shared : frozenset of UUID
+        Inputs that other quanta read too.
+    """
+
+    quantum_id: str
+    label: str
+    retry: bool
+    attempt: int = 1
+    shared: frozenset[uuid.UUID] = frozenset()
+
+
+def work(
+    root: str, graph_path: Path, scratch: Path, cache_bytes: int, jobs: Connection, alive: Connection,
+    faults: str = "", fired: str = "",
+) -> None:  # fmt: skip
     """Serve quanta until the driver closes the pipe.
 
     Parameters
@@ -22,27 +51,34 @@ def work(root: str, graph_path: Path, jobs: Connection, alive: Connection, fault
         Repository.
     graph_path : Path
         Saved quantum graph.
+    scratch : Path
+        Folder for what the driver should know if this process dies.
+    cache_bytes : int
+        How much of the inputs that other quanta read too is kept.
     jobs : Connection
-        Receives ``(quantum_id, retry)``, sends `QuantumOutcome`.
+        Receives `Job`, sends `QuantumOutcome`.
     alive : Connection
         Silent pipe whose end tells that the driver is dead.
     faults, fired : str
         Faults to arm, as in the driver.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the driver decides
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # so does what a batch system sends
     _die_with_driver(alive)
     arm(faults, fired)
     logging.getLogger().setLevel(logging.INFO)  # for the log dataset of each quantum; nothing is printed
-    runner = QuantumRunner(root, graph_path)
-    while True:
-        try:
-            quantum_id, retry = jobs.recv()
-        except EOFError:
-            return
-        fault_point("worker.before-quantum")
-        outcome = runner.run(quantum_id, retry=retry)
-        fault_point("worker.after-outputs")
-        jobs.send(outcome)
+    recorder = FlightRecorder(scratch)
+    with QuantumRunner(root, graph_path, cache_bytes=cache_bytes) as runner:
+        while True:
+            try:
+                job: Job = jobs.recv()
+            except EOFError:
+                return
+            recorder.begin()
+            fault_point("worker.before-quantum")
+            outcome = runner.run(job.quantum_id, retry=job.retry, attempt=job.attempt, shared=job.shared)
+            fault_point("worker.after-outputs")
+            jobs.send(outcome)
 
 
 def _die_with_driver(alive: Connection) -> None:
