@@ -19,7 +19,7 @@ Vector = NDArray[np.float64]
 _VARYING = ("variables", "agn", "transients", "flashes")
 _ARCSEC = np.radians(1.0 / 3600.0)
 _MATCH_ARCSEC = 1.0
-_LIMIT, _SHARE = 10.0, 0.08
+_LIMIT, _SHARE = 10.0, 0.12
 _TRAIL_PX = 15.0
 _TRAIL = ("x", "y", "trail_dx", "trail_dy")
 
@@ -51,7 +51,7 @@ class _Changes:
 def change_rows(truth: SurveyTruth, found: Catalogs) -> list[TruthRow]:
     """Return the rows about differences.
 
-    Changes count from 10 sigma and 8% of the object's flux on, for differences of bright stars are uncertain by their
+    Changes count from 10 sigma and 12% of the object's flux on, for differences of bright stars are uncertain by their
     PSF. A template is made of all visits of its band, and outliers are clipped: what is seen is the change against the
     mean or the median, whichever is nearer, and none in between. Fluxes are therefore compared up to one constant for
     every object and band.
