@@ -1,5 +1,6 @@
 """A camera: detectors, filters, site and header translation, read from one YAML file."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,15 +21,30 @@ from etendue.errors import InputError
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # C's is 10 times faster
-    """Plain YAML without dates: a serial number such as 6393-15-01 stays text."""
+    """YAML where numbers look like numbers: 6393-15-01, 1_53, 010 and 12:30:45 stay text, 1e-3 does not."""
 
 
+class _Dumper(yaml.SafeDumper):
+    """Puts quotes around text that any reader might take for a number."""
+
+
+_NUMBERS = {
+    "tag:yaml.org,2002:int": (re.compile(r"[-+]?(0|[1-9][0-9]*)$"), "-+0123456789"),
+    "tag:yaml.org,2002:float": (
+        re.compile(r"([-+]?(\.\d+|\d+\.\d*)([eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|[-+]?\.inf|\.nan)$"),
+        "-+.0123456789",
+    ),
+}  # fmt: skip
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    first: [(tag, pattern) for tag, pattern in known if tag not in (*_NUMBERS, "tag:yaml.org,2002:timestamp")]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-
-
+_Dumper.yaml_implicit_resolvers = {
+    first: list(known) for first, known in yaml.SafeDumper.yaml_implicit_resolvers.items()
+}
+for _tag, (_pattern, _first) in _NUMBERS.items():
+    _Loader.add_implicit_resolver(_tag, _pattern, list(_first))
+    _Dumper.add_implicit_resolver(_tag, _pattern, list(_first))
 _MOST_NAMED = 12
 
 
@@ -155,7 +171,7 @@ class Camera(_Part):
         at = order.index("detectors")
         parts = {name: content[name] for name in order[:at]} | compact_detectors(self.detectors)
         parts |= {name: content[name] for name in order[at + 1 :]}
-        return yaml.safe_dump(parts, sort_keys=False, width=120, default_flow_style=None)
+        return yaml.dump(parts, Dumper=_Dumper, sort_keys=False, width=120, default_flow_style=None)
 
     def detector(self, key: int | str) -> Detector:
         """Return a detector by id or name.
@@ -189,16 +205,17 @@ class Camera(_Part):
         text : str
             Number or name, the name in letters of any case.
         by : {"id", "name"}
-            What digits mean.
+            What digits mean where they are both.
 
         Returns
         -------
         Detector or None
             None if the camera has no such detector.
         """
-        if by == "id" and text.isdigit():
-            return next((detector for detector in self.detectors if detector.id == int(text)), None)
-        return next((detector for detector in self.detectors if detector.name.lower() == text.lower()), None)
+        named = next((detector for detector in self.detectors if detector.name.lower() == text.lower()), None)
+        if not text.isdigit() or (by == "name" and named is not None):
+            return named
+        return next((detector for detector in self.detectors if detector.id == int(text)), None)
 
     def band(self, physical_filter: str, source: object = None) -> str:
         """Return the band of a filter.

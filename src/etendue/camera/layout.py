@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from etendue.camera.amplifier import Amplifier
 from etendue.camera.detector import Detector
-from etendue.camera.section import Section
+from etendue.camera.section import Section, format_section
 from etendue.camera.yaml_fault import Place, YamlFault, YamlFaultsError, faults_of, field_names
 from etendue.geom.box import Box, Interval
 
@@ -119,6 +119,9 @@ class AmplifierGrid(_Part):
     stored: Literal["on_chip", "as_read"] = "on_chip"
     """Whether the file shows the segments as on the chip, or every one with its first pixel at the lower left."""
 
+    mirrored: Literal["", "x", "y", "xy"] = ""
+    """Axes along which the file shows the chip mirrored."""
+
     extension: str | tuple[str | int, ...] = ""
     """Extension of each amplifier, where each has one: a list, or a pattern of {name}, {column}, {row}, {index}."""
 
@@ -138,6 +141,11 @@ class AmplifierGrid(_Part):
             given = getattr(self, what)
             if isinstance(given, tuple) and len(given) != count:
                 raise ValueError(f"{len(given)} of {what} for {count} amplifiers")
+        whole = Box.from_shape(self.segment[::-1])
+        for what in ("data", "serial_overscan", "parallel_overscan", "prescan"):
+            box = getattr(self, what)
+            if box is not None and not whole.contains_box(box):
+                raise ValueError(f"{what} {format_section(box)} lies outside the segment of {self.segment} (nx, ny)")
         return self
 
     @property
@@ -152,17 +160,17 @@ class AmplifierGrid(_Part):
     def _amplifier(self, index: int) -> Amplifier:
         row, column = divmod(index, self.grid[0])
         corner = self.corners[index if len(self.corners) > 1 else 0]
-        upper, right = corner[0] == "U", corner[1] == "R"
-        width, height = self.segment
-        ny, nx = self.data.shape
-        mirrored = self.stored == "on_chip"
+        turned = {"x": corner[1] == "R", "y": corner[0] == "U"}
+        on_chip = self.stored == "on_chip"
 
         def place(box: Box | None) -> Box | None:
             if box is None:
                 return None
-            x = Interval(width - box.x.stop, width - box.x.start) if mirrored and right else box.x
-            y = Interval(height - box.y.stop, height - box.y.start) if mirrored and upper else box.y
-            return Box(y=y, x=x).shifted(dx=column * width, dy=row * height)
+            if on_chip:
+                box = _mirrored(box, self.segment, x=turned["x"], y=turned["y"])
+            width, height = self.segment
+            box = box.shifted(dx=column * width, dy=row * height)
+            return _mirrored(box, self.raw_shape[::-1], x="x" in self.mirrored, y="y" in self.mirrored)
 
         name = self.names[index] if self.names else string.ascii_uppercase[index]
         words = {"name": name, "column": column, "row": row, "index": index}
@@ -172,14 +180,23 @@ class AmplifierGrid(_Part):
             "raw_serial_overscan": place(self.serial_overscan),
             "raw_parallel_overscan": place(self.parallel_overscan),
             "raw_prescan": place(self.prescan),
-            "raw_bbox": None if extension is None else place(Box.from_shape((height, width))),
+            "raw_bbox": None if extension is None else place(Box.from_shape(self.segment[::-1])),
             "extension": extension,
             "overscan_extension": _extension(self.overscan_extension, index, words),
-            "flip_x": True if right and not mirrored else None,
-            "flip_y": True if upper and not mirrored else None,
         }
+        flips = {f"flip_{axis}": True for axis in "xy" if (turned[axis] and not on_chip) != (axis in self.mirrored)}
+        ny, nx = self.data.shape
         bbox = Box.from_shape((ny, nx), y0=row * ny, x0=column * nx)
-        return Amplifier(name=name, bbox=bbox, **{key: value for key, value in given.items() if value is not None})
+        given = {key: value for key, value in given.items() if value is not None}
+        return Amplifier(name=name, bbox=bbox, **given, **flips)
+
+
+def _mirrored(box: Box, size: tuple[int, ...], *, x: bool, y: bool) -> Box:
+    """Return a box mirrored about the middle of a frame of so many columns and rows."""
+    width, height = size
+    columns = Interval(width - box.x.stop, width - box.x.start) if x else box.x
+    rows = Interval(height - box.y.stop, height - box.y.start) if y else box.y
+    return Box(y=rows, x=columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,7 +458,8 @@ def _checked(model: Any, content: Any, place: Place) -> Any:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise YamlFaultsError(faults_of(error, whole=str(place[-1]), above=place, known=LAYOUT_KEYS)) from None
+        faults = faults_of(error, whole=str(place[-1]), above=place, known=field_names(model))
+        raise YamlFaultsError(faults) from None
 
 
 def _taken(common: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
