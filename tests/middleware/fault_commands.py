@@ -26,6 +26,8 @@ from etendue.middleware.calibrations import certify as certify_types
 from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.refcats import register_refcat
 from etendue.middleware.repository import Repository
+from etendue.middleware.router.router import Router
+from etendue.middleware.router.rules import Rules
 from etendue.refcat.build import build_reference_catalog
 from etendue.table.table import Table
 
@@ -96,6 +98,28 @@ def publish(folder: Path) -> None:
         log.publish(package_alerts(visit=visit, detector=0, dia_sources=detections(visit)))
 
 
+ROUTES = """
+sinks:
+  replica: {kind: repository, path: replica}
+  files: {kind: directory, path: files, layout: "{exposure}_{detector}", retention: {gigabytes: 5.0e-9}}
+  live: {kind: stream}
+  log: {kind: command, command: [sh, -c, 'echo "$ETENDUE_KEY" >> "$0"', FOLDER/log], parallel: 2}
+rules:
+  - {name: everything, datasets: "*", sinks: [replica, live]}
+  - {name: numbers, datasets: number, where: "exposure < 4", sinks: files}
+  - {name: offsets, datasets: offset, sinks: log}
+"""
+
+
+def route(folder: Path) -> None:
+    if not (folder / "replica").exists():
+        Repository.create(folder / "replica")
+    (folder / "files").mkdir(exist_ok=True)
+    path = folder / "routes.yaml"
+    path.write_text(ROUTES.replace("FOLDER", str(folder)))
+    Router(Repository.open(folder / "repo", writeable=False), Rules.read(path), path).run(once=True)
+
+
 def report(folder: Path) -> None:
     write_report(Repository.open(folder / "survey", writeable=False), folder / "report.html")
 
@@ -107,7 +131,7 @@ def simulate(folder: Path) -> None:
 COMMANDS = {
     command.__name__: command
     for command in (
-        run, run_in_pool, run_with_failure, ingest, camera, certify, skymap, refcat, publish, report, simulate
+        run, run_in_pool, run_with_failure, ingest, camera, certify, skymap, refcat, publish, report, route, simulate
     )
 }  # fmt: skip
 

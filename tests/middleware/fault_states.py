@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from etendue.archive.archive import Archive
 from etendue.middleware.content_hash import content_hashes
 from etendue.middleware.journal import FINISHED
 from etendue.middleware.repository import Repository
+from etendue.middleware.router.status import statuses
 from etendue.refcat.catalog import ReferenceCatalog
 
 HERE = Path(__file__).parent
@@ -115,9 +117,27 @@ def frame(folder: Path) -> Any:
     return (folder / "frames" / "frame1_0.fits").read_bytes()
 
 
+def routed(folder: Path) -> Any:
+    replica = Repository.open(folder / "replica", writeable=False)
+    collections = ("toy/numbers", "toy/offsets/early", "toy/offsets/late", "toy/labels")
+    hashes = {name: content_hashes(replica, name) for name in collections}
+    valid = replica.butler.registry.queryDatasetAssociations("offset", "toy/certified")
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in (folder / "files").rglob("*.*")}
+    log = (folder / "log").read_text().splitlines()
+    with sqlite3.connect(folder / "repo" / "etendue" / "router" / "live" / "stream.sqlite3") as database:
+        events = [key for [key] in database.execute("SELECT key FROM event ORDER BY id")]
+    known = {Path(replica.butler.getURI(ref).ospath).name for name in collections for kind in ("number", "offset", "label")
+             for ref in replica.query(kind, collections=name, find_first=False)}  # fmt: skip
+    assert {path.name for path in (folder / "replica" / "toy").rglob("*.*")} == known, "a killed router left files"
+    assert len(set(log)) == len(log), "a command ran twice for one key"
+    assert [one.reason for one in statuses(folder / "repo" / "etendue" / "router") if one.state != "off"] == []
+    return hashes, sorted(str(a.timespan) + str(a.ref.dataId) for a in valid), files, sorted(log), sorted(events)
+
+
 STATES: dict[str, Callable[[Path], Any]] = {
     "run": products, "run_in_pool": products, "run_with_failure": products, "ingest": raws, "camera": cameras,
-    "certify": validity, "skymap": patches, "refcat": stars, "publish": published, "report": page, "simulate": frame,
+    "certify": validity, "skymap": patches, "refcat": stars, "publish": published, "report": page, "route": routed,
+    "simulate": frame,
 }  # fmt: skip
 
 

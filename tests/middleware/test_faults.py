@@ -33,10 +33,17 @@ POINTS = {
         "alert-log.before-write", "alert-log.before-sync", "alert-log.after-sync",
     ),
     "report": ("report.before-rename", "report.after-rename"),
+    "route": (
+        "router.before-queued", "router.after-queued", "router.before-delivery", "router.after-delivery",
+        "router.before-recorded", "router.after-recorded", "router.after-transfer", "router.before-published",
+        "router.after-published", "router.after-command", "router.before-expired", "router.before-named",
+        "router.after-named",
+    ),
     "simulate": ("raw.before-rename", "raw.after-rename"),
 }  # fmt: skip
 SOME = POINTS | {
-    "run": ("run-json.before-rename", "image.before-rename", "journal.append.before-sync", "register.after-transfer")
+    "run": ("run-json.before-rename", "image.before-rename", "journal.append.before-sync", "register.after-transfer"),
+    "route": ("router.after-delivery", "router.after-command", "router.before-expired"),
 }
 IN_DRIVER = [(command, point) for command, points in POINTS.items() if command != "run_in_pool" for point in points]
 

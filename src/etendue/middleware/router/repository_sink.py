@@ -1,0 +1,247 @@
+"""Another repository as a sink: replicas under the same IDs, verified by checksum."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from uuid import UUID
+
+from lsst.daf.butler import DatasetRef
+
+from etendue.disk import whole_file
+from etendue.errors import InputError
+from etendue.faults import fault_point
+from etendue.log import get_logger
+from etendue.middleware.content_hash import content_hash
+from etendue.middleware.repository import Repository
+from etendue.middleware.router.directory_sink import damage
+from etendue.middleware.router.event import Delivery, Held, Outcome
+from etendue.middleware.router.mirror import mirror_collections
+from etendue.middleware.router.rules import RepositorySpec
+from etendue.middleware.router.sink import SinkDownError, down_reason, one_line
+from etendue.middleware.router.source import (
+    Found,
+    StoredFile,
+    digest,
+    expected_digest,
+    find,
+    joined,
+    look_up,
+    missing,
+    stored_files,
+    unreadable,
+)
+
+_LOG = get_logger(__name__)
+_MOST_BYTES = 256 * 2**20  # of one transaction: it keeps other writers of the sink waiting
+
+
+class RepositorySink:
+    """Transfers datasets with Rubin's `Butler.transfer_from` and reads back what arrived.
+
+    Parameters
+    ----------
+    spec : RepositorySpec
+        Which repository.
+    """
+
+    batch = 100
+
+    def __init__(self, spec: RepositorySpec):
+        self._spec = spec
+        self._opened: Repository | None = None
+        self._cameras: set[str] = set()
+
+    def deliver(self, source: Repository, deliveries: Sequence[Delivery]) -> Iterator[Outcome]:
+        """Transfer what is not there yet, verify, replace what is damaged."""
+        try:
+            sink = self._sink(source)
+            found, gone = look_up(source, deliveries)
+            yield from gone
+            ready = []
+            for item in found:
+                if why := missing(item.files):
+                    yield Outcome(item.number, "failed", why)
+                else:
+                    ready.append(item)
+            for part in _parts(ready):
+                yield from self._transfer(source, sink, part)
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> Exception:
+        """Return the error to raise instead; a sink that is down is opened anew at the next attempt."""
+        if not (reason := down_reason(error)):
+            return error
+        self._opened = None
+        self._cameras.clear()
+        return SinkDownError(reason if str(self._spec.path) in reason else f"{self._spec.path}: {reason}")
+
+    def _sink(self, source: Repository) -> Repository:
+        if not (self._spec.path / "butler.yaml").is_file():
+            raise SinkDownError(
+                f"{self._spec.path}: no repository is there; make it with 'etendue init', or mount its disk"
+            )
+        if self._opened is None:
+            try:
+                sink = Repository.open(self._spec.path)
+            except InputError as error:
+                raise SinkDownError(str(error)) from error
+            require_another(source, sink)
+            self._opened = sink
+        return self._opened
+
+    def _transfer(self, source: Repository, sink: Repository, part: list[Found]) -> Iterator[Outcome]:
+        """Transfer some datasets in one transaction; where that fails, half of them and the other half."""
+        if not part:
+            return
+        refs = {item.ref.id: item.ref for item in part}
+        try:
+            stale = [item.ref for item in part if self._is_stale(item, stored_files(sink, [item.ref.id]))]
+            self._bring_cameras(source, sink, refs.values())
+            with sink.writing() as writer:
+                if stale:
+                    writer.pruneDatasets(stale, disassociate=False, unstore=True)
+                writer.transfer_from(
+                    source.butler, list(refs.values()), transfer="copy", register_dataset_types=True,
+                    transfer_dimensions=True,
+                )  # fmt: skip
+        except Exception as error:
+            yield from self._after_failure(error, source, sink, part)
+            return
+        fault_point("router.after-transfer")
+        there = stored_files(sink, refs)
+        for item in part:
+            yield self._verified(source, sink, item, there.get(item.ref.id, []))
+
+    def _after_failure(
+        self, error: Exception, source: Repository, sink: Repository, part: list[Found]
+    ) -> Iterator[Outcome]:
+        """Find out whether the source, the sink or one of the datasets is to blame."""
+        bad = {item.number: why for item in part if (why := _unreadable(item.files))}
+        if bad:
+            yield from (Outcome(number, "failed", why) for number, why in bad.items())
+            yield from self._transfer(source, sink, [item for item in part if item.number not in bad])
+        elif down_reason(error):
+            raise error
+        elif len(part) > 1:
+            middle = len(part) // 2
+            yield from self._transfer(source, sink, part[:middle])
+            yield from self._transfer(source, sink, part[middle:])
+        else:
+            yield Outcome(part[0].number, "failed", one_line(error))
+
+    def _is_stale(self, item: Found, there: dict[UUID, list[StoredFile]]) -> bool:
+        """Whether the sink has a dataset with other bytes: an earlier revision, or damage."""
+        if item.ref.id not in there:
+            return False
+        expected = [expected_digest(file) for file in item.files]
+        if item.delivery.digest and joined(expected) != item.delivery.digest:
+            return False  # the source is damaged: what the sink has may be all there is
+        try:
+            return [digest(file.uri) for file in there[item.ref.id]] != expected
+        except FileNotFoundError:
+            return True
+
+    def _verified(self, source: Repository, sink: Repository, item: Found, there: list[StoredFile]) -> Outcome:
+        number, digests, size = item.number, list[str](), 0
+        if len(there) != len(item.files):
+            return Outcome(number, "failed", "the sink's datastore did not take it")
+        for here, copy in zip(item.files, there, strict=True):
+            if here.uri == copy.uri:
+                raise SinkDownError(f"{copy.uri}: source and sink share this file")
+            got = digest(copy.uri, sync=True)
+            if got != expected_digest(here):
+                return Outcome(number, "failed", damage(here, got))
+            digests.append(got)
+            size += copy.uri.size()
+        if item.delivery.digest and joined(digests) != item.delivery.digest:
+            return Outcome(number, "failed", "the source's file is not what was delivered before")
+        if self._spec.verify == "content" and content_hash(source, item.ref) != content_hash(sink, item.ref):
+            return Outcome(number, "failed", "it arrived with another content hash")
+        return Outcome(number, "done", place=str(item.ref.id), size=size, digest=joined(digests))
+
+    def _bring_cameras(self, source: Repository, sink: Repository, refs: Iterable[DatasetRef]) -> None:
+        """Copy the YAML of cameras, without which the sink could not read raw frames."""
+        for name in {str(ref.dataId["instrument"]) for ref in refs if "instrument" in ref.dataId} - self._cameras:
+            here, there = (home.cameras_folder / f"{name}.yaml" for home in (source, sink))
+            if here.is_file() and not there.is_file():
+                there.parent.mkdir(parents=True, exist_ok=True)
+                with whole_file(there, "camera-yaml") as part:
+                    part.write_bytes(here.read_bytes())
+            elif here.is_file() and here.read_bytes() != there.read_bytes():
+                _LOG.warning("%s: camera %s differs from the source's", sink.path, name)
+            self._cameras.add(name)
+
+    def settle(self, source: Repository) -> None:
+        """Make collections there as they are here."""
+        try:
+            sink = self._sink(source)
+            if self._spec.collections:
+                mirror_collections(source, sink)
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def expire(self, source: Repository, overdue: Sequence[Held]) -> None:
+        """Delete replicas."""
+        try:
+            sink = self._sink(source)
+            refs = list(find(sink, [held.event.dataset_id for held in overdue]).values())
+            with sink.writing() as writer:
+                writer.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def lacks(self, held: Sequence[Held]) -> Iterator[tuple[Held, str]]:
+        """Read every replica and compare."""
+        try:
+            sink = Repository.open(self._spec.path, writeable=False)
+        except InputError as error:
+            raise SinkDownError(str(error)) from error
+        ids = {item.event.dataset_id for item in held}
+        files, known = stored_files(sink, ids), find(sink, ids)
+        for item in held:
+            there = files.get(item.event.dataset_id, [])
+            if not there or item.event.dataset_id not in known:
+                yield item, "missing"
+            elif why := missing(there):
+                yield item, why
+            elif joined(digest(file.uri) for file in there) != item.digest:
+                yield item, "damaged: its checksum differs"
+
+
+def require_another(source: Repository, sink: Repository) -> None:
+    """Refuse to replicate a repository into itself, where retention would delete the originals.
+
+    Parameters
+    ----------
+    source, sink : Repository
+        Both.
+
+    Raises
+    ------
+    SinkDownError
+        They share a folder, or their tables.
+    """
+    places = [
+        (str(home.butler._registry._db._engine.url), home.butler._registry._db.namespace) for home in (source, sink)
+    ]
+    if sink.path == source.path or places[0] == places[1]:
+        raise SinkDownError(f"{sink.path}: is the source itself; name another repository")
+
+
+def _unreadable(files: list[StoredFile]) -> str:
+    return next(filter(None, map(unreadable, files)), "")
+
+
+def _parts(ready: list[Found]) -> Iterator[list[Found]]:
+    """Divide deliveries so that each part has few bytes, and each dataset once."""
+    part: list[Found] = []
+    total, seen = 0, set[UUID]()
+    for item in ready:
+        size = sum(max(file.size, 0) for file in item.files)
+        if part and (total + size > _MOST_BYTES or item.ref.id in seen):
+            yield part
+            part, total, seen = [], 0, set()
+        part.append(item)
+        seen.add(item.ref.id)
+        total += size
+    if part:
+        yield part
