@@ -18,6 +18,7 @@ from etendue.cli.provenance import provenance, rerun
 from etendue.cli.refcat import refcat
 from etendue.cli.report import report
 from etendue.cli.repository import certify, hash_command, ingest, init, skymap
+from etendue.cli.router import router
 from etendue.cli.run import publish, run
 from etendue.cli.solve import solve
 from etendue.cli.submit import submit
@@ -112,6 +113,7 @@ def main() -> None:
 
 for _command in (
     quickstart, process, watch, demo, init, camera, ingest, overrides, refcat, solve, locate, skymap, run, certify,
-    publish, report, submit, lightcurve, archive, alerts, hash_command, provenance, rerun, simulate, truth, warm,
+    publish, router, report, submit, lightcurve, archive, alerts, hash_command, provenance, rerun, simulate, truth,
+    warm,
 ):  # fmt: skip
     main.add_command(_command)
