@@ -138,6 +138,8 @@ def _translate(reader: HeaderReader, camera: Camera, override: FrameOverride | N
     observation_type = said.observation_type or _read_type(reader)
     physical_filter = said.physical_filter or reader.text("physical_filter")
     is_calibration = observation_type in ("bias", "dark")
+    if not physical_filter and len(camera.filters) == 1 and not is_calibration:
+        physical_filter = camera.filters[0].physical_filter
     without_wcs = is_calibration or observation_type == "flat" or (said.ra_deg is not None and said.wcs is None)
     wcs = None if without_wcs else read_header_wcs(reader.header, camera, detector, path, said.wcs)
     ra_deg, dec_deg = _read_pointing(reader, said, needed=wcs is None and observation_type == "science")
@@ -278,8 +280,6 @@ def find_detector(reader: HeaderReader, camera: Camera) -> Detector:
 def _band(reader: HeaderReader, camera: Camera, physical_filter: str) -> str:
     if physical_filter:
         return camera.band(physical_filter, reader.path)
-    if len(camera.filters) == 1:
-        return camera.filters[0].band
     raise InputError(f"no filter: {reader.keywords('physical_filter')} is missing", source=reader.path,
                      remedy="correct the header")  # fmt: skip
 

@@ -124,7 +124,7 @@ def _records(camera: Camera) -> list[tuple[str, dict[str, Any]]]:
     }
     records = [("instrument", instrument)]
     records += [
-        ("detector", {"instrument": camera.name, "id": int(d.id), "full_name": d.name, "purpose": "SCIENCE"})
+        ("detector", {"instrument": camera.name, "id": int(d.id), "full_name": d.name, "purpose": d.purpose.upper()})
         for d in camera.detectors
     ]
     filters = {entry.physical_filter: entry.band for entry in camera.filters} | {NO_FILTER: NO_FILTER}

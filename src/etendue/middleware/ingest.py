@@ -2,6 +2,7 @@
 
 import filecmp
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,9 @@ from astropy.time import Time
 from lsst.daf.butler import Butler, DatasetRef, DatasetType, FileDataset, Timespan
 
 from etendue.camera.camera import Camera
+from etendue.camera.frame_file import FrameHeader, frames_in
 from etendue.camera.frame_override import FrameOverride
 from etendue.camera.observation_info import ObservationInfo
-from etendue.camera.raw import read_header
 from etendue.camera.translate import identify_frame, translate
 from etendue.errors import InputError
 from etendue.faults import fault_point
@@ -27,12 +28,12 @@ _SHORTEST_DAYS = 1e-3 / 86400.0  # a bias lasts no time, but Rubin's time spans 
 
 @dataclass(frozen=True, slots=True)
 class IngestOutcome:
-    """What became of one file.
+    """What became of one frame, or of a file that is refused as a whole.
 
     Parameters
     ----------
     path : str
-        File as given.
+        File as given; it may hold several frames.
     status : str
         ``ingested``, ``already there`` or ``refused``.
     reason : str
@@ -77,7 +78,7 @@ def ingest_files(
     camera : Camera
         Registered camera whose translation applies.
     paths : iterable
-        FITS files, one detector each.
+        FITS files, laid out as the camera says.
     transfer : {"copy", "link", "direct"}
         Copy into the repository, link from it, or refer to the file where it is.
     override_of : callable
@@ -86,25 +87,35 @@ def ingest_files(
     Returns
     -------
     tuple of IngestOutcome
-        One per file, in the order given.
+        One per frame, in the order of the files; one for a file that is refused as a whole.
     """
     butler.registry.registerDatasetType(DatasetType("raw", RAW_DIMENSIONS, "EtendueRaw", universe=butler.dimensions))
-    outcomes: dict[Path, IngestOutcome] = {}
+    outcomes: list[IngestOutcome] = []
     fresh: dict[tuple[int, int], _Frame] = {}
-    ordered = [Path(path) for path in paths]
-    for path in ordered:
+    for path in map(Path, paths):
         try:
-            header = read_header(path)
-            override = override_of(path.name, *identify_frame(header, camera, path))
-            info = translate(header, camera, path, override)
-            camera.detector(info.detector_id).check_shape((header["NAXIS2"], header["NAXIS1"]), path)
-            outcome = _judge(butler, _Frame(path, info), fresh, originals=transfer == "direct")
+            headers = frames_in(path, camera)
         except InputError as error:
-            outcome = IngestOutcome(str(path), "refused", str(error))
-        outcomes[path] = outcome
+            outcomes.append(IngestOutcome(str(path), "refused", str(error)))
+            continue
+        for header in headers:
+            try:
+                frame = _Frame(path, _read_info(header, camera, override_of))
+                outcomes.append(_judge(butler, frame, fresh, originals=transfer == "direct"))
+            except InputError as error:
+                outcomes.append(IngestOutcome(str(path), "refused", str(error)))
     if fresh:
         _insert(butler, list(fresh.values()), transfer)
-    return tuple(outcomes[path] for path in ordered)
+    return tuple(outcomes)
+
+
+def _read_info(
+    frame: FrameHeader, camera: Camera, override_of: Callable[[str, int, int], FrameOverride | None]
+) -> ObservationInfo:
+    override = override_of(frame.path.name, *identify_frame(frame.header, camera, frame.path, snap=frame.snap))
+    info = translate(frame.header, camera, frame.path, override, snap=frame.snap)
+    camera.detector(info.detector_id).check_shape(frame.shape, frame.path)
+    return info
 
 
 def _judge(butler: Butler, frame: _Frame, fresh: dict[tuple[int, int], _Frame], *, originals: bool) -> IngestOutcome:
@@ -149,15 +160,15 @@ def _insert(butler: Butler, frames: Sequence[_Frame], transfer: Transfer) -> Non
         fault_point("ingest.after-records")
         dataset_type = butler.get_dataset_type("raw")
         assert butler.run is not None
-        files = []
+        refs: dict[str, list[DatasetRef]] = {}
         for frame in frames:
             info = frame.info
             data_id = butler.registry.expandDataId(
                 instrument=info.instrument, exposure=info.exposure_id, detector=info.detector_id
             )
-            ref = DatasetRef(dataset_type, data_id, run=butler.run)
             uri = frame.path.resolve().as_uri()  # a path would be cut at "#" and "?"
-            files.append(FileDataset(uri, [ref], formatter=RawFormatter))
+            refs.setdefault(uri, []).append(DatasetRef(dataset_type, data_id, run=butler.run))
+        files = [FileDataset(uri, members, formatter=RawFormatter) for uri, members in refs.items()]
         butler.ingest(*files, transfer=modes[transfer])
         fault_point("ingest.after-copy")
     fault_point("ingest.after-commit")
@@ -171,7 +182,9 @@ def _insert_records(butler: Butler, infos: Sequence[ObservationInfo]) -> None:
     groups = {info.group: {"instrument": info.instrument, "name": info.group} for info in unique}
     registry.insertDimensionData("day_obs", *days.values(), skip_existing=True)
     registry.insertDimensionData("group", *groups.values(), skip_existing=True)
-    registry.insertDimensionData("exposure", *(_exposure_record(info) for info in unique), skip_existing=True)
+    names = _obs_ids(butler, unique)
+    records = (_exposure_record(info, names[info.exposure_id]) for info in unique)
+    registry.insertDimensionData("exposure", *records, skip_existing=True)
 
 
 def update_records(butler: Butler, infos: Iterable[ObservationInfo]) -> None:
@@ -187,8 +200,31 @@ def update_records(butler: Butler, infos: Iterable[ObservationInfo]) -> None:
     unique = {info.exposure_id: info for info in infos}.values()
     with butler.transaction():
         _insert_filters(butler, unique)
+        names = _obs_ids(butler, unique)
         for info in unique:
-            butler.registry.syncDimensionData("exposure", _exposure_record(info), update=True)
+            record = _exposure_record(info, names[info.exposure_id])
+            butler.registry.syncDimensionData("exposure", record, update=True)
+
+
+def _obs_ids(butler: Butler, infos: Collection[ObservationInfo]) -> dict[int, str]:
+    """Return the observatory's own names of exposures; those that are not unique, as the database wants, get our id."""
+    wanted = {info.observation_id: info for info in infos if info.observation_id}
+    names = {info.exposure_id: str(info.exposure_id) for info in infos}
+    if not wanted:
+        return names
+    instrument = next(iter(wanted.values())).instrument
+    taken = {
+        record.obs_id: int(record.id)
+        for record in butler.query_dimension_records(
+            "exposure", instrument=instrument, where="exposure.obs_id IN (wanted)", bind={"wanted": tuple(wanted)},
+            explain=False, limit=None,
+        )
+    }  # fmt: skip
+    counts = Counter(info.observation_id for info in infos)
+    for name, info in wanted.items():
+        if counts[name] == 1 and taken.get(name, info.exposure_id) == info.exposure_id:
+            names[info.exposure_id] = name
+    return names
 
 
 def _insert_filters(butler: Butler, infos: Collection[ObservationInfo]) -> None:
@@ -200,12 +236,12 @@ def _filter(info: ObservationInfo) -> str:
     return info.physical_filter if info.band and info.physical_filter else NO_FILTER
 
 
-def _exposure_record(info: ObservationInfo) -> dict[str, Any]:
+def _exposure_record(info: ObservationInfo, obs_id: str) -> dict[str, Any]:
     on_sky = info.observation_type == "science"
     return {
         "instrument": info.instrument,
         "id": int(info.exposure_id),
-        "obs_id": str(info.exposure_id),
+        "obs_id": obs_id,
         "physical_filter": _filter(info),
         "group": info.group,
         "day_obs": int(info.day_obs),

@@ -240,7 +240,7 @@ class Repository:
         Returns
         -------
         tuple of IngestOutcome
-            One per file: ingested, already there, or refused and why; `refusals` remembers the refused.
+            One per frame: ingested, already there, or refused and why; `refusals` remembers the refused.
         """
         chosen = self.camera(camera)
         store = self.overrides(chosen.name)

@@ -11,8 +11,7 @@ from lsst.sphgeom import ConvexPolygon, UnitVector3d
 from etendue.camera.camera import Camera
 from etendue.camera.frame_override import FrameOverride
 from etendue.camera.observation_info import ObservationInfo
-from etendue.camera.raw import read_header
-from etendue.camera.translate import translate
+from etendue.camera.raw import read_info
 from etendue.errors import InputError
 from etendue.faults import fault_point
 from etendue.geom.sphere import unit_vector
@@ -111,7 +110,8 @@ def _define(
 def raw_info(butler: Butler, camera: Camera, ref: DatasetRef, override: FrameOverride | None = None) -> ObservationInfo:
     """Return the translated header of a raw frame, or what people say instead; its pixels are not read."""
     path = butler.getURI(ref).ospath
-    return translate(read_header(path), camera, path, override)
+    exposure, detector = int(ref.dataId["exposure"]), int(ref.dataId["detector"])
+    return read_info(path, camera, override, detector=detector, exposure=exposure)
 
 
 def _corners(camera: Camera, info: ObservationInfo, padding_px: int) -> list[UnitVector3d]:
