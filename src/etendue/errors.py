@@ -30,6 +30,10 @@ class InputError(EtendueError):
         super().__init__(" ".join(f"{prefix}{message}{got}{advice}".split()))
 
 
+class NothingToDo(InputError):
+    """No data match what was asked for."""
+
+
 class AlgorithmError(EtendueError):
     """The data defeated the method: the quantum is marked and the run goes on.
 

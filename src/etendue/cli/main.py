@@ -10,6 +10,7 @@ from etendue import __version__
 from etendue.cli.alerts import alerts
 from etendue.cli.archive import archive
 from etendue.cli.camera import camera
+from etendue.cli.campaign import campaign
 from etendue.cli.lightcurve import lightcurve
 from etendue.cli.locate import locate
 from etendue.cli.overrides import overrides
@@ -113,7 +114,7 @@ def main() -> None:
 
 for _command in (
     quickstart, process, watch, demo, init, camera, ingest, overrides, refcat, solve, locate, skymap, run, certify,
-    publish, router, report, submit, lightcurve, archive, alerts, hash_command, provenance, rerun, simulate, truth,
-    warm,
+    publish, router, report, submit, lightcurve, archive, alerts, hash_command, provenance, rerun,
+    campaign, simulate, truth, warm,
 ):  # fmt: skip
     main.add_command(_command)
