@@ -13,7 +13,7 @@ from lsst.pipe.base import Pipeline
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from etendue.disk import disk_trouble, whole_file
-from etendue.errors import InputError, NothingToDo, Interrupted
+from etendue.errors import InputError, Interrupted, NothingToDo
 from etendue.faults import fault_point
 from etendue.middleware.changes import Changes, current_outcomes, keep_products, own_collections, plan_run
 from etendue.middleware.derive import plain_data_id
