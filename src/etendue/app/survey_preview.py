@@ -14,7 +14,8 @@ from etendue.camera.raw import RawFrame
 from etendue.qa import survey_preview_plots as plots
 from etendue.simulate.night.planned_exposure import PlannedExposure
 from etendue.simulate.population.layer import Layer
-from etendue.simulate.surveys.frames import calibration_frame, calibration_frames
+from etendue.simulate.surveys.calibration_plan import calibration_frames
+from etendue.simulate.surveys.frames import calibration_frame
 from etendue.simulate.surveys.survey import Survey
 from etendue.simulate.telescope.psf_model import make_chip_psf
 

@@ -7,7 +7,8 @@ import pytest
 
 from etendue.camera.translate import translate
 from etendue.geom.sphere import separation_deg
-from etendue.simulate.surveys.frames import calibration_frame, calibration_frames, science_frame
+from etendue.simulate.surveys.calibration_plan import calibration_frames
+from etendue.simulate.surveys.frames import calibration_frame, science_frame
 from etendue.simulate.surveys.scene import make_scene
 from etendue.simulate.surveys.survey import Survey
 

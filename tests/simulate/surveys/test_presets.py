@@ -1,13 +1,15 @@
 """Every shipped survey plans, and has what it promises."""
 
+from collections import Counter
 from functools import lru_cache
 
 import numpy as np
 import pytest
 
 from etendue.errors import InputError
+from etendue.simulate.surveys.calibration_plan import calibration_frames
 from etendue.simulate.surveys.coverage import detector_of, focal_plane_lights
-from etendue.simulate.surveys.frames import calibration_frame, calibration_frames, science_frame
+from etendue.simulate.surveys.frames import calibration_frame, science_frame
 from etendue.simulate.surveys.presets import load_survey, shipped_surveys
 from etendue.simulate.surveys.sky_spec import SkySpec
 from etendue.simulate.surveys.survey import Survey
@@ -24,7 +26,7 @@ PROMISES = {
     "ap-year": (None, 4, {"stars", "galaxies", "variables", "agn", "transients"}),
     "crowded": ({"g": 3, "r": 3}, 4, {"stars", "galaxies", "crowded", "variables"}),
     "wavefront": ({"r": 6}, 4, {"stars"}),
-    "calib": (dict.fromkeys("ugrizy", 1), 4, {"stars", "galaxies"}),
+    "calib": ({"u": 1, "g": 1, "r": 13, "i": 1, "z": 9, "y": 9}, 4, {"stars", "galaxies"}),
 }
 FAST = ("wavefront", "crowded", "calib")
 FAST_FRAMES = ("wavefront", "calib")
@@ -126,14 +128,20 @@ def test_the_cluster_has_more_stars_than_psf_areas_in_its_core():
 def test_the_calibration_sequence_is_complete_and_reaches_saturation():
     survey = planned("calib")
     frames = calibration_frames(survey)
-    kinds = [frame.kind for frame in frames]
+    first = [frame for frame in frames if frame.day_obs == survey.exposures[0].day_obs]
+    kinds = Counter(frame.kind for frame in first)
     pairs = 2 * len(survey.spec.calibrations.flat_pairs)
-    assert (kinds.count("bias"), kinds.count("dark"), kinds.count("flat")) == (20, 10, 5 * 6 + pairs)
-    levels = sorted({frame.electrons for frame in frames[-pairs:]})
-    assert len(levels) >= 12
+    assert kinds == {"bias": 20, "dark": 12, "flat": 5 * 6 + pairs, "twilight": 5 * 6, "spot": 4 * 6}
+    assert len({frame.day_obs for frame in frames}) == 3
+    assert len({frame.exposure for frame in frames}) == len(frames)
+    levels = [frame for frame in first if frame.kind == "flat"][-pairs:]
+    lamp = [frame.electrons / frame.seconds for frame in levels]
+    assert max(lamp) / min(lamp) < 1.002  # exposure time tells the level
     detector = survey.detectors[0]
-    frame = calibration_frame(survey, frames[-1], detector)
-    assert np.mean(detector.trim(frame.raw.array) >= detector.amplifiers[0].saturation) > 0.9
+    wells = survey.ccd(detector).full_wells.amplifiers / survey.ccd(detector).gains
+    assert np.all(wells + 1200.0 < 65535.0)  # full wells are seen before the converter's end
+    flat = detector.trim(calibration_frame(survey, levels[-1], detector).raw.array)
+    assert np.median(flat) == pytest.approx(np.mean(wells) + 1000.0, rel=0.05)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Raw frames of a survey: science exposures, biases, darks and flats, each made alone."""
+"""Raw frames of a survey: science exposures and calibration frames, each made alone."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,17 +14,13 @@ from etendue.camera.translate import translate, write_header, write_wcs_cards
 from etendue.simulate.ccd.output import CcdOutput
 from etendue.simulate.night.planned_exposure import PlannedExposure
 from etendue.simulate.random_streams import stream
+from etendue.simulate.surveys.calibration_light import screen_light, spot, twilight_exposure
+from etendue.simulate.surveys.calibration_plan import CalibrationFrame
 from etendue.simulate.surveys.header_wcs import header_wcs
 from etendue.simulate.surveys.scene import Scene, make_scene
 from etendue.simulate.surveys.survey import Survey
-from etendue.simulate.telescope.field_angle import DetectorPlace
-from etendue.simulate.telescope.vignetting import vignetting_map
 
 _SECONDS_PER_DAY = 86400.0
-_FLAT_S = 5.0
-_READ_S = 20.0
-_LEAD_DAY = 0.15  # calibration frames begin at least so long before the first exposure
-_FLAT_STEP = 0.03
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,57 +40,6 @@ class SimulatedFrame:
     raw: RawFrame
     output: CcdOutput
     scene: Scene | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationFrame:
-    """A bias, dark or flat that is to be made.
-
-    Parameters
-    ----------
-    kind : str
-        ``bias``, ``dark`` or ``flat``.
-    seq : int
-        Number in the night, from 1.
-    band : str
-        Band of a flat.
-    seconds : float
-        Exposure time [s].
-    electrons : float
-        Level of a flat [e].
-    begin_s : float
-        Begin after that of the first calibration frame [s].
-    """
-
-    kind: str
-    seq: int
-    band: str = ""
-    seconds: float = 0.0
-    electrons: float = 0.0
-    begin_s: float = 0.0
-
-
-def calibration_frames(survey: Survey) -> list[CalibrationFrame]:
-    """Return the calibration frames of a survey, in order.
-
-    Parameters
-    ----------
-    survey : Survey
-        The survey.
-
-    Returns
-    -------
-    list of CalibrationFrame
-    """
-    spec = survey.spec.calibrations
-    frames = [CalibrationFrame("bias", 0)] * spec.bias
-    frames += [CalibrationFrame("dark", 0, seconds=spec.dark_s)] * spec.dark
-    levels = [spec.flat_electrons * (1.0 + _FLAT_STEP * number) for number in range(spec.flat)]
-    wanted = [(band, level) for band in survey.bands for level in levels]
-    wanted += [(survey.bands[0], level) for level in spec.flat_pairs for _ in range(2)]
-    frames += [CalibrationFrame("flat", 0, band, _FLAT_S, level) for band, level in wanted]
-    begins = np.cumsum([0.0, *(frame.seconds + _READ_S for frame in frames)])
-    return [replace(frame, seq=1 + k, begin_s=float(begins[k])) for k, frame in enumerate(frames)]
 
 
 def science_frame(survey: Survey, exposure: PlannedExposure, detector: Detector) -> SimulatedFrame:
@@ -131,49 +76,41 @@ def science_frame(survey: Survey, exposure: PlannedExposure, detector: Detector)
 
 
 def calibration_frame(survey: Survey, frame: CalibrationFrame, detector: Detector) -> SimulatedFrame:
-    """Make a bias, dark or flat of one detector.
+    """Make a calibration frame of one detector.
 
     Parameters
     ----------
     survey : Survey
         The survey.
     frame : CalibrationFrame
-        From `calibration_frames`.
+        From `etendue.simulate.surveys.calibration_plan.calibration_frames`.
     detector : Detector
         One of its detectors.
 
     Returns
     -------
     SimulatedFrame
+        With a scene if it shows the sky.
     """
-    begin = _first_calibration(survey) + frame.begin_s / _SECONDS_PER_DAY
-    light = np.full(detector.bbox.shape, frame.electrons, np.float32)
+    scene, light, share = None, np.full(detector.bbox.shape, frame.electrons, np.float32), None
+    if frame.kind == "twilight":
+        scene = make_scene(survey, twilight_exposure(survey, frame), detector)
+        light, share = scene.expected, scene.illumination
+    elif frame.kind == "spot":
+        light = spot(survey.spec.calibrations, frame, detector)
+    elif frame.kind == "flat":
+        share = screen_light(survey, detector)
     output = survey.ccd(detector).expose(
-        light, frame.seconds, stream(survey.seed, "calibration", frame.seq, detector.id), band=frame.band,
-        illumination=_screen(survey, frame, detector), hours=_hours(survey, begin),
+        light, frame.seconds, stream(survey.seed, "calibration", frame.exposure, detector.id), band=frame.band,
+        illumination=share, hours=_hours(survey, frame.mjd_tai_begin),
     )  # fmt: skip
-    info = _info(survey, frame.kind, frame.band, detector, frame.seq, begin, frame.seconds)
-    return SimulatedFrame(_raw(survey, info, output.raw, {}), output)
-
-
-def _screen(survey: Survey, frame: CalibrationFrame, detector: Detector) -> NDArray[np.float32] | None:
-    """Return what the telescope does to the light of a flat screen; nothing to a bias or dark."""
-    spec = survey.spec.telescope.vignetting
-    if frame.kind != "flat" or spec is None:
-        return None
-    return vignetting_map(spec, detector, DetectorPlace.nominal(survey.camera, detector))
+    info = _info(survey, frame.observation_type, frame.band, detector, frame.seq, frame.mjd_tai_begin, frame.seconds)
+    return SimulatedFrame(_raw(survey, replace(info, object=frame.kind), output.raw, {}), output, scene)
 
 
 def _hours(survey: Survey, mjd_tai: float) -> float:
-    """Return the time since the evening before the first exposure [h]."""
-    return (mjd_tai - _first_calibration(survey)) * 24.0
-
-
-def _first_calibration(survey: Survey) -> float:
-    """Return the begin of the first calibration frame: all end before the first exposure [day]."""
-    last = calibration_frames(survey)[-1:]
-    length = sum(frame.begin_s + frame.seconds + _READ_S for frame in last) / _SECONDS_PER_DAY
-    return survey.exposures[0].mjd_tai_begin - max(_LEAD_DAY, length)
+    """Return the time since the first exposure of the survey [h]."""
+    return (mjd_tai - survey.exposures[0].mjd_tai_begin) * 24.0
 
 
 def _info(

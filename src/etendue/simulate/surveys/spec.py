@@ -15,6 +15,7 @@ from etendue.simulate.light.air import Air
 from etendue.simulate.light.dust import Dust
 from etendue.simulate.light.lsst_bands import BANDS
 from etendue.simulate.night.spec import CadenceSpec, ConditionsSpec
+from etendue.simulate.surveys.calibration_spec import CalibrationSpec
 from etendue.simulate.surveys.catalog_spec import CatalogSpec
 from etendue.simulate.surveys.sky_spec import SkySpec
 from etendue.simulate.surveys.truth_spec import TruthSpec
@@ -23,28 +24,6 @@ from etendue.simulate.telescope.spec import TelescopeSpec
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class CalibrationSpec(_Part):
-    """Calibration frames, taken in the afternoon before the first night."""
-
-    bias: int = Field(7, ge=0)
-    """Bias frames."""
-
-    dark: int = Field(0, ge=0)
-    """Dark frames."""
-
-    dark_s: float = Field(300.0, gt=0.0)
-    """Their exposure time [s]."""
-
-    flat: int = Field(5, ge=0)
-    """Flats of every band."""
-
-    flat_electrons: float = Field(30000.0, gt=0.0)
-    """Level of a flat; it changes by 3% from one to the next [e]."""
-
-    flat_pairs: tuple[float, ...] = ()
-    """Levels of pairs of flats in the first band, for photon transfer curves [e]."""
 
 
 class RefcatSpec(_Part):

@@ -157,21 +157,21 @@ class Survey:
 
 
 def calibration_count(spec: SurveySpec, camera: Camera) -> int:
-    """Return the number of calibration frames of each detector.
+    """Return the largest number of calibration frames of each detector before any night.
 
     Parameters
     ----------
     spec : SurveySpec
         The survey.
     camera : Camera
-        Its filters.
+        Its filters and amplifiers.
 
     Returns
     -------
     int
     """
-    wanted = spec.calibrations
-    return wanted.bias + wanted.dark + wanted.flat * len(camera.filters) + 2 * len(wanted.flat_pairs)
+    amplifiers = max(len(detector.amplifiers) for detector in camera.detectors)
+    return spec.calibrations.count(len(camera.filters), amplifiers)
 
 
 def _check_detectors(spec: SurveySpec, camera: Camera) -> None:

@@ -16,11 +16,13 @@ from etendue.simulate.ccd.truth import amplifier_truth, brighter_fatter_truth, c
 from etendue.simulate.population.layer import Layer
 from etendue.simulate.population.moment import Moment
 from etendue.simulate.population.moment_table import moment_table
+from etendue.simulate.surveys.calibration_plan import calibration_frames
 from etendue.simulate.surveys.frames import SimulatedFrame
 from etendue.simulate.surveys.scene import Scene
 from etendue.simulate.surveys.survey import Survey
 from etendue.simulate.surveys.truth_masks import defect_masks, frame_masks
 from etendue.simulate.surveys.truth_wcs import wcs_columns
+from etendue.simulate.surveys.wavefront_truth import wavefront_truth
 
 Columns = dict[str, NDArray[Any]]
 
@@ -39,7 +41,8 @@ class SurveyTruth:
         ``sources``: one row per source, exposure and detector (position, flux, PSF, displacement by the air);
         ``exposures``: conditions; ``detectors``: one row per exposure and detector (zero point, PSF in the middle, WCS
         by its parameters and as a grid of sky positions in JSON, saturated and struck pixels); ``masks``: runs of
-        pixels (`read_true_mask`); ``survey``: spec in JSON, and seed; ``cosmic_rays``; ``amplifiers``, ``crosstalk``,
+        pixels (`read_true_mask`); ``survey``: spec in JSON, and seed; ``wavefronts``: Zernike amplitudes over the
+        detectors; ``calibrations``: true levels of calibration frames; ``cosmic_rays``; ``amplifiers``, ``crosstalk``,
         ``brighter_fatter``: the CCDs; ``objects_NAME``: one table per layer of the sky; ``light_curves`` and
         ``ephemerides``: what varies and what moves at mid-exposure of every exposure, on a detector or not.
     """
@@ -154,6 +157,10 @@ def survey_truth(survey: Survey, frames: Sequence[dict[str, Columns]]) -> Survey
     tables["amplifiers"] = _stack([amplifier_truth(ccd) for ccd in ccds])
     tables["crosstalk"] = _stack([crosstalk_truth(ccd) for ccd in ccds])
     tables["brighter_fatter"] = _stack([brighter_fatter_truth(ccd) for ccd in ccds])
+    tables["wavefronts"] = _stack([wavefront_truth(survey, e, d) for e in survey.exposures for d in survey.detectors])
+    calibrations = [asdict(frame) | {"exposure": frame.exposure} for frame in calibration_frames(survey)]
+    if calibrations:
+        tables["calibrations"] = {name: np.array([frame[name] for frame in calibrations]) for name in calibrations[0]}
     tables |= object_tables(survey)
     for table, names in (("light_curves", _VARYING), ("ephemerides", _MOVING)):
         layers = [layer for layer in survey.layers if layer.name in names]

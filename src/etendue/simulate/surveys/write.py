@@ -10,14 +10,15 @@ from threadpoolctl import threadpool_limits
 from etendue.camera.raw import write_raw
 from etendue.log import get_logger
 from etendue.processes import in_processes
-from etendue.simulate.surveys.frames import CalibrationFrame, calibration_frame, calibration_frames, science_frame
+from etendue.simulate.surveys.calibration_plan import CalibrationFrame, calibration_frames
+from etendue.simulate.surveys.frames import calibration_frame, science_frame
 from etendue.simulate.surveys.planned import planned
 from etendue.simulate.surveys.refcat import make_refcat, write_refcat
 from etendue.simulate.surveys.spec import SurveySpec
 from etendue.simulate.surveys.truth_tables import Columns, SurveyTruth, frame_truth, survey_truth
 
 _log = get_logger(__name__)
-_FOLDERS = {"bias": "bias", "dark": "dark", "flat": "flat", "science": "raw"}
+_SCIENCE = "raw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ def write_survey(
     spec : SurveySpec
         What is simulated.
     folder : Path
-        Made if needed; raw frames go to ``bias``, ``dark``, ``flat`` and ``raw``, the truth to ``truth``, the reference
-        catalog to ``refcat.csv``.
+        Made if needed; raw frames go to ``bias``, ``dark``, ``flat``, ``twilight``, ``spot`` and ``raw``, the truth to
+        ``truth``, the reference catalog to ``refcat.csv``.
     seed : int
         Equal seeds give equal files, whatever the number of workers.
     workers : int
@@ -61,7 +62,7 @@ def write_survey(
     survey = planned(spec, seed)
     orders = [_Order(d.id, calibration=frame) for frame in calibration_frames(survey) for d in survey.detectors]
     orders += [_Order(d.id, exposure=e.exposure) for e in survey.exposures for d in survey.detectors]
-    for name in sorted({_FOLDERS["science"], *(_FOLDERS[o.calibration.kind] for o in orders if o.calibration)}):
+    for name in sorted({_SCIENCE, *(o.calibration.kind for o in orders if o.calibration)}):
         (folder / name).mkdir(parents=True, exist_ok=True)
     made: dict[int, dict[str, Columns]] = {}
     for number, found in in_processes(partial(_make, spec, seed, folder), orders, workers=workers, preload=__name__):
@@ -81,8 +82,8 @@ def _make(spec: SurveySpec, seed: int, folder: Path, order: _Order) -> dict[str,
     with threadpool_limits(1):
         if order.calibration is not None:
             frame = calibration_frame(survey, order.calibration, detector)
-            write_raw(frame.raw, folder / _FOLDERS[order.calibration.kind] / frame.raw.path)
+            write_raw(frame.raw, folder / order.calibration.kind / frame.raw.path)
             return {}
         frame = science_frame(survey, survey.exposure(order.exposure), detector)
-    write_raw(frame.raw, folder / _FOLDERS["science"] / frame.raw.path)
+    write_raw(frame.raw, folder / _SCIENCE / frame.raw.path)
     return frame_truth(survey, frame)

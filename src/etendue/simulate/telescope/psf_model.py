@@ -82,7 +82,7 @@ def make_chip_psf(
         air = _air_transfer(spec.air, grid, exposure, bandpass.pivot_nm, float(e1[at]), float(e2[at]))
         transfer: NDArray[Any] = common * air
         if pupil is not None and spec.optics is not None:
-            terms = _wavefront(spec.optics, detector, exposure, float(fx[at]), float(fy[at]), seed)
+            terms = wavefront(spec.optics, detector, exposure, float(fx[at]), float(fy[at]), seed)
             transfer = transfer * _ray_transfer(pupil, grid, *terms, place.turn_deg)
         images[at] = _image(transfer, grid)
     return ChipPsf(nodes_x, nodes_y, images, spec.oversampling, bandpass.pivot_nm, spec.air.chromatic_index)
@@ -153,10 +153,31 @@ def _on_rows(x: float, y: float, turn_deg: float) -> tuple[float, float]:
     return cosine * x + sine * y, cosine * y - sine * x
 
 
-def _wavefront(
+def wavefront(
     spec: OpticsSpec, detector: Detector, exposure: PlannedExposure, fx: float, fy: float, seed: int
 ) -> tuple[NDArray[np.int64], Vector]:
-    """Return Zernike terms and amplitudes at a place of the field [nm]."""
+    """Return the wavefront at a place of the field.
+
+    Parameters
+    ----------
+    spec : OpticsSpec
+        Aberrations, heights of detectors.
+    detector : Detector
+        Its height is defocus.
+    exposure : PlannedExposure
+        Aberrations change from exposure to exposure.
+    fx, fy : float
+        Field angle along the focal plane's axes [deg].
+    seed : int
+        Seed of the survey.
+
+    Returns
+    -------
+    noll : ndarray, int64, shape (m,)
+        Zernike terms; one that is named twice adds up. Pupil and focal plane have the same axes.
+    amplitude_nm : ndarray, float64, shape (m,)
+        Their rms amplitudes [nm].
+    """
     rng = stream(seed, "aberrations", exposure.exposure)
     terms, amplitudes = [], []
     for entry in spec.zernikes:
