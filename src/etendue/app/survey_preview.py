@@ -186,7 +186,8 @@ def _movers(survey: Survey) -> bytes:
 def _photon_transfer(survey: Survey) -> bytes:
     """Take the pairs of flats of the first detector."""
     detector = survey.detectors[0]
-    pairs = [frame for frame in calibration_frames(survey) if frame.kind == "flat"]
+    first = survey.exposures[0].day_obs
+    pairs = [frame for frame in calibration_frames(survey) if frame.kind == "flat" and frame.day_obs == first]
     pairs = pairs[-2 * len(survey.spec.calibrations.flat_pairs) :]
     flats = [calibration_frame(survey, frame, detector).raw for frame in pairs]
     curves = {}
