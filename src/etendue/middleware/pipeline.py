@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import networkx
 import yaml
-from lsst.pipe.base import Pipeline
+from lsst.pipe.base import LabelSpecifier, Pipeline
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 
 from etendue import stages
@@ -18,7 +19,9 @@ def pipeline_names() -> list[str]:
     return sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
 
 
-def load_pipeline(name: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
+def load_pipeline(
+    name: str | Path, overrides: Sequence[str] = (), *, first: str | None = None, last: str | None = None
+) -> Pipeline:
     """Load a shipped pipeline by name, or any pipeline by path.
 
     Parameters
@@ -27,6 +30,9 @@ def load_pipeline(name: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
         ``"drp"``, ``"my/pipeline.yaml"``; a ``#label,label`` at the end selects tasks or subsets.
     overrides : sequence of str
         ``"label:field=value"``, the value in YAML: ``calibrate_image:psf.order=2``.
+    first, last : str, optional
+        Only the task ``first`` and what is downstream of it, only the task ``last`` and what is upstream of it; with
+        both what lies between them.
 
     Returns
     -------
@@ -35,7 +41,7 @@ def load_pipeline(name: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
     Raises
     ------
     InputError
-        No such pipeline, task, field, or a forbidden value.
+        No such pipeline, task, field, or a forbidden value; nothing lies between the tasks.
     """
     uri = _resolve(str(name))
     try:
@@ -44,8 +50,27 @@ def load_pipeline(name: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
         raise InputError(f"cannot read the pipeline: {error}", source=name, remedy="correct it") from error
     for override in overrides:
         _override(pipeline, override)
-    check_pipeline(pipeline, source=str(name))
-    return pipeline
+    graph = check_pipeline(pipeline, source=str(name))
+    return pipeline if first is last is None else _part(pipeline, graph, first, last)
+
+
+def _part(pipeline: Pipeline, graph: PipelineGraph, first: str | None, last: str | None) -> Pipeline:
+    tasks = networkx.relabel_nodes(graph.make_task_xgraph(), lambda key: key.name)
+    for label in (first, last):
+        if label is not None and label not in tasks:
+            raise _no_such_task(pipeline, label)
+    chosen = set(tasks)
+    if first is not None:
+        chosen &= {first, *networkx.descendants(tasks, first)}
+    if last is not None:
+        chosen &= {last, *networkx.ancestors(tasks, last)}
+    if not chosen:
+        raise InputError(f"no task lies between {first} and {last}", remedy="see 'etendue pipeline show'")
+    return pipeline.subsetFromLabels(LabelSpecifier(labels=chosen))
+
+
+def _no_such_task(pipeline: Pipeline, label: str) -> InputError:
+    return InputError("no such task", value=label, remedy=f"tasks: {', '.join(sorted(pipeline.task_labels))}")
 
 
 def check_pipeline(pipeline: Pipeline, source: str = "pipeline") -> PipelineGraph:
@@ -93,7 +118,7 @@ def _override(pipeline: Pipeline, override: str) -> None:
         raise InputError("a config override reads label:field=value", value=override,
                          remedy="for instance calibrate_image:characterize.detect.threshold_snr=6")  # fmt: skip
     if label not in pipeline.task_labels:
-        raise InputError("no such task", value=label, remedy=f"tasks: {', '.join(sorted(pipeline.task_labels))}")
+        raise _no_such_task(pipeline, label)
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:

@@ -19,10 +19,14 @@ class Admission:
         What all workers together may use [MiB]; nine tenths of the free memory by default.
     needs_mib : mapping of str to float, optional
         What the tasks needed in earlier runs [MiB].
+    here : bool
+        Whether quanta run on this machine: elsewhere its memory does not count.
     """
 
-    def __init__(self, total_mib: float | None = None, needs_mib: Mapping[str, float] | None = None):
-        free = free_mib()
+    def __init__(
+        self, total_mib: float | None = None, needs_mib: Mapping[str, float] | None = None, *, here: bool = True
+    ):
+        free = free_mib() if here else None
         self.total_mib = total_mib if total_mib is not None else None if free is None else _SHARE * free
         self._reserve = None if free is None else _PRESSURE * free
         self._needs = dict(needs_mib or {})

@@ -15,6 +15,7 @@ from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from etendue.errors import InputError
 from etendue.log import get_logger
+from etendue.middleware.data_ids import data_id_text
 from etendue.middleware.derive import plain_data_id
 from etendue.middleware.execution.admission import Admission
 from etendue.middleware.execution.failures import WORTH_ANOTHER
@@ -28,6 +29,8 @@ from etendue.middleware.execution.schedule import Schedule
 from etendue.middleware.execution.shared_inputs import SharedInputs
 from etendue.middleware.execution.worker import Job
 from etendue.middleware.journal import FINISHED, Journal, QuantumOutcome
+from etendue.middleware.sites.site import Site
+from etendue.middleware.sites.site_pool import SitePool
 
 _LOG = get_logger(__name__)
 RESUME = "nothing is lost: make space or the disk writable, then run again with --resume"
@@ -58,18 +61,21 @@ class Conductor:
         Told after everything that happens.
     stop : callable
         Asked after every quantum; where it returns True nothing new is begun.
+    site : Site, optional
+        Where quanta run; this process and its workers by default.
     """
 
     def __init__(
         self, root: Path, journal: Journal, graph: PredictedQuantumGraph, before: dict[str, QuantumOutcome], *,
         limits: Limits, resume: bool, admission: Admission, progress: Progress,
-        stop: Callable[[], bool] = lambda: False,
+        stop: Callable[[], bool] = lambda: False, site: Site | None = None,
     ):  # fmt: skip
         self.order = [str(quantum) for quantum in graph]  # by task in order of dependence, then by data ID
         self.outcomes = dict(before)
         self.stopped = ""
         self._root, self._journal, self._graph, self._resume = root, journal, graph, resume
         self._limits, self._admission, self._progress, self._stop = limits, admission, progress, stop
+        self._site = site
         edges = networkx.relabel_nodes(graph.quantum_only_xgraph, str)
         self._schedule = Schedule(edges, self.order, before)
         self._shared = SharedInputs(graph)
@@ -101,7 +107,7 @@ class Conductor:
         if not len(self._schedule):
             return
         with interruptions() as self._interruption:
-            if workers == 1 and not self._limits.watched:
+            if workers == 1 and not self._limits.watched and self._site is None:
                 self._run_here()
             else:
                 self._run_pool(min(workers, len(self._schedule)))
@@ -134,11 +140,7 @@ class Conductor:
     # In workers
 
     def _run_pool(self, size: int) -> None:
-        modules = sorted({task.task_class.__module__ for task in self._graph.pipeline_graph.tasks.values()})
-        pool = WorkerPool(
-            str(self._root), self._journal.graph_path, size, modules, scratch=self._journal.folder / "workers",
-            limits=self._limits,
-        )  # fmt: skip
+        pool = self._pool(size)
         try:
             while self._submit(pool) or pool.running or (self._later and not self._ending()):
                 self._progress.look(pool.running)
@@ -152,11 +154,18 @@ class Conductor:
         finally:
             pool.close()
 
+    def _pool(self, size: int) -> WorkerPool | SitePool:
+        root, path, scratch = str(self._root), self._journal.graph_path, self._journal.folder / "workers"
+        if self._site is not None:
+            return SitePool(self._site, root, path, self._journal.folder / "site", self._limits)
+        modules = sorted({task.task_class.__module__ for task in self._graph.pipeline_graph.tasks.values()})
+        return WorkerPool(root, path, size, modules, scratch=scratch, limits=self._limits)
+
     @property
     def _ticking(self) -> bool:
         return bool(self._later) or self._progress.shown or self._admission.total_mib is not None
 
-    def _submit(self, pool: WorkerPool) -> bool:
+    def _submit(self, pool: WorkerPool | SitePool) -> bool:
         """Give quanta to free workers; return whether any was given."""
         given = False
         while pool.free and not self._ending():
@@ -176,7 +185,7 @@ class Conductor:
             return None
         return float(len(self._shared.of(quantum) & kept)) if kept else 0.0  # type: ignore[operator]
 
-    def _relieve(self, pool: WorkerPool) -> None:
+    def _relieve(self, pool: WorkerPool | SitePool) -> None:
         """Take back the quantum that began last where the machine is nearly out of memory."""
         if not self._admission.pressed():
             return
@@ -257,7 +266,7 @@ class Conductor:
 
     def _said(self, quantum: str) -> str:
         outcome = self._outcome(quantum, "")
-        return f"{outcome.label} {outcome.data_id}"
+        return f"{outcome.label} of {data_id_text(outcome.data_id)}"
 
     def _outcome(self, quantum: str, message: str) -> QuantumOutcome:
         node = self._graph.quantum_only_xgraph.nodes[uuid.UUID(quantum)]

@@ -29,6 +29,7 @@ from etendue.middleware.registration import forget_failures, register, remove_pa
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.middleware.runs import held_output, journals, latest, new_journal, next_number
+from etendue.middleware.sites.site import Site
 
 _RECENT_RUNS = 3  # of which times and memory are expected again
 
@@ -58,6 +59,8 @@ class RunOptions:
         Time and memory of each quantum, retries, and when to give up.
     stop : callable
         Asked after every quantum; where it returns True the run ends as with Ctrl-C.
+    site : Site, optional
+        Where quanta run, with workers of its own; this machine by default.
     """
 
     workers: int = 2
@@ -68,6 +71,7 @@ class RunOptions:
     progress: bool = True
     limits: Limits = field(default_factory=Limits)
     stop: Callable[[], bool] = lambda: False
+    site: Site | None = None
 
 
 def run_pipeline(
@@ -88,6 +92,7 @@ def run_pipeline(
     clobber: bool = False,
     tell: Callable[[Changes], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    site: Site | None = None,
 ) -> RunReport:
     """Run a pipeline and register what it made.
 
@@ -106,7 +111,7 @@ def run_pipeline(
         CHAINED collection; the new run ``<output>/<run_name or UTC time>`` becomes its first member.
     where : str, optional
         Data ID expression as in LSST's tools.
-    workers, resume, progress, reuse, skip_existing, clobber, limits, stop
+    workers, resume, progress, reuse, skip_existing, clobber, limits, stop, site
         See `RunOptions`.
     overrides : sequence of str
         ``"label:field=value"``.
@@ -132,7 +137,7 @@ def run_pipeline(
     loaded = pipeline if isinstance(pipeline, Pipeline) else load_pipeline(pipeline, overrides)
     description = {"pipeline": str(loaded), "inputs": list(inputs), "output": output, "where": where or ""}
     options = RunOptions(
-        workers, resume, reuse, skip_existing, clobber, progress, limits or Limits(), stop or (lambda: False)
+        workers, resume, reuse, skip_existing, clobber, progress, limits or Limits(), stop or (lambda: False), site
     )
     options.limits.require_tasks(loaded.task_labels)
     graph = None
@@ -244,14 +249,16 @@ def _conduct(
     known = list(before.values()) + _recent_outcomes(repository, output)
     nodes = graph.quantum_only_xgraph.nodes
     left = Counter(nodes[key]["task_label"] for key in graph if str(key) not in before)
+    workers = options.workers if options.site is None else options.site.workers
     progress = Progress(
-        output, total=len(graph), done=len(before), workers=options.workers, forecast=Forecast(left, known),
+        output, total=len(graph), done=len(before), workers=workers, forecast=Forecast(left, known),
         path=journal.running_path, data_id=lambda key: plain_data_id(nodes[UUID(key)]["data_id"]),
         shown=options.progress,
     )  # fmt: skip
     conductor = Conductor(
         repository.path, journal, graph, before, limits=options.limits, resume=options.resume, progress=progress,
-        admission=Admission(options.limits.total_memory_mib, needs_of(known)), stop=options.stop,
+        admission=Admission(options.limits.total_memory_mib, needs_of(known), here=options.site is None),
+        stop=options.stop, site=options.site,
     )  # fmt: skip
     try:
         with progress.live():

@@ -7,7 +7,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ _FILE_S = 1.0  # how often the file is written
 _LINE_S = 60.0  # how often a line is written where there is no terminal
 _PER_SECOND = 2.0  # how often the screen is drawn
 _MOST_ROWS = 12
-_BAR = 30
+_BAR = 20
 _RECENT = 200  # quanta, for the rate
 
 
@@ -173,4 +172,5 @@ class Progress:
 
 
 def _clock(seconds: float) -> str:
-    return str(timedelta(seconds=round(max(0.0, seconds))))
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
