@@ -13,8 +13,9 @@ PRESCAN, OVERSCAN, ROWS = 6, 20, 12
 
 
 def chip(
-    ny: int = 128, nx: int = 128, columns: int = 2, stories: int = 2, *, gain: float = 1.5, read_noise: float = 5.0
-) -> Detector:
+    ny: int = 128, nx: int = 128, columns: int = 2, stories: int = 2, *, gain: float = 1.5, read_noise: float = 5.0,
+    saturation: float = 65535.0,
+) -> Detector:  # fmt: skip
     """Return a detector whose amplifiers stand side by side, in one or two stories that read to opposite ends.
 
     Odd columns are read from the right; the raw frame shows the chip as it is.
@@ -40,6 +41,7 @@ def chip(
                     "raw_parallel_overscan": section(data_x, w, over_y, ROWS),
                     "gain": gain * (1.0 + 0.02 * len(amplifiers)),
                     "read_noise": read_noise,
+                    "saturation": saturation,
                 }
             )
     shape = (stories * height, columns * width)

@@ -66,3 +66,12 @@ def test_each_amplifier_has_its_own_full_well(make_ccd, make_chip):
     wells = [raw[a.bbox.slices_in(ccd.detector.bbox)].max() for a in ccd.detector.amplifiers] * ccd.gains
     np.testing.assert_allclose(wells, ccd.full_wells.amplifiers, rtol=1e-4)
     assert np.ptp(wells) > 1000.0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_full_pixels_reach_the_camera_s_saturation_unless_one_says_otherwise(make_ccd, make_chip, seed):
+    ccd = make_ccd(
+        make_chip(saturation=50000.0), seed=seed, full_well={}, gain={}, bias={}, read_noise={}, linearity={}
+    )
+    raw = ccd.detector.trim(ccd.expose(np.full(ccd.shape, 3e5, np.float32), 1.0, np.random.default_rng(seed)).raw)
+    assert 50000 <= raw.min() < raw.max() < 65535

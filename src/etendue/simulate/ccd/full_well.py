@@ -11,14 +11,17 @@ from etendue.kernels.charge_transfer import bloom
 from etendue.simulate.ccd.effect import EffectSpec, Vector, scattered
 from etendue.simulate.ccd.streams import Streams
 
+_OVER_SATURATION = 1.12
+
 
 class FullWellSpec(EffectSpec):
     """Full wells of the amplifiers' pixels."""
 
-    electrons: float = Field(100_000.0, gt=0.0)
-    """Typical full well [e]."""
+    electrons: float | None = Field(None, gt=0.0)
+    """Typical full well; None for 12% more than what reaches the camera's saturation, so that full pixels count
+    as saturated whatever the true gain [e]."""
 
-    scatter: float = Field(0.05, ge=0.0, le=0.3)
+    scatter: float = Field(0.02, ge=0.0, le=0.3)
     """Relative standard deviation between amplifiers."""
 
     column_rms: float = Field(0.005, ge=0.0, le=0.1)
@@ -69,7 +72,8 @@ class FullWells:
         rng = streams.rng("full well")
         box = detector.bbox
         ny, nx = box.shape
-        amplifiers = scattered(spec.electrons, spec.scatter, len(detector.amplifiers), rng)
+        typical = spec.electrons or [_OVER_SATURATION * a.saturation * a.gain for a in detector.amplifiers]
+        amplifiers = scattered(1.0, spec.scatter, len(detector.amplifiers), rng) * typical
         edges = sorted({edge for a in detector.amplifiers for edge in (a.bbox.y.start, a.bbox.y.stop)})
         band = np.searchsorted(edges, np.arange(ny) + box.y.start, side="right") - 1
         columns = np.full((len(edges) - 1, nx), np.inf)
