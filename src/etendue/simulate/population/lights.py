@@ -73,6 +73,12 @@ class Lights:
         shape = np.full(object_id.size, -1, np.int64)
         return cls(object_id, ra_deg, dec_deg, mag, wavelength_nm, still, still, shape, Shapes.none())
 
+    @classmethod
+    def none(cls) -> "Lights":
+        """Return no light."""
+        empty = np.zeros(0)
+        return cls.points(np.zeros(0, np.int64), empty, empty, empty, empty)
+
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> "Lights":
         """Return some rows; all shapes are kept.
 
@@ -94,12 +100,13 @@ class Lights:
         Parameters
         ----------
         parts : sequence of Lights
-            At least one.
+            Any number.
 
         Returns
         -------
         Lights
         """
+        parts = parts or [cls.none()]
         columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _columns()}
         first = np.cumsum([0, *(len(part.shapes) for part in parts)])
         columns["shape"] = np.concatenate(
