@@ -124,6 +124,27 @@ def test_runs_of_some_tasks_keep_the_products_of_the_others(toy):
     assert len(toy.hashes()) == 15
 
 
+def test_a_run_of_some_tasks_is_not_repeated_by_the_next_full_run(toy):
+    toy.run()
+    changed = "total:saveLogOutput=False"
+    run_pipeline(toy.repository, f"{TOY}#total", inputs=INPUTS, output="toy/out", workers=1, progress=False,
+                 overrides=[changed], reuse=True)  # fmt: skip
+    toy.run(changed)
+    assert toy.rows() == {"measure": (0, 10, ""), "total": (0, 2, ""), "summary": (1, 0, "after total")}
+    assert len(toy.hashes()) == 15
+
+
+def test_products_made_anew_in_the_same_way_are_the_same_inputs(toy):
+    run_pipeline(toy.repository, f"{TOY}#measure", inputs=INPUTS, output="toy/first", workers=1, progress=False)
+    later = {"inputs": ["toy/first", *INPUTS], "output": "toy/second", "workers": 1, "progress": False, "reuse": True}
+    run_pipeline(toy.repository, f"{TOY}#total", **later)
+    run_pipeline(toy.repository, f"{TOY}#measure", inputs=INPUTS, output="toy/first", workers=1, progress=False)
+    assert run_pipeline(toy.repository, f"{TOY}#total", **later).executed == 0
+    run_pipeline(toy.repository, f"{TOY}#measure", inputs=INPUTS, output="toy/first", workers=1, progress=False,
+                 overrides=["measure:mode=double"])  # fmt: skip
+    assert run_pipeline(toy.repository, f"{TOY}#total", **later).executed == 2
+
+
 def test_everything_runs_when_asked(toy):
     toy.run()
     report = toy.run(reuse=False)

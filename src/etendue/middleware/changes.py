@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -182,9 +182,10 @@ def plan_run(
         if not whole.quantum_datasets:
             return Plan(Changes(output, {}, {}), None, RunSignatures({}, {}))
         graph = whole.assemble()
-        signatures = RunSignatures.of(graph)
+        of_run = _signatures_by_run(repository)
+        signatures = RunSignatures.of(graph, of_run)
         total = dict(Counter(label for label, _ in signatures.quanta))
-        before = _earlier_signatures(repository, earlier, list(total)) if reuse else _Earlier({}, {})
+        before = _earlier_signatures(repository, earlier, list(total), of_run) if reuse else _Earlier({}, {})
         reasons = _reasons(signatures, before, trusting=skip_existing)
         stale = frozenset(reasons)
         if len(stale) == len(signatures.quanta):
@@ -193,14 +194,12 @@ def plan_run(
         part = build_graph(pipeline, butler, run, output=output, where=where, stale=stale, earlier=earlier)
     rest = part.assemble() if stale and part.quantum_datasets else None
     mine = set() if rest is None else _keys(rest)
-    chosen = {key: signature for key, signature in signatures.quanta.items() if key in mine}
+    chosen = replace(signatures, quanta={key: one for key, one in signatures.quanta.items() if key in mine})
     reasons = {key: told for key, told in reasons.items() if key in mine}
     kept = _kept(repository, earlier, _outputs(graph, stale))
     pruned = Counter(label for label, _ in stale - mine)  # what they need is not made any more
     total = {label: count - pruned[label] for label, count in total.items()}
-    return Plan(
-        Changes(output, total, reasons), part if mine else None, RunSignatures(signatures.configs, chosen), kept, rest
-    )
+    return Plan(Changes(output, total, reasons), part if mine else None, chosen, kept, rest)
 
 
 def own_collections(repository: Repository, output: str) -> list[str]:
@@ -321,11 +320,17 @@ class _Earlier:
     finished: frozenset[QuantumKey] = frozenset()  # also by other tools, which leave no signature
 
 
-def _earlier_signatures(repository: Repository, earlier: Sequence[str], labels: Sequence[str]) -> _Earlier:
+def _signatures_by_run(repository: Repository) -> Callable[[str], RunSignatures]:
     @cache
     def of_run(run: str) -> RunSignatures:
         return RunSignatures.load(Journal(repository.runs_folder / run).folder)
 
+    return of_run
+
+
+def _earlier_signatures(
+    repository: Repository, earlier: Sequence[str], labels: Sequence[str], of_run: Callable[[str], RunSignatures]
+) -> _Earlier:
     quanta, configs, finished = {}, {}, set()
     for label in labels:
         for ref in repository.query(f"{label}_metadata", collections=earlier) if earlier else ():

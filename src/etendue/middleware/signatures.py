@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import networkx
+from lsst.daf.butler import DataCoordinate
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 import etendue
@@ -35,7 +36,8 @@ class Signature:
     inputs : dict of str to (int, str)
         Number and hash of the datasets of every type that no task of the pipeline makes.
     upstream : dict of str to str
-        Hash of the signatures of all producing quanta, by task.
+        Hash of the signatures of all producing quanta, by task; also of quanta of earlier runs, whose products are
+        inputs of this graph: so a quantum has one signature whether its pipeline runs whole or in parts.
     """
 
     code: str
@@ -59,19 +61,48 @@ class RunSignatures:
         Task label to the flat configuration, field to value.
     quanta : dict
         Signature by quantum.
+    makers : dict
+        Dataset type to the task that makes it and that task's required dimensions.
     """
 
     configs: dict[str, Config]
     quanta: dict[QuantumKey, Signature]
+    makers: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+
+    def maker(self, kind: str, data_id: DataCoordinate) -> tuple[str, str] | None:
+        """Return which quantum of this run made a dataset.
+
+        Parameters
+        ----------
+        kind : str
+            Dataset type.
+        data_id : DataCoordinate
+            Its data ID.
+
+        Returns
+        -------
+        (str, str) or None
+            Task, and digest of the quantum's signature; None where that is not known.
+        """
+        label, dimensions = self.makers.get(kind, ("", ()))
+        known = data_id.mapping
+        if not label or not set(dimensions) <= known.keys():
+            return None
+        signature = self.quanta.get((label, tuple(known[name] for name in dimensions)))
+        return None if signature is None else (label, signature.digest)
 
     @classmethod
-    def of(cls, graph: PredictedQuantumGraph) -> "RunSignatures":
+    def of(
+        cls, graph: PredictedQuantumGraph, run_signatures: "Callable[[str], RunSignatures] | None" = None
+    ) -> "RunSignatures":
         """Return the signatures of a graph.
 
         Parameters
         ----------
         graph : PredictedQuantumGraph
             With all quanta.
+        run_signatures : callable, optional
+            From the name of a RUN collection to its signatures, empty ones where it has none.
 
         Returns
         -------
@@ -82,6 +113,7 @@ class RunSignatures:
         code = {label: f"{task.task_class_name} of etendue {code_version()}" for label, task in tasks.items()}
         bipartite, found = graph.bipartite_xgraph, {}
         digests: dict[Any, str] = {}
+        makers: dict[Any, tuple[str, str] | None] = {}  # of datasets of earlier runs
         for quantum in networkx.topological_sort(graph.quantum_only_xgraph):
             node = graph.quantum_only_xgraph.nodes[quantum]
             label = node["task_label"]
@@ -93,7 +125,14 @@ class RunSignatures:
                 for producer in producers:
                     of_task = upstream.setdefault(graph.quantum_only_xgraph.nodes[producer]["task_label"], [])
                     of_task.append(f"{kind} {digests[producer]}")
-                if not producers:
+                if producers:
+                    continue
+                if dataset not in makers and run_signatures is not None:
+                    made = bipartite.nodes[dataset]
+                    makers[dataset] = run_signatures(made["run"]).maker(kind, made["data_id"])
+                if (maker := makers.get(dataset)) is not None:
+                    upstream.setdefault(maker[0], []).append(f"{kind} {maker[1]}")
+                else:
                     inputs.setdefault(kind, []).append(str(dataset))
             signature = Signature(
                 code[label],
@@ -103,7 +142,12 @@ class RunSignatures:
             )
             digests[quantum] = signature.digest
             found[label, tuple(node["data_id"].required_values)] = signature
-        return cls(configs, found)
+        made_by = {
+            edge.parent_dataset_type_name: (label, tuple(task.dimensions.required))
+            for label, task in tasks.items()
+            for edge in task.outputs.values()
+        }
+        return cls(configs, found, made_by)
 
     def save(self, folder: Path) -> None:
         """Write them into the folder of a run, atomically.
@@ -115,7 +159,7 @@ class RunSignatures:
         """
         quanta = [[label, list(values), asdict(signature)] for (label, values), signature in self.quanta.items()]
         with whole_file(folder / _FILE, "signatures") as part:
-            part.write_text(json.dumps({"configs": self.configs, "quanta": quanta}))
+            part.write_text(json.dumps({"configs": self.configs, "quanta": quanta, "makers": self.makers}))
 
     @classmethod
     def load(cls, folder: Path) -> "RunSignatures":
@@ -137,6 +181,7 @@ class RunSignatures:
         return cls(
             state["configs"],
             {(label, tuple(values)): _restored(signature) for label, values, signature in state["quanta"]},
+            {kind: (label, tuple(names)) for kind, (label, names) in state.get("makers", {}).items()},
         )
 
 
