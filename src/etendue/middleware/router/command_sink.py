@@ -167,6 +167,8 @@ class _Run:
         """Return the receipt; None when asked to stop first."""
         while not self._receipt.is_file():
             if stop.is_set():
+                if self._process is not None:
+                    self._process.returncode = 0  # it outlives us, which Python would warn of
                 return None
             if self._process is not None and self._process.poll() is not None and not self._receipt.is_file():
                 return {"status": 1, "trouble": "", "timed_out": False, "tail": "its supervisor was killed"}

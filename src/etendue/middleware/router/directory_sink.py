@@ -16,7 +16,16 @@ from etendue.middleware.router.event import Delivery, Held, Outcome, PutEvent
 from etendue.middleware.router.queue import Queue
 from etendue.middleware.router.rules import DirectorySpec, fill
 from etendue.middleware.router.sink import SinkDownError, down_reason, one_line
-from etendue.middleware.router.source import Found, StoredFile, digest, expected_digest, look_up, missing, unreadable
+from etendue.middleware.router.source import (
+    Found,
+    StoredFile,
+    changed_since,
+    digest,
+    expected_digest,
+    look_up,
+    missing,
+    unreadable,
+)
 
 _PLAIN = re.compile(r"[^A-Za-z0-9+=,@._-]")
 
@@ -65,9 +74,9 @@ class DirectorySink:
         place = self._place(event, file)
         if max(written.get(place, 0), self._queue.newest(place) or 0) > event.revision:
             return Outcome(item.number, "replaced", place=place)
-        if why := missing([file]):
+        if why := missing([file]) or ("" if self._spec.uncompressed else changed_since(item)):
             raise _DamagedError(why)
-        got, size = self._write(file, self._spec.path / place, item.delivery.digest)
+        got, size = self._write(file, self._spec.path / place)
         return Outcome(item.number, "done", place=place, size=size, digest=got)
 
     def _place(self, event: PutEvent, file: StoredFile) -> str:
@@ -78,14 +87,12 @@ class DirectorySink:
             raise _RefusedError(f"the layout names {lacking.args[0]}, which its data ID lacks") from None
         return name + (ending.removesuffix(".fz") if self._spec.uncompressed else ending)
 
-    def _write(self, file: StoredFile, path: Path, before: str) -> tuple[str, int]:
+    def _write(self, file: StoredFile, path: Path) -> tuple[str, int]:
         """Put a file into its place, verified before it gets its name; return digest and size."""
         try:
             if self._spec.uncompressed:
                 return self._write_uncompressed(file, path), path.stat().st_size
             expected = expected_digest(file)
-            if before and expected != before:
-                raise _DamagedError(f"the source's file is not what was delivered before: {file.uri}")
             if not (path.is_file() and digest(ResourcePath(path)) == expected):
                 with self._whole(path) as part, file.uri.as_local() as local:
                     shutil.copyfile(local.ospath, part)

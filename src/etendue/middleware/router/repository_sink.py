@@ -19,6 +19,7 @@ from etendue.middleware.router.sink import SinkDownError, down_reason, one_line
 from etendue.middleware.router.source import (
     Found,
     StoredFile,
+    changed_since,
     digest,
     expected_digest,
     find,
@@ -57,7 +58,7 @@ class RepositorySink:
             yield from gone
             ready = []
             for item in found:
-                if why := missing(item.files):
+                if why := missing(item.files) or changed_since(item):
                     yield Outcome(item.number, "failed", why)
                 else:
                     ready.append(item)
@@ -92,7 +93,7 @@ class RepositorySink:
         """Transfer some datasets in one transaction; where that fails, half of them and the other half."""
         if not part:
             return
-        refs = {item.ref.id: item.ref for item in part}
+        refs = {item.ref.id: _named(source, item) for item in part}
         try:
             stale = [item.ref for item in part if self._is_stale(item, stored_files(sink, [item.ref.id]))]
             self._bring_cameras(source, sink, refs.values())
@@ -133,8 +134,6 @@ class RepositorySink:
         if item.ref.id not in there:
             return False
         expected = [expected_digest(file) for file in item.files]
-        if item.delivery.digest and joined(expected) != item.delivery.digest:
-            return False  # the source is damaged: what the sink has may be all there is
         try:
             return [digest(file.uri) for file in there[item.ref.id]] != expected
         except FileNotFoundError:
@@ -152,8 +151,6 @@ class RepositorySink:
                 return Outcome(number, "failed", damage(here, got))
             digests.append(got)
             size += copy.uri.size()
-        if item.delivery.digest and joined(digests) != item.delivery.digest:
-            return Outcome(number, "failed", "the source's file is not what was delivered before")
         if self._spec.verify == "content" and content_hash(source, item.ref) != content_hash(sink, item.ref):
             return Outcome(number, "failed", "it arrived with another content hash")
         return Outcome(number, "done", place=str(item.ref.id), size=size, digest=joined(digests))
@@ -225,6 +222,13 @@ def require_another(source: Repository, sink: Repository) -> None:
     ]
     if sink.path == source.path or places[0] == places[1]:
         raise SinkDownError(f"{sink.path}: is the source itself; name another repository")
+
+
+def _named(source: Repository, item: Found) -> DatasetRef:
+    """Return a dataset with all that the name of a new file may hold, which a file from outside needs."""
+    if not any(file.outside for file in item.files):
+        return item.ref
+    return item.ref.expanded(source.butler.registry.expandDataId(item.ref.dataId))
 
 
 def _unreadable(files: list[StoredFile]) -> str:

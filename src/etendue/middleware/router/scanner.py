@@ -81,7 +81,7 @@ class Scanner:
         try:
             for row in _rows(butler, name, collections, rule.where, since_ns):
                 yield PutEvent(
-                    rule.name, row[key[0]], _nanoseconds(row[key[2]]), name,
+                    rule.name, row[key[0]], nanoseconds(row[key[2]]), name,
                     {part: row[part] for part in dimensions.required},
                     {part: row[part] for part in dimensions.implied}, row[key[1]],
                 )  # fmt: skip
@@ -113,11 +113,22 @@ def _rows(
 
 def now_ns() -> int:
     """Return the time [ns TAI since 1970]."""
-    return _nanoseconds(Time.now())
+    return nanoseconds(Time.now())
 
 
-def _nanoseconds(time: Time) -> int:
-    """Return a time [ns TAI since 1970] exactly as Rubin's `TimeConverter` does, which takes fifty times as long."""
+def nanoseconds(time: Time) -> int:
+    """Return a time as Rubin's `TimeConverter` does, which takes thirty times as long.
+
+    Parameters
+    ----------
+    time : astropy.time.Time
+        Scalar.
+
+    Returns
+    -------
+    int
+        Nanoseconds (TAI) since 1970, exact.
+    """
     tai = time if time.scale == "tai" else time.tai
     return round((tai.jd1 - _EPOCH_JD) * _DAY_NS) + round(tai.jd2 * _DAY_NS)  # jd1 is a whole or half day
 

@@ -31,12 +31,15 @@ class StoredFile:
         Bytes, as recorded; -1 if unknown.
     checksum : str
         BLAKE2b digest, as recorded when it was written; empty if none was.
+    outside : bool
+        Whether it lies outside the repository.
     """
 
     uri: ResourcePath
     component: str
     size: int
     checksum: str
+    outside: bool
 
 
 def stored_files(repository: Repository, ids: Iterable[UUID]) -> dict[UUID, list[StoredFile]]:
@@ -66,9 +69,9 @@ def stored_files(repository: Repository, ids: Iterable[UUID]) -> dict[UUID, list
 def _stored(record: Any) -> StoredFile:
     info = record.file_info
     checksum = info.checksum or ""
-    return StoredFile(
-        record.location.uri, info.component or "", info.file_size, checksum if len(checksum) == _BLAKE2B_LETTERS else ""
-    )
+    known = checksum if len(checksum) == _BLAKE2B_LETTERS else ""
+    outside = bool(record.location.pathInStore.isabs())
+    return StoredFile(record.location.uri, info.component or "", info.file_size, known, outside)
 
 
 def find(repository: Repository, ids: Iterable[UUID]) -> dict[UUID, DatasetRef]:
@@ -140,6 +143,29 @@ def look_up(repository: Repository, deliveries: Sequence[Delivery]) -> tuple[lis
             why = "it is stored in the source no more" if key in known else "it is in the source no more"
             gone.append(Outcome(delivery.number, "gone", why))
     return found, gone
+
+
+def changed_since(item: Found) -> str:
+    """Return what is wrong where the source has other bytes than were delivered before; empty if nothing is.
+
+    Its file was damaged or overwritten: what the sink has, if it has anything, must not be replaced by it.
+
+    Parameters
+    ----------
+    item : Found
+        To be delivered again.
+    """
+    before = item.delivery.digest
+    if not before or joined(file.checksum or _readable_digest(file) for file in item.files) == before:
+        return ""
+    return f"the source's file is not what was delivered before: {item.files[0].uri}"
+
+
+def _readable_digest(file: StoredFile) -> str:
+    try:
+        return digest(file.uri)
+    except OSError:
+        return ""
 
 
 def missing(files: Iterable[StoredFile]) -> str:
