@@ -1,6 +1,7 @@
 """Raw frames of a survey: science exposures and calibration frames, each made alone."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,18 @@ from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.raw import RawFrame
 from etendue.camera.times import day_obs, to_utc
 from etendue.camera.translate import translate, write_header, write_wcs_cards
-from etendue.simulate.ccd.output import CcdOutput
+from etendue.simulate.ccd.output import CcdOutput, CcdSignals
 from etendue.simulate.night.planned_exposure import PlannedExposure
 from etendue.simulate.random_streams import stream
 from etendue.simulate.surveys.calibration_light import screen_light, spot, twilight_exposure
 from etendue.simulate.surveys.calibration_plan import CalibrationFrame
+from etendue.simulate.surveys.detector_crosstalk import partners
 from etendue.simulate.surveys.header_wcs import header_wcs
 from etendue.simulate.surveys.scene import Scene, make_scene
 from etendue.simulate.surveys.survey import Survey
 
 _SECONDS_PER_DAY = 86400.0
+_KEPT, _KEPT_PX = 8, 2_000_000  # exposed detectors, each of at most so many pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,11 +61,10 @@ def science_frame(survey: Survey, exposure: PlannedExposure, detector: Detector)
     -------
     SimulatedFrame
     """
-    scene = make_scene(survey, exposure, detector)
-    output = survey.ccd(detector).expose(
-        scene.expected, exposure.exposure_time_s, stream(survey.seed, "science", exposure.exposure, detector.id),
-        band=exposure.band, sky=scene.sky, illumination=scene.illumination,
-        hours=_hours(survey, exposure.mjd_tai_begin),
+    scene, signals = _expose(survey, exposure, detector)
+    output = survey.ccd(detector).read_out(
+        signals, hours=_hours(survey, exposure.mjd_tai_begin),
+        partners=partners(survey, detector, lambda other: _expose(survey, exposure, other)[1]),
     )  # fmt: skip
     info = _info(
         survey, "science", exposure.band, detector, exposure.seq, exposure.mjd_tai_begin, exposure.exposure_time_s
@@ -92,6 +94,42 @@ def calibration_frame(survey: Survey, frame: CalibrationFrame, detector: Detecto
     SimulatedFrame
         With a scene if it shows the sky.
     """
+    scene, signals = _expose(survey, frame, detector)
+    output = survey.ccd(detector).read_out(
+        signals, hours=_hours(survey, frame.mjd_tai_begin),
+        partners=partners(survey, detector, lambda other: _expose(survey, frame, other)[1]),
+    )  # fmt: skip
+    info = _info(survey, frame.observation_type, frame.band, detector, frame.seq, frame.mjd_tai_begin, frame.seconds)
+    return SimulatedFrame(_raw(survey, replace(info, object=frame.kind), output.raw, {}), output, scene)
+
+
+def _expose(
+    survey: Survey, what: PlannedExposure | CalibrationFrame, detector: Detector
+) -> tuple[Scene | None, CcdSignals]:
+    """Return light and signals; those of small detectors that talk into each other are kept for each other."""
+    if survey.spec.detector_crosstalk is None or detector.bbox.area > _KEPT_PX:
+        return _collect(survey, what, detector)
+    return _kept(survey, what, detector.id)
+
+
+@lru_cache(maxsize=_KEPT)
+def _kept(survey: Survey, what: PlannedExposure | CalibrationFrame, detector: int) -> tuple[Scene | None, CcdSignals]:
+    return _collect(survey, what, survey.camera.detector(detector))
+
+
+def _collect(
+    survey: Survey, what: PlannedExposure | CalibrationFrame, detector: Detector
+) -> tuple[Scene | None, CcdSignals]:
+    if isinstance(what, CalibrationFrame):
+        return _calibration_light(survey, what, detector)
+    scene = make_scene(survey, what, detector)
+    rng = stream(survey.seed, "science", what.exposure, detector.id)
+    return scene, survey.ccd(detector).collect(
+        scene.expected, what.exposure_time_s, rng, band=what.band, sky=scene.sky, illumination=scene.illumination
+    )
+
+
+def _calibration_light(survey: Survey, frame: CalibrationFrame, detector: Detector) -> tuple[Scene | None, CcdSignals]:
     scene, light, share = None, np.full(detector.bbox.shape, frame.electrons, np.float32), None
     if frame.kind == "twilight":
         scene = make_scene(survey, twilight_exposure(survey, frame), detector)
@@ -100,12 +138,9 @@ def calibration_frame(survey: Survey, frame: CalibrationFrame, detector: Detecto
         light = spot(survey.spec.calibrations, frame, detector)
     elif frame.kind == "flat":
         share = screen_light(survey, detector)
-    output = survey.ccd(detector).expose(
-        light, frame.seconds, stream(survey.seed, "calibration", frame.exposure, detector.id), band=frame.band,
-        illumination=share, hours=_hours(survey, frame.mjd_tai_begin),
-    )  # fmt: skip
-    info = _info(survey, frame.observation_type, frame.band, detector, frame.seq, frame.mjd_tai_begin, frame.seconds)
-    return SimulatedFrame(_raw(survey, replace(info, object=frame.kind), output.raw, {}), output, scene)
+    rng = stream(survey.seed, "calibration", frame.exposure, detector.id)
+    ccd = survey.ccd(detector)
+    return scene, ccd.collect(light, frame.seconds, rng, band=frame.band, illumination=share)
 
 
 def _hours(survey: Survey, mjd_tai: float) -> float:

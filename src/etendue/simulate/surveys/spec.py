@@ -17,6 +17,7 @@ from etendue.simulate.light.lsst_bands import BANDS
 from etendue.simulate.night.spec import CadenceSpec, ConditionsSpec
 from etendue.simulate.surveys.calibration_spec import CalibrationSpec
 from etendue.simulate.surveys.catalog_spec import CatalogSpec
+from etendue.simulate.surveys.crosstalk_spec import DetectorCrosstalkSpec
 from etendue.simulate.surveys.sky_spec import SkySpec
 from etendue.simulate.surveys.truth_spec import TruthSpec
 from etendue.simulate.telescope.spec import TelescopeSpec
@@ -80,6 +81,9 @@ class SurveySpec(_Part):
 
     ccd: CcdSpec = CcdSpec.everything()
     """What the CCDs do."""
+
+    detector_crosstalk: DetectorCrosstalkSpec | None = None
+    """Crosstalk between detectors; None for none."""
 
     draw: DrawSpec = DrawSpec()
     """How exactly sources are drawn."""

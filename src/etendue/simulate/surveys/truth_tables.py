@@ -17,6 +17,7 @@ from etendue.simulate.population.layer import Layer
 from etendue.simulate.population.moment import Moment
 from etendue.simulate.population.moment_table import moment_table
 from etendue.simulate.surveys.calibration_plan import calibration_frames
+from etendue.simulate.surveys.detector_crosstalk import detector_crosstalk_truth
 from etendue.simulate.surveys.frames import SimulatedFrame
 from etendue.simulate.surveys.scene import Scene
 from etendue.simulate.surveys.survey import Survey
@@ -156,6 +157,7 @@ def survey_truth(survey: Survey, frames: Sequence[dict[str, Columns]]) -> Survey
     ccds = [survey.ccd(detector) for detector in survey.detectors]
     tables["amplifiers"] = _stack([amplifier_truth(ccd) for ccd in ccds])
     tables["crosstalk"] = _stack([crosstalk_truth(ccd) for ccd in ccds])
+    tables["detector_crosstalk"] = detector_crosstalk_truth(survey)
     tables["brighter_fatter"] = _stack([brighter_fatter_truth(ccd) for ccd in ccds])
     tables["wavefronts"] = _stack([wavefront_truth(survey, e, d) for e in survey.exposures for d in survey.detectors])
     calibrations = [asdict(frame) | {"exposure": frame.exposure} for frame in calibration_frames(survey)]
