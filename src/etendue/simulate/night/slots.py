@@ -146,7 +146,7 @@ def _dark_hours(noon: float, site: Observatory) -> Vector:
 
 
 def _night_slots(cadence: CadenceSpec, night: NightPlan, site: Observatory) -> Iterator[Slot]:
-    target = cadence.fields[night.day % len(cadence.fields)]
+    target = cadence.targets[night.day % len(cadence.targets)]
     noon = local_noon(cadence, night.day, site)
     length = (len(night.bands) - 1) * night.spacing_min / 1440.0
     begin = noon + night.begin_h / 24.0 if night.begin_h is not None else _best_begin(target, noon, length, site)
@@ -170,7 +170,7 @@ def _best_begin(target: TargetField, noon: float, length: float, site: Observato
 
 
 def _listed(cadence: CadenceSpec) -> Iterator[Slot]:
-    known = {target.name: target for target in cadence.fields}
+    known = {target.name: target for target in cadence.targets}
     for entry in cadence.exposures or read_exposures(cadence.file):
         if entry.field and entry.field not in known:
             raise InputError("no such field", value=entry.field, remedy=f"there are {', '.join(known) or 'none'}")
@@ -183,7 +183,7 @@ def _listed(cadence: CadenceSpec) -> Iterator[Slot]:
 
 
 def _scheduled(cadence: CadenceSpec, spec: SchedulerSpec, site: Observatory) -> Iterator[Slot]:
-    visits = np.zeros(len(cadence.fields))
+    visits = np.zeros(len(cadence.targets))
     done = dict.fromkeys(spec.bands, 0.0)
     for night in range(spec.nights):
         yield from _one_night(cadence, spec, site, night * spec.every_days, visits, done)
@@ -209,7 +209,7 @@ def _one_night(
         for again in range(2 if spec.pair_min > 0.0 else 1):
             now = max(now, begin + again * spec.pair_min / 1440.0)
             for row in block[: spec.visits_per_night - count]:
-                target = cadence.fields[row]
+                target = cadence.targets[row]
                 yield Slot(to_tai(now, "utc"), band, target.name, target.ra_deg, target.dec_deg, seconds)
                 visits[row] += 1.0
                 done[band] += 1.0
@@ -219,8 +219,8 @@ def _one_night(
 
 def _observable(cadence: CadenceSpec, spec: SchedulerSpec, site: Observatory, mjd_utc: float) -> NDArray[np.int64]:
     """Return the fields that are high enough and far enough from the moon, now and half an hour later."""
-    ra = np.array([target.ra_deg for target in cadence.fields])
-    dec = np.array([target.dec_deg for target in cadence.fields])
+    ra = np.array([target.ra_deg for target in cadence.targets])
+    dec = np.array([target.dec_deg for target in cadence.targets])
     lowest = np.degrees(np.arcsin(1.0 / spec.max_airmass))
     up = np.ones(ra.size, bool)
     for time in (mjd_utc, mjd_utc + 0.5 / 24.0):
@@ -264,9 +264,9 @@ def _block(
     cadence: CadenceSpec, spec: SchedulerSpec, up: NDArray[np.int64], visits: Vector, step_day: float
 ) -> list[int]:
     """Return the fields of a block: those visited least for their weight, by right ascension."""
-    weight = np.array([cadence.fields[row].weight for row in up])
+    weight = np.array([cadence.targets[row].weight for row in up])
     needy = up[np.argsort(visits[up] / weight, kind="stable")][: _block_length(spec, step_day)]
-    return sorted(map(int, needy), key=lambda row: cadence.fields[row].ra_deg)
+    return sorted(map(int, needy), key=lambda row: cadence.targets[row].ra_deg)
 
 
 def hours_after_noon(mjd_tai: float, site: Observatory) -> float:

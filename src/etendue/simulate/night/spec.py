@@ -1,10 +1,12 @@
 """Where the telescope looks, when, and how the nights are."""
 
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from etendue.simulate.beside import BesidePath
+from etendue.simulate.night.region import RegionSpec
 
 Declination = Annotated[float, Field(ge=-90.0, le=90.0)]
 
@@ -116,6 +118,9 @@ class CadenceSpec(_Part):
     fields: tuple[TargetField, ...] = ()
     """Targets."""
 
+    regions: tuple[RegionSpec, ...] = ()
+    """Parts of the sky that are tiled with further targets."""
+
     start: str = "2025-10-01"
     """Local date on which the first night begins, YYYY-MM-DD."""
 
@@ -146,9 +151,19 @@ class CadenceSpec(_Part):
         given = [name for name in ("nights", "scheduler", "exposures", "file") if getattr(self, name)]
         if len(given) != 1:
             raise ValueError(f"give one of nights, scheduler, exposures, file, not {' and '.join(given) or 'none'}")
-        if given[0] in ("nights", "scheduler") and not self.fields:
-            raise ValueError(f"{given[0]} needs fields")
+        if given[0] in ("nights", "scheduler") and not self.targets:
+            raise ValueError(f"{given[0]} needs fields or regions")
         return self
+
+    @cached_property
+    def targets(self) -> tuple[TargetField, ...]:
+        """All fields, those of the regions behind."""
+        tiles = [
+            TargetField(name=f"{region.name}{number:03d}", ra_deg=ra, dec_deg=dec, weight=region.weight)
+            for region in self.regions
+            for number, (ra, dec) in enumerate(zip(*(values.tolist() for values in region.centres()), strict=True))
+        ]
+        return (*self.fields, *tiles)
 
 
 class ConditionsSpec(_Part):

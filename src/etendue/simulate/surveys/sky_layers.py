@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from etendue.camera.camera import Camera
 from etendue.geom.sphere import separation_deg
@@ -48,15 +49,14 @@ def survey_fields(camera: Camera, exposures: Sequence[PlannedExposure], margin_d
     list of Field
     """
     reach = reach_deg(camera) + margin_deg
-    groups: list[list[tuple[float, float]]] = []
-    for exposure in exposures:
-        place = exposure.ra_deg, exposure.dec_deg
-        near = [group for group in groups if float(separation_deg(*place, *group[0])) < 2.0 * reach]
-        if near:
-            near[0].append(place)
-        else:
-            groups.append([place])
-    return [_around(group, reach) for group in groups]
+    places = np.array([(exposure.ra_deg, exposure.dec_deg) for exposure in exposures])
+    left = np.arange(len(places))
+    fields = []
+    while left.size:  # the first that belongs to no field begins one
+        near = separation_deg(*places[left].T, *places[left[0]]) < 2.0 * reach
+        fields.append(_around(places[left[near]], reach))
+        left = left[~near]
+    return fields
 
 
 def reach_deg(camera: Camera) -> float:
@@ -76,9 +76,9 @@ def reach_deg(camera: Camera) -> float:
     return float(max(corners)) * camera.plate_scale / 3600.0
 
 
-def _around(places: list[tuple[float, float]], reach: float) -> Field:
-    ra, dec = places[0]
-    spread = max(float(separation_deg(ra, dec, *place)) for place in places)
+def _around(places: NDArray[np.float64], reach: float) -> Field:
+    ra, dec = (float(value) for value in places[0])
+    spread = float(separation_deg(ra, dec, *places.T).max())
     return Field(ra, dec, spread + reach, spread + reach)
 
 
