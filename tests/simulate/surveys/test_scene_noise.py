@@ -1,5 +1,7 @@
 """The noise of frames of a drawn scene is that of counted electrons and of reading."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -30,7 +32,7 @@ def test_frames_of_a_scene_have_poisson_and_read_noise_over_a_hundred_seeds():
     usable = expected < 0.9 * 65535.0 * gain
     above_sky = expected - scene.sky * (1.0 if scene.illumination is None else scene.illumination)
     edges = [-np.inf, 1.0, 30.0, 1000.0, np.inf]
-    bins = [usable & (above_sky >= low) & (above_sky < high) for low, high in zip(edges, edges[1:], strict=False)]
+    bins = [usable & (above_sky >= low) & (above_sky < high) for low, high in pairwise(edges)]
     assert min(inside.sum() for inside in bins) > 300
     chi2, means, squares = [], np.zeros(len(bins)), np.zeros(len(bins))
     for seed in range(SEEDS):
