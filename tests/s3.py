@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import boto3
 import pytest
+import requests
 
 BUCKET = "survey"
 
@@ -25,6 +26,7 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     try:
+        requests.post(f"{address}/moto-api/reset", timeout=10)  # of the server before: they share their memory
         boto3.client("s3", endpoint_url=address).create_bucket(Bucket=BUCKET)
         yield address
     finally:

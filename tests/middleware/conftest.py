@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from fault_states import STATES, Server, said
@@ -16,6 +17,7 @@ from frames import CAMERA, write_frame
 from toy_survey import certify_offsets, fill
 
 from etendue.middleware.repository import Repository
+from postgres import PostgresServer, running_server
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +34,21 @@ def toy_repository(filled_folder: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH", "")])))
     shutil.copytree(filled_folder, tmp_path / "repo")
     return Repository.open(tmp_path / "repo")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    pytest.importorskip("moto", reason="no S3 server (pip install 'moto[s3,server]')")
+    from s3 import s3_server
+
+    with s3_server(monkeypatch) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import upkeep_commands
 from frames import CAMERA, write_frame
 from lsst.daf.butler import CollectionType
 from toy_survey import INPUTS
@@ -133,7 +134,7 @@ COMMANDS = {
     for command in (
         run, run_in_pool, run_with_failure, ingest, camera, certify, skymap, refcat, publish, report, route, simulate
     )
-}  # fmt: skip
+} | upkeep_commands.COMMANDS  # fmt: skip
 
 
 def _child(name: str, folder: Path, armed: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import upkeep_commands
 from lsst.daf.butler import DatasetRef
 
 from etendue.alerts.alert_log import AlertLog
@@ -138,7 +139,7 @@ STATES: dict[str, Callable[[Path], Any]] = {
     "run": products, "run_in_pool": products, "run_with_failure": products, "ingest": raws, "camera": cameras,
     "certify": validity, "skymap": patches, "refcat": stars, "publish": published, "report": page, "route": routed,
     "simulate": frame,
-}  # fmt: skip
+} | upkeep_commands.STATES  # fmt: skip
 
 
 def said(folder: Path) -> list[str]:

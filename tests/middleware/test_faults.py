@@ -40,18 +40,25 @@ POINTS = {
         "router.after-named",
     ),
     "simulate": ("raw.before-rename", "raw.after-rename"),
+    "repair": ("repair.after-forget", "repair.after-copy"),
+    "prune": ("prune.between-batches",),
+    "copy": ("repository.before-rename", "repository.after-rename", "copy.between-batches"),
+    "export": ("export.before-rename", "export.after-rename"),
+    "backup": ("backup.between-members", "backup.before-rename", "backup.after-rename"),
+    "restore": ("restore.between-members", "restore.after-move", "restore.before-rename", "restore.after-rename"),
 }  # fmt: skip
 SOME = POINTS | {
     "run": ("run-json.before-rename", "image.before-rename", "journal.append.before-sync", "register.after-transfer"),
     "route": ("router.after-delivery", "router.after-command", "router.before-expired"),
 }
+LONG = {"copy", "export", "restore"}
 IN_DRIVER = [(command, point) for command, points in POINTS.items() if command != "run_in_pool" for point in points]
 
 
 def test_every_named_point_is_tested():
     sources = [path.read_text() for path in Path(faults.__file__).parent.rglob("*.py")]
     named = {name for text in sources for name in re.findall(r'fault_point\("([^"]+)"\)', text)}
-    files = {name for text in sources for name in re.findall(r'whole_file\(.+?, "([^"]+)"\)', text)}
+    files = {name for text in sources for name in re.findall(r'whole_(?:file|folder)\(.+?, "([^"]+)"\)', text)}
     tested = {point for points in POINTS.values() for point in points}
     assert named == set(faults.POINTS)
     assert named <= tested
@@ -63,7 +70,10 @@ def test_a_fault_at_a_point_that_does_not_exist_is_refused():
         faults.arm("nowhere=kill")
 
 
-@pytest.mark.parametrize("command", [command for command in POINTS if command != "run_in_pool"])
+@pytest.mark.parametrize("command", [
+    pytest.param(command, marks=pytest.mark.slow if command in LONG else ())
+    for command in POINTS if command != "run_in_pool"
+])  # fmt: skip
 def test_killed_at_one_point_after_the_other(command, server, folder, undisturbed):
     for point in SOME[command]:
         server.do(command, folder, f"{point}=kill")

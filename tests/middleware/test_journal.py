@@ -37,9 +37,9 @@ def test_a_line_that_the_disk_refuses_leaves_the_journal_as_it_was(tmp_path, poi
     assert list(journal.outcomes()) == ["a", "b"]
 
 
-def test_a_quantum_is_finished_when_its_files_have_their_sizes(tmp_path):
-    (tmp_path / "x.fits").write_bytes(b"12345")
-    assert outcome("a", files={"x.fits": 5}).is_finished(tmp_path)
-    assert not outcome("a", files={"x.fits": 6}).is_finished(tmp_path)
-    assert not outcome("a", files={"y.fits": 5}).is_finished(tmp_path)
-    assert not QuantumOutcome("a", "measure", {}, "failed").is_finished(tmp_path)
+def test_a_quantum_is_finished_when_its_files_have_their_sizes():
+    stored = {"x.fits": 5}
+    assert outcome("a", files={"x.fits": 5}).is_finished(stored)
+    assert not outcome("a", files={"x.fits": 6}).is_finished(stored)
+    assert not outcome("a", files={"y.fits": 5}).is_finished(stored)
+    assert not QuantumOutcome("a", "measure", {}, "failed").is_finished(stored)

@@ -17,6 +17,7 @@ from etendue.cli.overrides import overrides
 from etendue.cli.process import process
 from etendue.cli.provenance import provenance, rerun
 from etendue.cli.refcat import refcat
+from etendue.cli.repo import repo_group
 from etendue.cli.report import report
 from etendue.cli.repository import certify, hash_command, ingest, init, skymap
 from etendue.cli.router import router
@@ -88,6 +89,10 @@ def _one_line(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}; {remedy}" if error.filename else f"{error.strerror}; {remedy}"
     if not isinstance(error, EtendueError) and (trouble := disk_trouble(error)):
         return f"{trouble}; make space or the disk writable, then do it again"
+    if type(error).__module__.startswith(("sqlalchemy", "sqlite3")):
+        from etendue.middleware.database import database_trouble
+
+        error = database_trouble(error) or error
     return " ".join(str(error).split())
 
 
@@ -114,7 +119,7 @@ def main() -> None:
 
 for _command in (
     quickstart, process, watch, demo, init, camera, ingest, overrides, refcat, solve, locate, skymap, run, certify,
-    publish, router, report, submit, lightcurve, archive, alerts, hash_command, provenance, rerun,
+    publish, router, report, submit, lightcurve, archive, alerts, repo_group, hash_command, provenance, rerun,
     campaign, simulate, truth, warm,
 ):  # fmt: skip
     main.add_command(_command)

@@ -9,6 +9,7 @@ import click
 from etendue.cli.output import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
+    from etendue.middleware.configuration import Places
     from etendue.middleware.repository import Repository
 
 _MOST_NAMES = 12
@@ -40,27 +41,44 @@ def require_collection(home: "Repository", name: str) -> None:
         raise InputError("no such collection", source=home.path, value=name, remedy=f"there are {known}")
 
 
+def PLACES(command: Any) -> Any:  # noqa: N802 (used like the other options)
+    """Add the options that say where a repository keeps what it knows and holds."""
+    for option in (
+        click.option("--checksums/--no-checksums", default=True, show_default=True,
+                     help="Record a checksum of every file."),
+        click.option("--mirror", "mirrors", multiple=True,
+                     help="Folder or URL that gets a copy of every file; repeatable."),
+        click.option("--files", help="Folder or URL (s3://bucket/path) of the files instead of REPO itself."),
+        click.option("--schema", help="Schema in that database; several repositories can share one database."),
+        click.option("--database", help="postgresql://user@host/name instead of SQLite inside the folder."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def places_of(
+    database: str | None, schema: str | None, files: str | None, mirrors: tuple[str, ...], checksums: bool
+) -> "Places":
+    """Return what the options of `PLACES` say."""
+    from etendue.middleware.configuration import Places
+
+    return Places(database, schema, files, mirrors, checksums)
+
+
 @click.command(short_help="Create the repository REPO.")
 @click.argument("repo")
-@click.option("--database", help="postgresql://user@host/name instead of SQLite inside the folder.")
-@click.option("--schema", help="Schema in that database; several repositories can share one database.")
-@click.option("--files", help="Folder or URL (s3://bucket/path) of the files instead of the folder itself.")
-@click.option("--mirror", "mirrors", multiple=True, help="Folder or URL that gets a copy of every file; repeatable.")
-@click.option("--checksums/--no-checksums", default=True, show_default=True, help="Record a checksum of every file.")
-def init(
-    repo: str, database: str | None, schema: str | None, files: str | None, mirrors: tuple[str, ...], checksums: bool
-) -> None:
+@PLACES
+def init(repo: str, **places: Any) -> None:
     """Create the repository REPO, a folder; of a URL postgresql://user@host/NAME the folder is NAME."""
     from etendue.errors import InputError
-    from etendue.middleware.configuration import Places
     from etendue.middleware.repository import Repository
 
     folder = repo
     if repo.startswith("postgresql"):
-        if database is not None:
+        if places["database"] is not None:
             raise InputError("two databases", value=repo, remedy="give a folder, or a URL without --database")
-        database, folder = repo, repo.partition("?")[0].rstrip("/").rpartition("/")[2]
-    made = Repository.create(Path(folder), Places(database, schema, files, mirrors, checksums))
+        places["database"], folder = repo, repo.partition("?")[0].rstrip("/").rpartition("/")[2]
+    made = Repository.create(Path(folder), places_of(**places))
     click.echo(f"created {made.path}; next: etendue camera register {folder} CAMERA")
 
 

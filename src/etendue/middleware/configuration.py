@@ -82,14 +82,29 @@ def make_repository(named: str | Path, places: Places) -> None:
     config = _configuration(places, outside)
     try:
         with whole_folder(folder, "repository") as part, _prepared(places):
-            file = str(part / "butler.yaml")  # Rubin's code takes a folder with a dot in its name for a file
-            made = Butler.makeRepo(f"{part}/", config=config, forceConfigRoot=not outside, outfile=file)
-            del made["root"]
-            made.dumpToUri(file)
+            write_repository(part, config, places_given=bool(outside))
             for root in outside:
                 root.join(f"{SIDE_FOLDER}/{_OWNER}").write(f"{config['etendue', 'id']} {folder}\n".encode())
     except Exception as error:  # databases and stores have errors of their own
         raise _unmade(error, named) from error
+
+
+def write_repository(folder: Path, config: Config, *, places_given: bool) -> None:
+    """Write the configuration of an empty repository and make its tables.
+
+    Parameters
+    ----------
+    folder : Path
+        Existing folder.
+    config : Config
+        What is not Rubin's default.
+    places_given : bool
+        Whether the configuration names the roots of all files; they are the folder otherwise.
+    """
+    file = str(folder / "butler.yaml")  # Rubin's code takes a folder with a dot in its name for a file
+    made = Butler.makeRepo(f"{folder}/", config=config, forceConfigRoot=not places_given, outfile=file)
+    del made["root"]
+    made.dumpToUri(file)
 
 
 def opened(named: str | Path, *, writeable: bool) -> Butler:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from lsst.daf.butler import DatasetRef
+from lsst.daf.butler import CollectionType, DatasetRef
 
 from etendue.middleware.repository import Repository
 
@@ -28,14 +28,19 @@ def content_hashes(
     Returns
     -------
     dict[str, str]
-        From ``"type {data ID}"`` to the hash, sorted. Objects say their own hash (pixels, tables, WCS, PSF;
-        never IDs, dates or timings); for anything else it is the hash of the file.
+        From ``"type {data ID}"`` to the hash, sorted; calibrations of a chain that are found by date only are left
+        out, for no date is asked. Objects say their own hash (pixels, tables, WCS, PSF; never IDs, dates or timings);
+        for anything else it is the hash of the file.
     """
+    members = [
+        info for info in repository.butler.collections.query_info(collection, flatten_chains=True, include_summary=True)
+        if info.type is not CollectionType.CALIBRATION
+    ]  # fmt: skip
     if dataset_types is None:
-        info = repository.butler.collections.query_info(collection, include_summary=True)
-        names = {name for entry in info for name in (entry.dataset_types or ())}
+        names = {name for info in members for name in (info.dataset_types or ())}
         dataset_types = sorted(n for n in names if n != "packages" and not n.endswith(RECORDS))
-    refs = [ref for name in dataset_types for ref in repository.query(name, collections=collection)]
+    searched = [info.name for info in members]
+    refs = [ref for name in dataset_types for ref in repository.query(name, collections=searched)] if searched else []
     return {f"{ref.datasetType.name} {_key(ref)}": content_hash(repository, ref) for ref in refs}
 
 

@@ -1,14 +1,19 @@
 """Where the files of a repository are: roots of its datastores, local or remote, and what lies below them."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from lsst.daf.butler import Butler, LimitedButler
+from lsst.daf.butler import Butler, DatasetRef, LimitedButler
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.resources import ResourcePath
 
+from etendue.disk import is_part
 from etendue.middleware.object_store import bucket_of, tag_of
 
 SIDE_FOLDER = "etendue"
@@ -99,15 +104,98 @@ def stored_sizes(butler: Butler, run: str) -> Mapping[str, int]:
     return {path: file.size for path, file in first.items() if all(_same_size(file, other, path) for other in others)}
 
 
-def local_path(uri: ResourcePath) -> Path | None:
-    """Return the path of a file on this machine; None for one in a remote store.
+def mirror(target: Butler, source: LimitedButler, refs: Collection[DatasetRef], *, transfer: str = "auto") -> None:
+    """Give datasets that the first store of a repository has to its other stores too.
+
+    Rubin's chain of datastores writes to all of its members, but takes transfers into the first only.
+
+    Parameters
+    ----------
+    target : Butler
+        Writeable; of the repository.
+    source : LimitedButler
+        Where the datasets come from; its stores are read in the same order.
+    refs : collection of DatasetRef
+        Which datasets; those that a store has are passed over.
+    transfer : str
+        Mode of the transfer of files that are not in their place already.
+    """
+    sources = file_datastores(source)
+    for number, store in enumerate(file_datastores(target)[1:], 1):
+        origin = sources[min(number, len(sources) - 1)]
+        records = origin.get_file_info_for_transfer([ref.id for ref in refs])
+        with target.transaction():
+            store.transfer_from(records, [ref for ref in refs if ref.id in records], transfer=transfer)
+
+
+def share_side_files(folder: Path, butler: Butler) -> None:
+    """Copy small files that readers of datasets need to every root that is not the repository's own folder.
+
+    Parameters
+    ----------
+    folder : Path
+        In the repository, below its folder of etendue's own files; it may be missing.
+    butler : Butler
+        Of the repository.
+    """
+    home = next(parent for parent in folder.parents if (parent / SIDE_FOLDER) in (folder, *folder.parents))
+    for root in roots(butler):
+        if root.isLocal and Path(root.ospath).resolve() == home:
+            continue
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            place = root.join(str(path.relative_to(home)), forceDirectory=False)
+            content = path.read_bytes() if path.is_file() and not is_part(path.name) else b""
+            if content and not (place.exists() and place.read() == content):
+                place.write(content)
+
+
+def fetched_side_files(root: ResourcePath, folder: str) -> Path:
+    """Return a local copy of small files that `share_side_files` put beside remote files, at most a minute old.
+
+    Parameters
+    ----------
+    root : ResourcePath
+        Of the files.
+    folder : str
+        Inside the folder of etendue's own files: ``cameras``.
+
+    Returns
+    -------
+    Path
+        Folder with what is there.
+    """
+    return Path(_fetched(str(root), folder, int(time.monotonic() / 60)).name)
+
+
+@lru_cache(maxsize=8)
+def _fetched(root: str, folder: str, _minute: int) -> tempfile.TemporaryDirectory:
+    local = tempfile.TemporaryDirectory(prefix="etendue-")  # deleted when it is forgotten
+    for _, _, names in _walked(there := ResourcePath(root).join(f"{SIDE_FOLDER}/{folder}/", forceDirectory=True)):
+        for name in names:
+            (Path(local.name) / name).write_bytes(there.join(name).read())
+    return local
+
+
+@contextmanager
+def local_file(uri: ResourcePath) -> Iterator[Path]:
+    """Give a file on this machine; one in a remote store is fetched for the duration of the block, under its name.
 
     Parameters
     ----------
     uri : ResourcePath
         Of a dataset.
+
+    Yields
+    ------
+    Path
     """
-    return Path(uri.ospath) if uri.isLocal else None
+    if uri.isLocal:
+        yield Path(uri.ospath)
+        return
+    with tempfile.TemporaryDirectory(prefix="etendue-") as folder:
+        place = Path(folder) / uri.basename()
+        ResourcePath(str(place)).transfer_from(uri, transfer="copy")
+        yield place
 
 
 def _same_size(file: FoundFile, other: Mapping[str, FoundFile], path: str) -> bool:

@@ -9,6 +9,7 @@ from lsst.resources import ResourcePath
 from lsst.utils import doImportType
 
 from etendue.errors import InputError
+from etendue.middleware.datastores import fetched_side_files
 
 _TYPE_KEY = "etendue_type"
 camera_folders: set[Path] = set()
@@ -55,10 +56,12 @@ class RawFormatter(_LocalFormatter):
         # A file inside the repository leads to the repository's cameras, also in stock tools.
         location = self.file_descriptor.location
         inside = location.pathInStore.path
-        path = location.uri.ospath
-        if not path.endswith(inside) or Path(inside).is_absolute():
+        if "://" in inside or Path(inside).is_absolute():
             return ()
-        return (Path(path[: -len(inside)]) / "etendue" / "cameras",)
+        if not location.uri.isLocal:
+            return (fetched_side_files(ResourcePath(str(location.uri).removesuffix(inside)), "cameras"),)
+        path = location.uri.ospath
+        return (Path(path.removesuffix(inside)) / "etendue" / "cameras",) if path.endswith(inside) else ()
 
     def write_local_file(self, in_memory_dataset: Any, uri: ResourcePath) -> None:
         """Write a raw frame."""

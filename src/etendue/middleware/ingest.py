@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from astropy.time import Time
 from lsst.daf.butler import Butler, DatasetRef, DatasetType, FileDataset, Timespan
+from lsst.resources import ResourcePath
 
 from etendue.camera.camera import Camera
 from etendue.camera.frame_file import FrameHeader, frames_in
@@ -19,6 +20,7 @@ from etendue.camera.translate import identify_frame, translate
 from etendue.errors import InputError
 from etendue.faults import fault_point
 from etendue.middleware.cameras import NO_FILTER, filter_record
+from etendue.middleware.datastores import local_file
 from etendue.middleware.formatters import RawFormatter
 
 RAW_DIMENSIONS = ("instrument", "exposure", "detector")
@@ -128,29 +130,40 @@ def _judge(butler: Butler, frame: _Frame, fresh: dict[tuple[int, int], _Frame], 
     }
     key = (info.exposure_id, info.detector_id)
     if key in fresh:
-        other: Path | None = fresh[key].path
+        other: ResourcePath | None = ResourcePath(fresh[key].path.resolve().as_uri())
     else:
         other = _stored_file(butler, info)
     if other is None:
         fresh[key] = frame
         return IngestOutcome(str(frame.path), "ingested", **facts)
-    if other.resolve() == frame.path.resolve():
+    if other.isLocal and Path(other.ospath).resolve() == frame.path.resolve():
         return IngestOutcome(str(frame.path), "already there", **facts)
-    if other.is_file() and filecmp.cmp(other, frame.path, shallow=False):
+    if _same_bytes(other, frame.path):
         # A file that was copied in before is no news; two files of the user's with equal bytes are.
-        reason = f"{frame.path}: the same bytes as {other}, passed over" if originals or key in fresh else ""
+        reason = f"{frame.path}: the same bytes as {_shown(other)}, passed over" if originals or key in fresh else ""
         return IngestOutcome(str(frame.path), "already there", reason, **facts)
     reason = (
-        f"{frame.path}: exposure {info.exposure_id} detector {info.detector_id} is already there from {other} with"
-        " other bytes; keep one of the two, or correct the time or number in the header"
+        f"{frame.path}: exposure {info.exposure_id} detector {info.detector_id} is already there from"
+        f" {_shown(other)} with other bytes; keep one of the two, or correct the time or number in the header"
     )
     return IngestOutcome(str(frame.path), "refused", reason, **facts)
 
 
-def _stored_file(butler: Butler, info: ObservationInfo) -> Path | None:
+def _same_bytes(stored: ResourcePath, path: Path) -> bool:
+    if not stored.exists() or stored.size() != path.stat().st_size:
+        return False
+    with local_file(stored) as other:
+        return filecmp.cmp(other, path, shallow=False)
+
+
+def _shown(stored: ResourcePath) -> str:
+    return stored.ospath if stored.isLocal else str(stored)
+
+
+def _stored_file(butler: Butler, info: ObservationInfo) -> ResourcePath | None:
     data_id = {"instrument": info.instrument, "exposure": info.exposure_id, "detector": info.detector_id}
     refs = butler.query_datasets("raw", collections=butler.run, data_id=data_id, explain=False)
-    return Path(butler.getURI(refs[0]).ospath) if refs else None
+    return butler.getURI(refs[0]) if refs else None
 
 
 def _insert(butler: Butler, frames: Sequence[_Frame], transfer: Transfer) -> None:

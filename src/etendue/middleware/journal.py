@@ -4,7 +4,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from io import FileIO
@@ -42,7 +42,9 @@ class QuantumOutcome:
     memory_mb : float
         Largest resident memory of the process so far [MiB].
     files : dict of str to int
-        Files of the outputs below the root of the repository, with sizes [bytes].
+        Files of the outputs below the roots of the repository's stores, with sizes [bytes].
+    checksums : dict of str to tuple of (str or None)
+        Checksums of these files, one per store.
     disk_trouble : str
         What the disk refused, if that is why it failed: no other quantum will do better.
     failure : str
@@ -66,21 +68,22 @@ class QuantumOutcome:
     cpu_s: float = 0.0
     memory_mb: float = 0.0
     files: dict[str, int] = field(default_factory=dict)
+    checksums: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
     disk_trouble: str = ""
     failure: Failure = ""
     where: str = ""
     attempt: int = 1
     began: float = 0.0
 
-    def is_finished(self, root: Path) -> bool:
+    def is_finished(self, stored: Mapping[str, int]) -> bool:
         """Return whether the quantum need not run again: it ended by itself and its files are whole.
 
         Parameters
         ----------
-        root : Path
-            Folder of the repository.
+        stored : mapping of str to int
+            Sizes of the files that all stores have, by path (`etendue.middleware.datastores.stored_sizes`).
         """
-        return self.status in FINISHED and all(_size(root / name) == size for name, size in self.files.items())
+        return self.status in FINISHED and all(stored.get(path) == size for path, size in self.files.items())
 
 
 class Journal:
@@ -252,10 +255,3 @@ def _cut_torn_line(stream: FileIO) -> int:
     whole = (stream.readall() or b"").rfind(b"\n") + 1
     stream.truncate(whole)
     return whole
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return -1

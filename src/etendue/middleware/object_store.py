@@ -16,6 +16,19 @@ class ObjectStoreDatastore(FileDatastore):
     the store has the tags of all objects.
     """
 
+    @classmethod
+    def _create_from_config(cls, *args: Any, **kwargs: Any) -> "ObjectStoreDatastore":
+        return cls._of(super()._create_from_config(*args, **kwargs))
+
+    def clone(self, bridgeManager: Any) -> "ObjectStoreDatastore":
+        """Return a datastore of the same files for another connection to the database."""
+        return self._of(super().clone(bridgeManager))
+
+    @classmethod
+    def _of(cls, made: FileDatastore) -> "ObjectStoreDatastore":
+        made.__class__ = cls  # Rubin's code makes its own class, whatever class it is asked of
+        return made
+
     @staticmethod
     def computeChecksum(  # noqa: N802 (Rubin's name)
         uri: ResourcePath, algorithm: str = "blake2b", block_size: int = 8192

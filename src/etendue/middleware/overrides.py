@@ -342,7 +342,7 @@ class OverrideStore:
         )  # fmt: skip
         for ref in refs:
             key = int(ref.dataId["exposure"]), int(ref.dataId["detector"])
-            name = names.get(key) or Path(butler.getURI(ref).ospath).name
+            name = names.get(key) or butler.getURI(ref).basename()
             yield self._frame(name, *key, str(ref.dataId["physical_filter"]))
 
     def _frame(self, file: str, exposure: int, detector: int, physical_filter: str) -> Frame:

@@ -26,6 +26,7 @@ from etendue.middleware.cameras import camera_for, register_records
 from etendue.middleware.configuration import Places, make_repository, opened
 from etendue.middleware.database import database_trouble
 from etendue.middleware.database_tables import complete_tables, lacks_table
+from etendue.middleware.datastores import share_side_files
 from etendue.middleware.formatters import camera_folders
 from etendue.middleware.ingest import IngestOutcome, Transfer, ingest_files
 from etendue.middleware.overrides import OverrideChange, OverrideStore, correct_records
@@ -189,6 +190,11 @@ class Repository:
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(path, "camera-yaml") as part:
                 part.write_text(description)
+        self.share_cameras()
+
+    def share_cameras(self) -> None:
+        """Put the descriptions of cameras beside files that are not in the repository's folder, for their readers."""
+        share_side_files(self.cameras_folder, self.butler)
 
     def cameras(self) -> list[str]:
         """Return the names of the registered cameras."""
@@ -298,6 +304,7 @@ class Repository:
             return ()
         with self.writing(collections=[f"{chosen.name}/raw/all"]) as butler:
             changes = store.apply(butler)
+            self.share_cameras()
             again = {change.exposure for change in changes if change.header}
             if again:
                 correct_records(butler, chosen, again, store.said(butler))

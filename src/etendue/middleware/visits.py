@@ -16,6 +16,7 @@ from etendue.errors import InputError
 from etendue.faults import fault_point
 from etendue.geom.sphere import unit_vector
 from etendue.middleware.cameras import NO_FILTER
+from etendue.middleware.datastores import local_file
 from etendue.middleware.ingest import timespan, zenith_angle_deg
 
 
@@ -109,9 +110,9 @@ def _define(
 
 def raw_info(butler: Butler, camera: Camera, ref: DatasetRef, override: FrameOverride | None = None) -> ObservationInfo:
     """Return the translated header of a raw frame, or what people say instead; its pixels are not read."""
-    path = butler.getURI(ref).ospath
     exposure, detector = int(ref.dataId["exposure"]), int(ref.dataId["detector"])
-    return read_info(path, camera, override, detector=detector, exposure=exposure)
+    with local_file(butler.getURI(ref)) as path:
+        return read_info(str(path), camera, override, detector=detector, exposure=exposure)
 
 
 def _corners(camera: Camera, info: ObservationInfo, padding_px: int) -> list[UnitVector3d]:

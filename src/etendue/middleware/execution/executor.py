@@ -16,6 +16,7 @@ from etendue.disk import disk_trouble, whole_file
 from etendue.errors import InputError, Interrupted, NothingToDo
 from etendue.faults import fault_point
 from etendue.middleware.changes import Changes, current_outcomes, keep_products, own_collections, plan_run
+from etendue.middleware.datastores import stored_sizes
 from etendue.middleware.derive import plain_data_id
 from etendue.middleware.execution.admission import Admission, needs_of
 from etendue.middleware.execution.conductor import RESUME, Conductor
@@ -225,7 +226,7 @@ def _run(
         graph = PredictedQuantumGraph.read_execution_quanta(str(journal.graph_path))
     _open_run(repository, journal, graph, options.resume)
     again = options.resume and not options.clobber
-    before = {key: o for key, o in journal.outcomes().items() if o.is_finished(repository.path)} if again else {}
+    before = _finished(repository, journal) if again else {}
     forget_failures(repository, journal, graph, {str(key) for key in graph} - set(before))
     conductor = _conduct(repository, journal, graph, before, options)
     register(repository, journal, graph, conductor.outcomes)
@@ -238,6 +239,12 @@ def _run(
     if options.clobber and report.ok:
         return replace(report, removed=remove_replaced(repository, report.output))
     return report
+
+
+def _finished(repository: Repository, journal: Journal) -> dict[str, QuantumOutcome]:
+    """Return the quanta that need not run again."""
+    stored = stored_sizes(repository.butler, str(journal.description()["run"]))
+    return {key: outcome for key, outcome in journal.outcomes().items() if outcome.is_finished(stored)}
 
 
 def _conduct(

@@ -19,6 +19,7 @@ from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
 from etendue.disk import disk_trouble
+from etendue.middleware.datastores import file_datastores
 from etendue.middleware.derive import plain_data_id
 from etendue.middleware.execution.failures import classify, where
 from etendue.middleware.execution.input_cache import InputCache
@@ -77,32 +78,57 @@ class SharedButler(QuantumBackedButler):
             self._cache.put(key, value)
         return value
 
-    def note_files(self, root: Path, files: dict[str, tuple[str, int]]) -> None:
-        """Put path and size [bytes] of every file written below a folder from now on into a mapping, by dataset ID.
+    def note_files(self, files: "NotedFiles") -> None:
+        """Note every file written from now on.
 
         Asking the database for them takes as long as everything else that etendue adds to a quantum.
 
         Parameters
         ----------
-        root : Path
-            Folder of the repository: files elsewhere (in an object store) are not noted.
-        files : dict
+        files : NotedFiles
             Filled in place.
         """
-        for store in getattr(self._datastore, "datastores", [self._datastore]):
-            if isinstance(store, FileDatastore) and store.root.isLocal:
-                _note_files(store, root, files)
+        for store in file_datastores(self):
+            _note_files(store, files)
 
 
-def _note_files(store: FileDatastore, root: Path, files: dict[str, tuple[str, int]]) -> None:
-    record, folder = store._register_datasets, Path(store.root.ospath).resolve()
-    if not folder.is_relative_to(root):
-        return
-    inside = folder.relative_to(root)
+class NotedFiles:
+    """The files that a quantum writes, by dataset ID."""
+
+    def __init__(self) -> None:
+        self.paths: dict[str, str] = {}
+        self.sizes: dict[str, int] = {}
+        self.checksums: dict[str, tuple[str | None, ...]] = {}
+
+    def clear(self) -> None:
+        """Begin with the next quantum."""
+        self.__init__()  # type: ignore[misc]
+
+    def of(self, outputs: Iterable[str]) -> dict[str, Any]:
+        """Return ``files`` and ``checksums`` of an outcome.
+
+        Parameters
+        ----------
+        outputs : iterable of str
+            IDs of the datasets written.
+        """
+        paths = [self.paths[output] for output in outputs if output in self.paths]
+        return {
+            "files": {path: self.sizes[path] for path in paths},
+            "checksums": {path: self.checksums[path] for path in paths},
+        }
+
+
+def _note_files(store: FileDatastore, files: NotedFiles) -> None:
+    record = store._register_datasets
 
     def noting(refs_and_infos: Any, *args: Any, **kwargs: Any) -> None:
         written = list(refs_and_infos)
-        files.update({str(ref.id): (str(inside / str(info.path)), int(info.file_size)) for ref, info in written})
+        for ref, info in written:
+            path = str(info.path)
+            earlier = files.checksums.get(path, ()) if path in files.sizes else ()
+            files.paths[str(ref.id)], files.sizes[path] = path, int(info.file_size)
+            files.checksums[path] = (*earlier, info.checksum)
         record(written, *args, **kwargs)
 
     store._register_datasets = noting
@@ -129,8 +155,8 @@ class QuantumRunner:
         self._pipeline_graph = self._reader.components.pipeline_graph
         self._butler = make_graph_butler(root, self._reader.finish(), datasets=())
         self._butler.keep_inputs(InputCache(cache_bytes))
-        self._files: dict[str, tuple[str, int]] = {}
-        self._butler.note_files(Path(root), self._files)
+        self._files = NotedFiles()
+        self._butler.note_files(self._files)
         self._known_inputs: set[uuid.UUID] = set()
         self._executors = {retry: self._executor(retry) for retry in (False, True)}
 
@@ -169,7 +195,7 @@ class QuantumRunner:
         ended = self._execute(label, quantum, key, retry)
         return replace(
             ended,
-            files=dict(self._files[output] for output in ended.outputs if output in self._files),
+            **self._files.of(ended.outputs),
             wall_s=time.perf_counter() - begin,
             cpu_s=_cpu_seconds() - cpu,
             memory_mb=peak_mib() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEMORY_UNIT,

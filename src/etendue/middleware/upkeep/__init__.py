@@ -1,0 +1,1 @@
+"""Upkeep of repositories: checks and repairs, pruning, copies between repositories, backups."""
