@@ -9,6 +9,8 @@ from etendue.cli.repository import AS_JSON
 
 _SPEC = click.argument("campaign", type=click.Path(path_type=Path, dir_okay=False))
 _REPO = click.option("-b", "--repo", required=True, type=click.Path(path_type=Path), help="The repository.")
+_HISTORY = click.option("--history", type=click.Path(path_type=Path), help="Repository whose runs tell the costs.")
+_SITE = click.option("--site", metavar="SITE", help="YAML file of a cluster whose jobs run the quanta, or 'local'.")
 _WORKERS = click.option("-j", "--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 
 
@@ -20,7 +22,7 @@ def campaign() -> None:
 @campaign.command(short_help="Tell what CAMPAIGN will cost.")
 @_SPEC
 @_REPO
-@click.option("--history", type=click.Path(path_type=Path), help="Repository whose runs tell the costs.")
+@_HISTORY
 @_WORKERS
 @AS_JSON
 def forecast(campaign: Path, repo: Path, history: Path | None, workers: int, as_json: bool) -> None:
@@ -38,9 +40,11 @@ def forecast(campaign: Path, repo: Path, history: Path | None, workers: int, as_
 @campaign.command(short_help="Do all of CAMPAIGN that is not done yet.")
 @_SPEC
 @_REPO
+@_HISTORY
+@_SITE
 @_WORKERS
 @AS_JSON
-def run(campaign: Path, repo: Path, workers: int, as_json: bool) -> None:
+def run(campaign: Path, repo: Path, history: Path | None, site: str | None, workers: int, as_json: bool) -> None:
     """Run the steps of CAMPAIGN in order; after any interruption the same command goes on where it ended.
 
     Steps that have been changed in the file since, and those after them, begin anew.
@@ -48,10 +52,13 @@ def run(campaign: Path, repo: Path, workers: int, as_json: bool) -> None:
     from etendue.app.campaign.run import Campaign
     from etendue.app.campaign.spec import CampaignSpec
     from etendue.middleware.repository import Repository
+    from etendue.middleware.sites.site import Site
 
-    one = Campaign(Repository.open(repo), CampaignSpec.read(campaign), workers=workers)
+    place = None if site is None else Site.read(site)
+    one = Campaign(Repository.open(repo), CampaignSpec.read(campaign), workers=workers, site=place)
+    before = one.forecast(None if history is None else Repository.open(history, writeable=False))
     if not as_json:
-        print_lines(one.forecast().lines())
+        print_lines(before.lines())
     result = one.run(tell=lambda line: None if as_json else click.echo(line), progress=not as_json)
     print_json(result.to_dict()) if as_json else print_lines(result.lines())
 

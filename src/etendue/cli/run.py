@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from etendue.middleware.overrides import OverrideChange
     from etendue.middleware.repository import Repository
     from etendue.middleware.run_report import RunReport
+    from etendue.middleware.sites.site import Site
 
 _NEEDS = {"ap": "drp", "lightcurve": "drp"}  # shipped pipelines that read the products of another one
 _OUTPUTS = {"calib": "calibrations"}  # as quickstart names them
@@ -41,6 +42,7 @@ for _command in (status, log, why):
 @click.option("--to", "last", metavar="TASK", help="Run only this task and what is upstream of it.")
 @click.option("-c", "--config", "overrides", multiple=True, metavar="LABEL:FIELD=VALUE", help="Config override.")
 @click.option("-j", "--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
+@click.option("--site", metavar="SITE", help="YAML file of a cluster whose jobs run the quanta, or 'local'; by Parsl.")
 @click.option("--resume", is_flag=True, help="Finish the latest run of the output, with its inputs and expression.")
 @click.option("--all", "everything", is_flag=True, help="Run everything, also what did not change.")
 @click.option("--skip-existing", is_flag=True, help="Run only what was never finished, whatever changed since.")
@@ -108,7 +110,7 @@ def run_pipeline_command(
         return
     report = run_pipeline(
         home, loaded, inputs=inputs, output=chain, where=where, workers=how["workers"], resume=how["resume"],
-        progress=not as_json, limits=limits, clobber=how["clobber"],
+        progress=not as_json, limits=limits, clobber=how["clobber"], site=_site(how["site"]),
         tell=None if as_json else lambda changes: print_lines([*told, changes.table()]), **reuse,
     )  # fmt: skip
     published = publish_products(home, chain) if name in _PUBLISHED and not (output or no_publish) else {}
@@ -194,6 +196,12 @@ def publish(repo: Path, collection: str, as_json: bool) -> None:
         print_json({"collection": collection, "published": published})
     else:
         print_lines(_told(published))
+
+
+def _site(name: str | None) -> "Site | None":
+    from etendue.middleware.sites.site import Site
+
+    return None if name is None else Site.read(name)
 
 
 def _apply_overrides(home: "Repository") -> list["OverrideChange"]:

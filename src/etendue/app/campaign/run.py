@@ -21,6 +21,7 @@ from etendue.middleware.pipeline import load_pipeline
 from etendue.middleware.products import delete_products, join_outputs
 from etendue.middleware.repository import Repository
 from etendue.middleware.runs import latest
+from etendue.middleware.sites.site import Site
 from etendue.middleware.task_costs import TaskCost, costs_of
 
 Tell = Callable[[str], None]
@@ -91,10 +92,13 @@ class Campaign:
         What is to be done.
     workers : int
         Processes.
+    site : Site, optional
+        Where quanta run, with workers of its own; this machine by default.
     """
 
-    def __init__(self, home: Repository, spec: CampaignSpec, *, workers: int = 2):
-        self.home, self.spec, self.workers = home, spec, workers
+    def __init__(self, home: Repository, spec: CampaignSpec, *, workers: int = 2, site: Site | None = None):
+        self.home, self.spec, self.site = home, spec, site
+        self.workers = workers if site is None else site.workers
         self.camera = _camera(home, spec)
         self.collection = f"{self.camera}/{spec.name}"
         self.progress = CampaignProgress.read(home.path / "etendue" / "campaigns", spec)
@@ -191,7 +195,7 @@ class Campaign:
                 self.home, load_pipeline(step.pipeline, step.config), inputs=inputs, output=output,
                 where=self.spec.where_of(step, group.where), workers=self.workers, progress=progress,
                 resume=self._latest(output) != group.before,
-                limits=Limits(step.retries, step.time_limit_s, step.memory_limit_mib),
+                limits=Limits(step.retries, step.time_limit_s, step.memory_limit_mib), site=self.site,
             )  # fmt: skip
         except NothingToDo:
             group.status = "done"  # a group of data can be empty
