@@ -1,7 +1,10 @@
 """Clustered positions of galaxies: log-normal fields in slices of redshift, and companions below the grid's scale."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import dctn, irfft2, rfft2
 
 from etendue.simulate.population.cosmology import HUBBLE_KM_S_MPC, comoving_mpc
 from etendue.simulate.population.layer import Field
@@ -67,21 +70,49 @@ def scatter_clustered(
     if length_mpc == 0.0 or wide or redshift.size < _SLICES:
         return field.scatter(rng, redshift.size)
     order = np.argsort(redshift, kind="stable")
+    grid = _Grid.over(field)
     east, north = np.empty((2, redshift.size))
     for rows in np.array_split(order, _SLICES):
         low, high = float(redshift[rows[0]]), float(redshift[rows[-1]])
         length = length_mpc * (1.0 + 0.5 * (low + high)) ** -_FADING
         amplitude = slice_amplitude(low, high, length)
-        east[rows], north[rows] = _slice(rng, field, rows.size, amplitude)
+        east[rows], north[rows] = _slice(rng, grid, field, rows.size, amplitude)
     return field.to_sky(east, north)
 
 
-def _slice(rng: np.random.Generator, field: Field, count: int, amplitude: float) -> tuple[Vector, Vector]:
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Square cells of a field, and the power law at their separations.
+
+    Parameters
+    ----------
+    cells : int
+        Cells along each side.
+    step_deg : ndarray, float64, shape (2,)
+        Their width and height [deg].
+    falloff : ndarray, float64, shape (cells + 1, cells + 1)
+        ``(separation / arcmin)**(1 - SLOPE)`` for lags along y and x.
+    """
+
+    cells: int
+    step_deg: Vector
+    falloff: NDArray[np.float64]
+
+    @classmethod
+    def over(cls, field: Field) -> "_Grid":
+        size = np.array([field.half_width_deg, field.half_height_deg]) * 2.0
+        cells = int(np.clip(size.max() * 3600.0 / _SMALLEST_CELL_ARCSEC, _FEWEST_CELLS, _MOST_CELLS))
+        step = size / cells
+        lag = np.arange(cells + 1) * 60.0
+        separation = np.hypot(lag[:, None] * step[1], lag[None, :] * step[0])
+        separation[0, 0] = 0.38 * 60.0 * float(np.sqrt(step[0] * step[1]))  # mean of the power law over a cell
+        return cls(cells, step, separation ** (1.0 - SLOPE))
+
+
+def _slice(rng: np.random.Generator, grid: _Grid, field: Field, count: int, amplitude: float) -> tuple[Vector, Vector]:
     """Draw the positions of one slice in the field's frame."""
-    size = np.array([field.half_width_deg, field.half_height_deg]) * 2.0
-    cells = int(np.clip(size.max() * 3600.0 / _SMALLEST_CELL_ARCSEC, _FEWEST_CELLS, _MOST_CELLS))
-    step = size / cells
-    weight = np.exp(_gaussian_field(rng, cells, step * 60.0, amplitude))
+    cells, step = grid.cells, grid.step_deg
+    weight = np.exp(_gaussian_field(rng, grid, amplitude))
     weight *= np.cos(np.radians((np.arange(cells) + 0.5) * step[1] - field.half_height_deg))[:, None]
     steps = np.cumsum(weight.ravel())
     row, column = np.divmod(np.searchsorted(steps, rng.random(count) * steps[-1], side="right"), cells)
@@ -91,17 +122,17 @@ def _slice(rng: np.random.Generator, field: Field, count: int, amplitude: float)
     return east, north
 
 
-def _gaussian_field(rng: np.random.Generator, cells: int, step_arcmin: Vector, amplitude: float) -> NDArray[np.float64]:
+def _gaussian_field(rng: np.random.Generator, grid: _Grid, amplitude: float) -> NDArray[np.float64]:
     """Return a field whose exponential correlates as ``amplitude (separation / arcmin)**(1 - SLOPE)``."""
-    size = 2 * cells
-    lag = np.minimum(np.arange(size), size - np.arange(size))
-    separation = np.hypot(lag[:, None] * step_arcmin[1], lag[None, :] * step_arcmin[0])
-    separation[0, 0] = 0.38 * float(np.sqrt(step_arcmin[0] * step_arcmin[1]))  # mean of the power law over a cell
-    correlation = np.log1p(amplitude * separation ** (1.0 - SLOPE))
-    power = np.maximum(np.fft.rfft2(correlation).real, 0.0)
+    cells, size = grid.cells, 2 * grid.cells
+    # The correlation is even: its Fourier transform over both signs of the lags is a cosine transform.
+    power = np.maximum(dctn(np.log1p(amplitude * grid.falloff), type=1), 0.0)
     power[0, 0] = 0.0
-    waves = np.fft.rfft2(rng.normal(size=(size, size)))
-    return np.fft.irfft2(waves * np.sqrt(power), s=(size, size))[:cells, :cells]
+    waves = rfft2(rng.normal(size=(size, size)))
+    wave = np.sqrt(power)
+    waves[: cells + 1] *= wave
+    waves[cells + 1 :] *= wave[cells - 1 : 0 : -1]
+    return np.asarray(irfft2(waves, s=(size, size))[:cells, :cells])
 
 
 def _add_companions(
