@@ -31,15 +31,20 @@ class _Order:
 
 
 def write_survey(
-    spec: SurveySpec, folder: Path, seed: int = 1, *, workers: int = 1, tell: Callable[[int, int], None] | None = None
+    spec: SurveySpec,
+    folder: str | Path,
+    seed: int = 1,
+    *,
+    workers: int = 1,
+    tell: Callable[[int, int], None] | None = None,
 ) -> SurveyTruth:
     """Write a survey.
 
     Parameters
     ----------
     spec : SurveySpec
-        What is simulated.
-    folder : Path
+        What is simulated, for example from `load_survey`.
+    folder : str or Path
         Made if needed; raw frames go to ``bias``, ``dark``, ``flat``, ``twilight``, ``spot`` and ``raw``, the truth to
         ``truth``, the reference catalog to ``refcat.csv``.
     seed : int
@@ -59,7 +64,7 @@ def write_survey(
     InputError
         If something in the survey is wrong.
     """
-    survey = planned(spec, seed)
+    folder, survey = Path(folder), planned(spec, seed)
     orders = [_Order(d.id, calibration=frame) for frame in calibration_frames(survey) for d in survey.detectors]
     orders += [_Order(d.id, exposure=e.exposure) for e in survey.exposures for d in survey.detectors]
     for name in sorted({_SCIENCE, *(o.calibration.kind for o in orders if o.calibration)}):
