@@ -14,6 +14,7 @@ from etendue.cli.campaign import campaign
 from etendue.cli.lightcurve import lightcurve
 from etendue.cli.locate import locate
 from etendue.cli.overrides import overrides
+from etendue.cli.pipeline import pipeline
 from etendue.cli.process import process
 from etendue.cli.provenance import provenance, rerun
 from etendue.cli.refcat import refcat
@@ -118,8 +119,8 @@ def main() -> None:
 
 
 for _command in (
-    quickstart, process, watch, demo, init, camera, ingest, overrides, refcat, solve, locate, skymap, run, certify,
-    publish, router, report, submit, lightcurve, archive, alerts, repo_group, hash_command, provenance, rerun,
+    quickstart, process, watch, demo, init, camera, ingest, overrides, refcat, solve, locate, skymap, run, pipeline,
+    certify, publish, router, report, submit, lightcurve, archive, alerts, repo_group, hash_command, provenance, rerun,
     campaign, simulate, truth, warm,
 ):  # fmt: skip
     main.add_command(_command)

@@ -100,7 +100,7 @@ def run_pipeline_command(
         before = journal.description()
         inputs, where = inputs or tuple(before["inputs"]), where or before["where"]
     told = [f"override: {c.file}: {c.before} -> {c.after}" for c in _apply_overrides(home)]
-    inputs = inputs or tuple(_inputs(home, name))
+    inputs = inputs or tuple(default_inputs(home, name))
     reuse: dict[str, Any] = {"reuse": not how["everything"], "skip_existing": how["skip_existing"]}
     if dry_run:
         changes = plan_run(
@@ -224,7 +224,21 @@ def _require_products(home: "Repository", pipeline: str) -> None:
                          remedy=f"run 'etendue run {needed}' first, or name its collection with -i")  # fmt: skip
 
 
-def _inputs(home: "Repository", pipeline: str) -> list[str]:
+def default_inputs(home: "Repository", pipeline: str) -> list[str]:
+    """Return what a pipeline reads unless the user says otherwise.
+
+    Parameters
+    ----------
+    home : Repository
+        The repository.
+    pipeline : str
+        Shipped name.
+
+    Returns
+    -------
+    list of str
+        Collections that exist.
+    """
     camera = home.camera().name
     wanted = [f"{camera}/{_NEEDS[pipeline]}"] if pipeline in _NEEDS else []
     wanted += [f"{camera}/defaults", "refcats"]

@@ -1,15 +1,22 @@
 """Load pipelines by name or path, with config overrides checked before anything runs."""
 
-from collections.abc import Sequence
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import networkx
 import yaml
+from lsst.pex.config import Config
 from lsst.pipe.base import LabelSpecifier, Pipeline
 from lsst.pipe.base.pipeline_graph import PipelineGraph
+from lsst.pipe.base.pipeline_graph.visualization import show_dot
 
 from etendue import stages
 from etendue.errors import InputError
+from etendue.middleware.pipeline_checks import require_consistent
+from etendue.middleware.pipeline_parts import parts_of
 
 _SHIPPED = Path(stages.__file__).with_name("pipelines")
 
@@ -20,7 +27,12 @@ def pipeline_names() -> list[str]:
 
 
 def load_pipeline(
-    name: str | Path, overrides: Sequence[str] = (), *, first: str | None = None, last: str | None = None
+    name: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    consistent: bool = True,
 ) -> Pipeline:
     """Load a shipped pipeline by name, or any pipeline by path.
 
@@ -33,6 +45,8 @@ def load_pipeline(
     first, last : str, optional
         Only the task ``first`` and what is downstream of it, only the task ``last`` and what is upstream of it; with
         both what lies between them.
+    consistent : bool
+        Refuse tasks that do not fit together.
 
     Returns
     -------
@@ -51,6 +65,8 @@ def load_pipeline(
     for override in overrides:
         _override(pipeline, override)
     graph = check_pipeline(pipeline, source=str(name))
+    if consistent:
+        require_consistent(parts_of(graph), str(name))
     return pipeline if first is last is None else _part(pipeline, graph, first, last)
 
 
@@ -99,6 +115,73 @@ def check_pipeline(pipeline: Pipeline, source: str = "pipeline") -> PipelineGrap
     except Exception as error:  # field, import and connection errors have no common base
         raise InputError(str(error).split("For more information")[0].rstrip(". \n"), source=source,
                          remedy="correct the task, field or value") from error  # fmt: skip
+
+
+class ConfigField(NamedTuple):
+    """A field of the configuration of a task."""
+
+    name: str
+    """With dots where configurations are nested."""
+    value: Any
+    """What it is."""
+    doc: str
+    """What it means."""
+
+
+def config_fields(pipeline: Pipeline, label: str) -> list[ConfigField]:
+    """Return the configuration of a task, without what Rubin's middleware adds.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Loaded.
+    label : str
+        The task.
+
+    Returns
+    -------
+    list of ConfigField
+
+    Raises
+    ------
+    InputError
+        There is no such task.
+    """
+    if label not in pipeline.task_labels:
+        raise _no_such_task(pipeline, label)
+    return list(_fields(pipeline.to_graph().tasks[label].config, ""))
+
+
+def _fields(config: Config, prefix: str) -> Iterator[ConfigField]:
+    for name, field in config._fields.items():
+        value = getattr(config, name)
+        if isinstance(value, Config):
+            if name != "connections":
+                yield from _fields(value, f"{prefix}{name}.")
+        else:
+            plain = json.loads(json.dumps(value, default=_plain))
+            yield ConfigField(f"{prefix}{name}", plain, " ".join(str(field.doc or "").split()))
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else list(value) if isinstance(value, Iterable) else str(value)
+
+
+def dot_text(pipeline: Pipeline) -> str:
+    """Return a pipeline in the language of Graphviz, as Rubin's tools write it.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Loaded.
+
+    Returns
+    -------
+    str
+    """
+    stream = io.StringIO()
+    show_dot(pipeline.to_graph(visualization_only=True), stream, dataset_types=True)
+    return stream.getvalue()
 
 
 def _resolve(name: str) -> str:
