@@ -314,5 +314,15 @@ def restore(file: Path, repo: Path | None, verify: bool, **places: Any) -> None:
     click.echo(f"restored {made.path}; 'etendue repo check {repo}' looks at every file")
 
 
+@repo_group.command(short_help="Let REPO, which plain Butler code made, hold etendue's products.")
+@click.argument("repo", type=_FOLDER)
+def adopt(repo: Path) -> None:
+    """Add etendue's formats to the configuration of REPO; datasets and what Rubin's tools do with them stay."""
+    from etendue.middleware.adoption import adopt as adopt_repository
+
+    kept = adopt_repository(repo)
+    click.echo(f"{repo} can hold etendue's products; its configuration as it was: {kept}")
+
+
 def _megabytes(size: int) -> str:
     return f"{size} bytes ({size / 1e6:.1f} MB)"

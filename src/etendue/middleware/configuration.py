@@ -128,6 +128,9 @@ def opened(named: str | Path, *, writeable: bool) -> Butler:
     try:
         config = ButlerConfig(str(folder))
         _require_known_format(config, named)
+        if writeable and ("storageClasses", "EtendueTable") not in config:
+            raise InputError("was made by plain Butler code, and cannot hold etendue's products yet", source=named,
+                             remedy="add their formats with 'etendue repo adopt'")  # fmt: skip
         butler = Butler.from_config(config, writeable=writeable)
         if writeable:
             complete_tables(butler)
