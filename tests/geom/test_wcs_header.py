@@ -81,6 +81,11 @@ def test_pv_terms_under_tan_are_tpv():
     assert read_wcs(header) == read_wcs(HEADERS["TPV"])
 
 
+def test_pv_terms_that_stand_for_the_pole_are_no_polynomial():
+    header = HEADERS["TAN"] | {"PV1_3": 180.0, "PV1_4": -29.9, "LATPOLE": -29.9}
+    assert read_wcs(header) == read_wcs(HEADERS["TAN"])
+
+
 @pytest.mark.parametrize("name", ["TAN", "TAN-SIP", "TPV", "TAN across RA 0"])
 def test_written_cards_say_the_same_to_astropy(name):
     box = Box.from_shape((1400, 1500), y0=30, x0=-20)

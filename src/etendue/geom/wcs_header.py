@@ -17,6 +17,9 @@ from etendue.geom.tpv import TpvPolynomial
 _GRID = 24
 _MAX_FIT_ORDER = 7
 _FIT_GOAL_PX = 1e-5
+_POLE_TERMS = {3, 4}
+"""Of the longitude axis: under a plain TAN they stand for LONPOLE and LATPOLE, as AST and wcslib write them."""
+
 _FRAMES = ("ICRS", "FK5", "")
 _LIMITS = {"CRPIX": 1e7, "CRVAL": 1e4, "CD": 180.0, "": 1e40}
 """Larger numbers are no place on any detector or sky, and would overflow in polynomials."""
@@ -29,8 +32,8 @@ def read_wcs(header: Mapping[str, Any]) -> SkyWcs:
     ----------
     header : mapping of str to object
         Cards; an astropy Header will do. Numbers may be given as strings. PV terms under a plain TAN
-        are TPV, as SCAMP writes them; if SIP terms are there too, the PV terms are left out. The
-        linear part may be CD, PC with CDELT, or CDELT with CROTA2. The axes may be swapped.
+        are TPV, as SCAMP writes them, unless they only stand for the pole; if SIP terms are there too, the PV
+        terms are left out. The linear part may be CD, PC with CDELT, or CDELT with CROTA2. The axes may be swapped.
 
     Returns
     -------
@@ -196,6 +199,8 @@ def _read_tpv(header: Mapping[str, Any], lon: int, lat: int) -> TpvPolynomial | 
         found = re.fullmatch(r"PV([12])_(\d+)", str(key))
         if found:
             terms[int(found[1])][int(found[2])] = _number(header, str(key))
+    if set(terms[lon]) <= _POLE_TERMS and not terms[lat] and "TPV" not in str(header.get(f"CTYPE{lon}")):
+        return None
     return TpvPolynomial.from_terms(terms[lon], terms[lat]) if terms[1] or terms[2] else None
 
 
