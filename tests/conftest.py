@@ -1,10 +1,13 @@
 """Fixtures shared by every test."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # helpers of several folders
 
 _SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
