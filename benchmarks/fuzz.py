@@ -15,6 +15,7 @@ from typing import Any
 
 from machine import HERE, machine_facts
 
+sys.path.insert(0, str(HERE.parent / "tests"))
 sys.path.insert(0, str(HERE.parent / "tests" / "fuzz"))
 
 from examine import LIMIT_S, as_rows, examine

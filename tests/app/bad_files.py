@@ -8,15 +8,12 @@ import numpy as np
 from astropy.io import fits
 
 from etendue.camera.raw import read_pixels
-from etendue.simulate.preset import Night, SurveyPreset
-from etendue.simulate.simulate import simulate_survey
+from etendue.simulate.surveys.write import write_survey
+from small_surveys import small_survey
 
-GOOD = SurveyPreset(name="good", detectors=(0,), nights=(Night(day=0, filters="rrr"),), n_bias=3, n_flat=3,
-                    n_stars=900, n_galaxies=200)  # fmt: skip
-GREEN = SurveyPreset(name="green", detectors=(0,), nights=(Night(day=0, filters="g"),), n_bias=0, n_flat=1,
-                     n_stars=900, n_galaxies=200, start_mjd_tai=60951.06)  # fmt: skip
-ELSEWHERE = SurveyPreset(name="elsewhere", detectors=(0,), nights=(Night(day=1, filters="rr"),), n_bias=0, n_flat=0,
-                         n_stars=900, n_galaxies=200)  # fmt: skip
+GOOD = small_survey("rrr", name="good", bias=3, flat=3, galaxies=0.05)
+ELSEWHERE = small_survey("rr", name="elsewhere", galaxies=0.05, start="2025-07-23")
+GREEN = small_survey("g", name="green", flat=1, galaxies=0.05, start="2025-07-24")
 
 REFUSED = {
     "truncated.fits.fz": "is cut short",
@@ -35,14 +32,14 @@ REFUSED = {
 DEFEATED = {"all_nan.fits": 81, "all_saturated.fits": 82, "blank.fits": 83}
 
 
-def write_survey(folder: Path) -> Path:
+def write_night(folder: Path) -> Path:
     """Write good frames with the bad ones in between; returns the folder of all."""
-    for preset in (GOOD, GREEN, ELSEWHERE):
-        simulate_survey(preset, folder / preset.name, seed=2 if preset is ELSEWHERE else 1)
+    for spec in (GOOD, GREEN, ELSEWHERE):
+        write_survey(spec, folder / spec.name, seed=2 if spec is ELSEWHERE else 1)
     for path in sorted((folder / "elsewhere" / "raw").iterdir()):
         header, pixels = read_pixels(path)
         path.unlink()
-        write(path.with_suffix(""), header, pixels, RA="22:24:24", CRVAL1=header["CRVAL1"] + 6.0)
+        write(path.with_suffix(""), header, pixels, RA="19:56:00", CRVAL1=header["CRVAL1"] + 6.0)
     raws = sorted((folder / "good" / "raw").iterdir())
     bad = folder / "good" / "unusable"  # after "raw": of two equal exposures the first counts
     bad.mkdir()

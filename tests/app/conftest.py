@@ -22,9 +22,9 @@ from etendue.image.psf_gaussian import GaussianMixturePsf
 from etendue.image.ptc import AmplifierGain, Ptc
 from etendue.middleware.journal import Journal, QuantumOutcome
 from etendue.middleware.repository import Repository
-from etendue.simulate.preset import Night, SurveyPreset
-from etendue.simulate.simulate import simulate_survey
+from etendue.simulate.surveys.write import write_survey
 from etendue.table.table import Table
+from small_surveys import small_survey
 
 RUN = "simcam/drp/one"
 SCATTER_MAS, SCATTER = 12.0, 0.01
@@ -42,9 +42,7 @@ class Survey:
 @pytest.fixture(scope="session")
 def empty_survey(tmp_path_factory: pytest.TempPathFactory) -> Survey:
     folder = tmp_path_factory.mktemp("report")
-    preset = SurveyPreset(name="tiny", detectors=(0,), nights=(Night(day=0, filters="rrrrrr"),), n_bias=0, n_flat=0,
-                          n_stars=5, n_galaxies=0)  # fmt: skip
-    simulate_survey(preset, folder / "frames")
+    write_survey(small_survey("rrrrrr", stars=0.0), folder / "frames")
     home = Repository.create(folder / "repo")
     home.register_camera(load_camera("simcam"))
     home.ingest(sorted((folder / "frames" / "raw").iterdir()))

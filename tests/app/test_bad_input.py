@@ -7,19 +7,18 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bad_files import DEFEATED, REFUSED, write_survey
+from bad_files import DEFEATED, REFUSED, write_night
 
 from etendue.app.quickstart import QuickstartResult, quickstart
 from etendue.app.report.report import report_numbers
 from etendue.middleware.repository import Repository
 
 pytestmark = pytest.mark.slow
-GOOD_SEQS = {10, 11, 12}
 
 
 @pytest.fixture(scope="session")
 def survey(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_survey(tmp_path_factory.mktemp("bad"))
+    return write_night(tmp_path_factory.mktemp("bad"))
 
 
 @pytest.fixture(scope="session")

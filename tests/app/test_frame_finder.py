@@ -8,16 +8,14 @@ from etendue.app.frame_finder import find_frames
 from etendue.camera.guess import guess_camera
 from etendue.camera.shipped import load_camera
 from etendue.errors import InputError
-from etendue.simulate.preset import Night, SurveyPreset
-from etendue.simulate.simulate import simulate_survey
+from etendue.simulate.surveys.write import write_survey
+from small_surveys import small_survey
 
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("found")
-    preset = SurveyPreset(name="tiny", detectors=(0,), nights=(Night(day=0, filters="r"),), n_bias=2, n_flat=1,
-                          n_stars=3, n_galaxies=0)  # fmt: skip
-    simulate_survey(preset, folder)
+    write_survey(small_survey("r", bias=2, flat=1, stars=0.0), folder)
     return folder
 
 

@@ -18,8 +18,8 @@ from etendue.geom.sphere import separation_deg
 from etendue.middleware.repository import Repository
 from etendue.refcat.build import build_reference_catalog
 from etendue.refcat.catalog import ReferenceCatalog
-from etendue.simulate.preset import Night, SurveyPreset
-from etendue.simulate.simulate import simulate_survey
+from etendue.simulate.surveys.write import write_survey
+from small_surveys import DEC_DEG, RA_DEG, small_survey
 
 OFF_DEG = 0.25
 CAMERA = load_camera("simcam")
@@ -43,9 +43,7 @@ def without_wcs(path: Path) -> None:
 @pytest.fixture(scope="module")
 def survey(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("locate")
-    preset = SurveyPreset(name="one", detectors=(0,), nights=(Night(day=0, filters="rr"),), n_bias=0, n_flat=0,
-                          n_stars=900, n_galaxies=0)  # fmt: skip
-    simulate_survey(preset, folder / "true")
+    write_survey(small_survey("rr"), folder / "true")
     shutil.copytree(folder / "true" / "raw", folder / "raw")
     for path in (folder / "raw").iterdir():
         without_wcs(path)
@@ -117,7 +115,7 @@ def test_what_people_say_goes_before_what_stars_say(home, survey):
 
 def test_too_few_stars_leave_the_headers_pointing(home, tmp_path, caplog):
     (tmp_path / "few.csv").write_text(
-        "id,ra,dec,r_mag\n" + "".join(f"{k},{330 + k / 50},{-30 + k / 60},15\n" for k in range(3))
+        "id,ra,dec,r_mag\n" + "".join(f"{k},{RA_DEG + k / 50},{DEC_DEG + k / 60},15\n" for k in range(3))
     )
     before = [info.wcs for info in home.raw_infos(home.query("raw", collections="simcam/raw/all"))]
     assert SurveyStars(str(tmp_path / "few.csv"), home, CAMERA).locate(workers=1, progress=False) == []

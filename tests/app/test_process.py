@@ -28,9 +28,9 @@ from etendue.geom.sphere import separation_deg
 from etendue.image.fits_exposure import read_exposure
 from etendue.refcat.build import build_reference_catalog
 from etendue.refcat.star_index import build_star_index
-from etendue.simulate.preset import Night, SurveyPreset
-from etendue.simulate.simulate import simulate_survey
+from etendue.simulate.surveys.write import write_survey
 from etendue.table.parquet import read_table
+from small_surveys import small_survey
 
 PICTURES = {"sources.png", "psf.png", "residual.png", "magnitudes.png", "astrometry.png"}
 
@@ -39,9 +39,7 @@ PICTURES = {"sources.png", "psf.png", "residual.png", "magnitudes.png", "astrome
 def night(tmp_path_factory) -> Path:
     """Return a folder with one science frame, three biases, three flats and a catalog."""
     folder = tmp_path_factory.mktemp("night") / "frames"
-    preset = SurveyPreset(name="one", detectors=(0,), nights=(Night(day=0, filters="r"),), n_bias=3, n_flat=3,
-                          n_stars=900, n_galaxies=0)  # fmt: skip
-    simulate_survey(preset, folder)
+    write_survey(small_survey("r", bias=3, flat=3), folder)
     return folder
 
 

@@ -11,8 +11,8 @@ from etendue.camera.shipped import load_camera
 from etendue.errors import InputError
 from etendue.geom.skymap import SingleTractSkyMap
 from etendue.middleware.repository import Repository
-from etendue.simulate.preset import Night, SurveyPreset
-from etendue.simulate.simulate import simulate_survey
+from etendue.simulate.surveys.write import write_survey
+from small_surveys import small_survey
 
 SCIENCE = ("0132", "0138", "0152", "0166")
 
@@ -21,9 +21,7 @@ SCIENCE = ("0132", "0138", "0152", "0166")
 def calibrations(tmp_path_factory: pytest.TempPathFactory):
     """Return what quickstart makes of three bias frames and a flat too few."""
     folder = tmp_path_factory.mktemp("quick")
-    preset = SurveyPreset(name="calibrations", detectors=(0,), nights=(Night(day=0, filters="r"),), n_bias=3, n_flat=2,
-                          n_stars=3, n_galaxies=0)  # fmt: skip
-    simulate_survey(preset, folder / "frames")
+    write_survey(small_survey("r", bias=3, flat=2, stars=0.0), folder / "frames")
     folders = [folder / "frames" / "bias", folder / "frames" / "flat"]
     return quickstart(folders, repository=folder / "repo", workers=1, progress=False)
 

@@ -11,8 +11,8 @@ from etendue import faults
 from etendue.camera.shipped import load_camera
 from etendue.cli.main import main
 from etendue.middleware.repository import Repository
-from etendue.simulate.preset import Night, SurveyPreset
-from etendue.simulate.simulate import simulate_survey
+from etendue.simulate.surveys.write import write_survey
+from small_surveys import small_survey
 
 
 def etendue(*arguments, status=0):
@@ -26,9 +26,7 @@ def etendue(*arguments, status=0):
 @pytest.fixture(scope="module")
 def biases(tmp_path_factory):
     folder = tmp_path_factory.mktemp("overrides")
-    preset = SurveyPreset(name="biases", detectors=(0,), nights=(Night(day=0, filters="r"),), n_bias=4, n_flat=0,
-                          n_stars=3, n_galaxies=0)  # fmt: skip
-    simulate_survey(preset, folder / "frames")
+    write_survey(small_survey("r", bias=4, stars=0.0), folder / "frames")
     home = Repository.create(folder / "repo")
     home.register_camera(load_camera("simcam"))
     home.ingest(sorted((folder / "frames" / "bias").iterdir()))
@@ -43,8 +41,8 @@ def repo(biases, tmp_path):
 
 def test_a_bad_frame_is_added_checked_and_shown(repo):
     assert "nothing" in etendue("overrides", "show", "-b", repo).output
-    text = etendue("overrides", "add", "-b", repo, "--bad", "sc_2025093000002_0", "--reason", "light leak").output
-    assert "sc_2025093000002_0.fits.fz (exposure 2025093000002): excluded: light leak" in " ".join(text.split())
+    text = etendue("overrides", "add", "-b", repo, "--bad", "simcam_2025072200002_000", "--reason", "light leak").output
+    assert "simcam_2025072200002_000.fits.fz (exposure 2025072200002): excluded: light leak" in " ".join(text.split())
     told = json.loads(etendue("overrides", "show", "-b", repo, "--json").output)["frames"]
     assert [(row["said"], row["in force"]) for row in told] == [("excluded: light leak", True)]
     with (repo / "overrides.yaml").open("a") as stream:
@@ -94,7 +92,7 @@ def test_run_tells_what_an_override_changes_and_runs_only_that(repo):
     etendue("run", "calib", "-b", repo, "-j", 1)
     dry = json.loads(etendue("run", "calib", "-b", repo, "--dry-run", "--json").output)
     assert {row["task"]: row["rerun"] for row in dry["changes"]} == {"build_bias": 0, "build_defects": 0}
-    text = "bad_frames: [{frame: sc_2025093000002_0, reason: light leak}]\n"
+    text = "bad_frames: [{frame: simcam_2025072200002_000, reason: light leak}]\n"
     (repo / "overrides.yaml").write_text(text)
     told = etendue("run", "calib", "-b", repo, "--dry-run").output
     assert "nothing -> excluded: light leak" in " ".join(told.split())

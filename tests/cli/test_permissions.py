@@ -10,8 +10,8 @@ import pytest
 
 from etendue.camera.shipped import load_camera
 from etendue.middleware.repository import Repository
-from etendue.simulate.preset import Night, SurveyPreset
-from etendue.simulate.simulate import simulate_survey
+from etendue.simulate.surveys.write import write_survey
+from small_surveys import small_survey
 
 UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 pytestmark = pytest.mark.skipif(
@@ -28,9 +28,7 @@ def etendue(*arguments, status=0):
 
 @pytest.fixture
 def night(tmp_path):
-    preset = SurveyPreset(name="tiny", detectors=(0,), nights=(Night(day=0, filters="r"),), n_bias=1, n_flat=0,
-                          n_stars=3, n_galaxies=0)  # fmt: skip
-    simulate_survey(preset, tmp_path / "night")
+    write_survey(small_survey("r", bias=1, stars=0.0), tmp_path / "night")
     yield tmp_path / "night"
     for folder in (tmp_path / "repo", tmp_path / "night" / "closed"):
         folder.chmod(0o755) if folder.exists() else None

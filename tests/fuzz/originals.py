@@ -7,8 +7,9 @@ from astropy.io import fits
 
 from etendue.camera.camera import Camera
 from etendue.geom.wcs_header import write_wcs
-from etendue.simulate.frames import render_visit
-from etendue.simulate.survey import plan_survey
+from etendue.simulate.surveys.frames import science_frame
+from etendue.simulate.surveys.survey import Survey
+from small_surveys import small_survey
 
 CAMERA = """
 name: corner
@@ -48,8 +49,8 @@ def corner_camera() -> Camera:
 def write_originals(folder: Path) -> list[Path]:
     """Write one sound science frame as plain, float, compressed, zipped and multi-extension file, and a bias."""
     folder.mkdir(parents=True, exist_ok=True)
-    survey = plan_survey("smoke", 1)
-    frame, _, _ = render_visit(survey, survey.visits[0], 0)
+    survey = Survey.plan(small_survey("r"))
+    frame = science_frame(survey, survey.exposures[0], survey.detectors[0]).raw
     pixels = np.ascontiguousarray(frame.array[:400, :552])
     header = fits.Header()
     header.update({key: value for key, value in frame.header.items() if key not in ("CCDNUM", "INSTRUME")})

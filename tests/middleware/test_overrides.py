@@ -9,11 +9,11 @@ from astropy.io import fits
 
 from etendue.camera.shipped import load_camera
 from etendue.errors import InputError
+from etendue.geom.box import Box
+from etendue.geom.sky_wcs import SkyWcs
 from etendue.geom.wcs_header import write_wcs
 from etendue.middleware.overrides import with_bad_frame
 from etendue.middleware.repository import Repository
-from etendue.simulate.optics import header_wcs
-from etendue.simulate.survey import plan_survey
 
 CARDS = {"CRVAL1": 10.0, "CRVAL2": 20.0, "CRPIX1": 512, "CRPIX2": 512, "CD1_1": -1.4e-4, "CD2_2": 1.4e-4}
 
@@ -23,9 +23,9 @@ def frame(path: Path, seq: int, **cards: object) -> Path:
         "INSTRUME": "simcam", "DATE-OBS": f"2025-10-02T01:{seq:02d}:03", "EXPTIME": 90.0, "IMGTYPE": "OBJECT",
         "SEQNUM": seq, "FILTER": "r_sim", "CCDNUM": 0, "RA": "22:00:24", "DEC": "-29:54:00",
     })  # fmt: skip
-    survey = plan_survey("smoke")
-    ccd = survey.camera.detector(0)
-    header.update(write_wcs(header_wcs(survey.camera, ccd, survey.visits[0]), ccd.bbox)[0])
+    scale = np.diag([-0.5, 0.5]) / 3600.0
+    wcs = SkyWcs.tan(crpix_x=1053.5, crpix_y=511.5, crval_ra_deg=330.1, crval_dec_deg=-29.9, cd=scale)
+    header.update(write_wcs(wcs, Box.from_shape((1024, 1024)))[0])
     header.update(cards)
     for key in [key for key, value in cards.items() if value is None]:
         del header[key]

@@ -14,8 +14,8 @@ from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.refcats import REFCAT_RUN, register_refcat
 from etendue.middleware.repository import Repository
 from etendue.refcat.build import build_reference_catalog
-from etendue.simulate.preset import Night, SurveyPreset
-from etendue.simulate.simulate import simulate_survey
+from etendue.simulate.surveys.write import write_survey
+from small_surveys import small_survey
 
 pytestmark = pytest.mark.slow
 INPUTS, WHERE = ["simcam/defaults", REFCAT_RUN], "instrument='simcam' AND skymap='field'"
@@ -29,10 +29,7 @@ PRODUCTS = {
 def home(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """Return two simulated visits, calibrated, in a repository."""
     folder, camera = tmp_path_factory.mktemp("pipetask"), load_camera("simcam")
-    preset = SurveyPreset(
-        name="pair", detectors=(0,), nights=(Night(day=0, filters="rr"),), n_bias=3, n_flat=3, n_galaxies=0
-    )
-    simulate_survey(preset, folder / "frames")
+    write_survey(small_survey("rr", bias=3, flat=3, stars=0.2), folder / "frames")
     repository = Repository.create(folder / "repo")
     repository.register_camera(camera)
     repository.ingest(sorted((folder / "frames").rglob("*.fits.fz")), camera="simcam", transfer="direct")

@@ -11,23 +11,21 @@ from etendue.camera.shipped import load_camera
 from etendue.middleware.content_hash import content_hashes
 from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.repository import Repository
-from etendue.simulate.preset import Night, SurveyPreset
-from etendue.simulate.simulate import simulate_survey
+from etendue.simulate.surveys.write import write_survey
+from small_surveys import small_survey
 
 PRODUCTS = ["bias", "defects"]
 
 
 @pytest.mark.slow
 def test_pipetask_leaves_out_the_frames_that_people_excluded(tmp_path):
-    preset = SurveyPreset(name="biases", detectors=(0,), nights=(Night(day=0, filters="r"),), n_bias=4, n_flat=0,
-                          n_stars=3, n_galaxies=0)  # fmt: skip
-    simulate_survey(preset, tmp_path / "frames")
+    write_survey(small_survey("r", bias=4, stars=0.0), tmp_path / "frames")
     home = Repository.create(tmp_path / "repo")
     home.register_camera(load_camera("simcam"))
     home.ingest(sorted((tmp_path / "frames" / "bias").iterdir()))
     inputs = ["simcam/defaults"]
     run_pipeline(home, "calib", inputs=inputs, output="ours/all", workers=1, progress=False)
-    (home.path / "overrides.yaml").write_text("bad_frames: [{frame: '*02_0', reason: light leak}]\n")
+    (home.path / "overrides.yaml").write_text("bad_frames: [{frame: '*02_000', reason: light leak}]\n")
     assert len(home.apply_overrides()) == 1
     run_pipeline(home, "calib", inputs=inputs, output="ours/some", workers=1, progress=False)
     command = [

@@ -18,8 +18,8 @@ from etendue.middleware.repository import Repository
 from etendue.refcat.bands import colour_terms, in_camera_bands
 from etendue.refcat.catalog import ReferenceCatalog
 from etendue.refcat.source import open_reference
-from etendue.simulate.preset import Night, SurveyPreset
-from etendue.simulate.simulate import simulate_survey
+from etendue.simulate.surveys.write import write_survey
+from small_surveys import small_survey
 
 from .conftest import CENTER, gaia_sky
 
@@ -99,9 +99,7 @@ def sky_of(refcat: Path) -> Table:
 @pytest.fixture(scope="module")
 def night(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("night") / "frames"
-    preset = SurveyPreset(name="one", detectors=(0,), nights=(Night(day=0, filters="rr"),), n_bias=3, n_flat=3,
-                          n_stars=900, n_galaxies=0)  # fmt: skip
-    simulate_survey(preset, folder)
+    write_survey(small_survey("rr", bias=3, flat=3), folder)
     return folder
 
 

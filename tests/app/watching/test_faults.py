@@ -19,12 +19,10 @@ from etendue.middleware.content_hash import content_hashes
 from etendue.middleware.raw_files import forget_raws
 from etendue.middleware.repository import Repository
 from etendue.middleware.runs import journals
-from etendue.simulate.preset import Night, SurveyPreset
-from etendue.simulate.simulate import simulate_survey
+from etendue.simulate.surveys.write import write_survey
+from small_surveys import NIGHT, small_survey
 
-PRESET = SurveyPreset(name="two", detectors=(0,), nights=(Night(day=0, filters="rr"),), n_bias=0, n_flat=0,
-                      n_stars=300, n_galaxies=0)  # fmt: skip
-OUTPUT = "simcam/watch/20250930"
+OUTPUT = f"simcam/watch/{NIGHT}"
 PER_VISIT = ("preliminary_visit_image", "single_visit_star", "visit_image", "source", "visit_summary")
 
 
@@ -57,7 +55,7 @@ class Watched:
 @pytest.fixture(scope="module")
 def raws(tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("two")
-    simulate_survey(PRESET, folder, seed=5)
+    write_survey(small_survey("rr"), folder, seed=5)
     return sorted((folder / "raw").iterdir())
 
 

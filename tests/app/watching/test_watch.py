@@ -19,15 +19,14 @@ from etendue.app.watching.template import GivenTemplate
 from etendue.errors import InputError
 from etendue.middleware.content_hash import content_hashes
 from etendue.middleware.repository import Repository
-from etendue.simulate.preset import Night, SurveyPreset
-from etendue.simulate.simulate import simulate_survey
+from etendue.simulate.surveys.write import write_survey
+from small_surveys import NIGHT, planted, small_survey
 
 SEED = 3
-PRESET = SurveyPreset(name="watched", detectors=(0,), nights=(Night(day=0, filters="rrrr"),), n_bias=3, n_flat=3,
-                      n_stars=700, n_galaxies=0)  # fmt: skip
+SPEC = small_survey("rrrr", name="watched", bias=3, flat=3)
 PER_VISIT = ("preliminary_visit_image", "single_visit_star", "visit_image", "source", "visit_summary",
              "difference_image", "dia_source_detector")  # fmt: skip
-OUTPUT = "simcam/watch/20250930"
+OUTPUT = f"simcam/watch/{NIGHT}"
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,9 @@ class Frames:
 @pytest.fixture(scope="session")
 def frames(tmp_path_factory, template_writer) -> Frames:
     folder = tmp_path_factory.mktemp("watched")
-    simulate_survey(PRESET, folder / "frames", seed=SEED)
-    template_writer(folder / "template.fits", PRESET, seed=SEED)
+    changing = {"variables": [(500, 500, 17.6)], "transients": [(400, 300, 18.9)], "movers": [(600, 600, -31, 8, 18.8)]}
+    write_survey(planted(SPEC, folder, **changing), folder / "frames", seed=SEED)
+    template_writer(folder / "template.fits", SPEC, seed=SEED)
     return Frames(folder)
 
 
@@ -147,7 +147,7 @@ def feed(paths: list[Path], folder: Path) -> None:
 
 
 def test_a_template_without_wcs_is_refused_before_anything_is_made(template_writer, tmp_path):
-    template_writer(tmp_path / "blind.fits", PRESET, seed=SEED, wcs_cards=False)
+    template_writer(tmp_path / "blind.fits", SPEC, seed=SEED, wcs_cards=False)
     (tmp_path / "in").mkdir()
     options = WatchOptions(tmp_path / "in", tmp_path / "repo", templates=(GivenTemplate(tmp_path / "blind.fits"),))
     with pytest.raises(InputError, match=r"no template without WCS.*etendue solve"):
