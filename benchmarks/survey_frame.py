@@ -1,10 +1,11 @@
-"""A crowded-sky frame with its truth: stars and galaxies by the profiles and counts of our simulator."""
+"""A crowded-sky frame with its truth: stars and galaxies as sums of Gaussians, independent of our simulator."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from profiles import DE_VAUCOULEURS, EXPONENTIAL, MOFFAT
 
 SIZE = 4096
 SOURCES_PER_MEGAPIXEL = 1200
@@ -40,8 +41,6 @@ class SurveyFrame:
 
 def mixture() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return amplitudes, shape (k,), and covariances xx, yy, xy, shape (3, k) [px**2], of the PSF."""
-    from etendue.simulate.profiles import MOFFAT
-
     area = FWHM**2 / np.sqrt(1.0 - ELLIPTICITY**2)
     shape = area * np.array([1.0 + ELLIPTICITY, 1.0 - ELLIPTICITY, 0.0])
     return MOFFAT.amplitude, shape[:, None] * MOFFAT.variance
@@ -67,7 +66,6 @@ def draw_points(
 
 def _draw_galaxies(image: NDArray[np.float64], sources: Columns, floor: float) -> None:
     from etendue.kernels.render import add_gaussians
-    from etendue.simulate.profiles import DE_VAUCOULEURS, EXPONENTIAL
 
     e1, e2 = sources["e1"], sources["e2"]
     area = sources["radius"] ** 2 / np.sqrt(1.0 - e1**2 - e2**2)
@@ -81,13 +79,13 @@ def _draw_galaxies(image: NDArray[np.float64], sources: Columns, floor: float) -
 
 
 def _magnitudes(rng: np.random.Generator, n: int, bright: float, slope: float) -> NDArray[np.float64]:
-    """Draw magnitudes whose counts grow as ``10**(slope * m)``, as the simulator does."""
+    """Draw magnitudes whose counts grow as ``10**(slope * m)``."""
     low, high = 10 ** (slope * bright), 10 ** (slope * FAINTEST_MAG)
     return np.asarray(np.log10(low + rng.uniform(size=n) * (high - low)) / slope)
 
 
 def _sources(rng: np.random.Generator, size: int) -> Columns:
-    """Draw places, fluxes and shapes; sizes and ellipticities by the simulator's laws, in pixels."""
+    """Draw places, fluxes and shapes in pixels."""
     n = max(4, round(SOURCES_PER_MEGAPIXEL * size**2 / 1e6))
     stars = round(STAR_FRACTION * n)
     mag = np.concatenate([_magnitudes(rng, stars, 16.0, 0.22), _magnitudes(rng, n - stars, 17.5, 0.35)])

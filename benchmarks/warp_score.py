@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import warp_sides
 from numpy.typing import NDArray
+from profiles import MOFFAT
 
 SIZE, SPACING, EDGE = 1536, 32, 120
 FLUX, NOISE = 1e5, 10.0
@@ -15,9 +16,7 @@ Real = NDArray[np.float64]
 
 
 def _round_psf(fwhm: float, dx: Real, dy: Real) -> Real:
-    """Return the density of a round Moffat (the simulator's mixture) at offsets [px]."""
-    from etendue.simulate.profiles import MOFFAT
-
+    """Return the density of a round Moffat, as a sum of Gaussians, at offsets [px]."""
     square = dx**2 + dy**2
     parts = zip(MOFFAT.amplitude, MOFFAT.variance * fwhm**2, strict=True)
     return np.asarray(sum(a / (2.0 * np.pi * v) * np.exp(-0.5 * square / v) for a, v in parts))
@@ -34,7 +33,6 @@ def star_places(seed: int) -> tuple[Real, Real]:
 def save_stars(folder: Path, name: str, fwhm: float, seed: int) -> None:
     """Write a noise-free image of round stars."""
     from etendue.kernels.render import add_gaussians
-    from etendue.simulate.profiles import MOFFAT
 
     image, (x, y) = np.zeros((SIZE, SIZE)), star_places(seed)
     for amplitude, variance in zip(MOFFAT.amplitude, MOFFAT.variance * fwhm**2, strict=True):

@@ -6,6 +6,7 @@ import survey_frame
 import throughput
 import warp_score
 import warp_sides
+from profiles import DE_VAUCOULEURS, EXPONENTIAL, MOFFAT
 
 
 def truth(n=200, seed=1):
@@ -80,3 +81,13 @@ def test_our_warp_keeps_fluxes_and_knows_its_noise(tmp_path, monkeypatch):
 def test_the_stage_table_has_a_line_per_stage():
     row = {"stage": "isr", "quanta": 2, "cpu_median_s": 1.0, "cpu_s_per_frame": 0.5}
     assert throughput.table_lines({"stages": [row]})[2:] == ["| `isr` | 2 | 1.00 | 0.50 |"]
+
+
+def test_the_profiles_have_unit_flux_and_scale():
+    for profile in (EXPONENTIAL, DE_VAUCOULEURS):
+        inside = profile.amplitude * (1.0 - np.exp(-0.5 / profile.variance))
+        assert inside.sum() == pytest.approx(0.5, abs=1e-6)
+    radius = np.linspace(0.0, 5.0, 200)
+    drawn = (MOFFAT.amplitude / MOFFAT.variance * np.exp(-0.5 * radius[:, None] ** 2 / MOFFAT.variance)).sum(axis=1)
+    moffat = (1.0 + 4.0 * (2 ** (1 / 3) - 1) * radius**2) ** -3.0
+    np.testing.assert_allclose(drawn / drawn[0], moffat, atol=2e-3)
