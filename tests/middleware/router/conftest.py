@@ -47,8 +47,7 @@ class Routing:
 
     def router(self, text: str) -> Router:
         path = self.rules(text)
-        home = Repository.open(self.repository.path, writeable=False)
-        return Router(home, Rules.read(path), path, tell=self.notices.append)
+        return Router(self.repository, Rules.read(path), path, tell=self.notices.append)
 
     def once(self, text: str) -> dict[str, SinkStatus]:
         self.router(text).run(once=True)

@@ -107,6 +107,7 @@ def test_several_run_at_a_time(routing, tmp_path):
     assert routing.once(text)["tell"].counts["done"] == 4
 
 
+@pytest.mark.slow
 def test_a_command_that_is_running_when_the_router_is_killed_is_not_started_again(routing, tmp_path):
     script = 'echo $ETENDUE_KEY >> "$0"; sleep 1.5'
     path = routing.rules(rules(shell(script, tmp_path)))

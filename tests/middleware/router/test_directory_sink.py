@@ -59,7 +59,7 @@ def test_a_folder_that_is_not_there_is_never_made(routing, tmp_path):
     assert not (tmp_path / "files").exists()
 
 
-@pytest.mark.parametrize("action", ["no-space", "read-only", "io-error"])
+@pytest.mark.parametrize("action", ["no-space", pytest.param("io-error", marks=pytest.mark.slow)])
 def test_a_disk_that_refuses_is_waited_for(action, routing, files):
     routing.picture(2)
     faults.arm(f"router.before-named={action}")

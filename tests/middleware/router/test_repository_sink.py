@@ -71,11 +71,13 @@ def test_a_change_of_validity_alone_reaches_the_replica(routing, replica):
     assert replica().butler.collections.get_info("toy/calib").children == ("toy/certified", "toy/offsets/late")
 
 
+@pytest.mark.slow
 def test_collections_can_be_left_alone(routing, replica):
     routing.once(all_rules(", collections: false"))
     assert not replica().has_collection("toy/calib")
 
 
+@pytest.mark.slow
 def test_once_more_changes_nothing(routing, replica):
     routing.once(all_rules())
     before = file_of(replica(), "number", "toy/numbers", exposure=1, detector=0).stat().st_mtime_ns
@@ -83,6 +85,7 @@ def test_once_more_changes_nothing(routing, replica):
     assert file_of(replica(), "number", "toy/numbers", exposure=1, detector=0).stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_what_somebody_else_copied_is_verified_and_kept(routing, replica):
     with replica().writing() as writer:
         writer.transfer_from(
@@ -204,6 +207,7 @@ def test_retention_deletes_at_the_sink_and_never_at_the_source(routing, replica)
     assert routing.status()["replica"].counts["expired"] == 2
 
 
+@pytest.mark.slow
 def test_content_hashes_can_be_compared_too(routing, replica, picture_rules):
     assert routing.once(all_rules(", verify: content", "picture"))["replica"].counts["done"] == 1
 
@@ -234,6 +238,7 @@ def test_raw_frames_can_be_read_from_the_replica(routing, replica, tmp_path):
     assert replica().camera() == survey.camera()
 
 
+@pytest.mark.slow
 def test_frames_used_where_they_are_become_files_of_the_replica(routing, replica, tmp_path):
     survey = Repository.create(tmp_path / "survey")
     survey.register_camera(CAMERA)

@@ -54,6 +54,7 @@ def running(routing, files):
         assert not thread.is_alive()
 
 
+@pytest.mark.slow
 def test_what_stock_butler_puts_is_delivered_promptly(routing, files, running):
     running(FILES % "")
     wait_for(lambda: len(list(files.iterdir())) == 12)
@@ -117,10 +118,8 @@ def test_a_killed_first_look_does_not_lose_what_came_after_it(routing, files):
 
 
 def test_a_rule_that_turns_out_wrong_stops_no_other(routing, files):
-    rules = (
-        FILES.replace("rules: [", "rules: [{name: later, datasets: later, where: \"exposure < 'a'\", sinks: files}, ")
-        % ""
-    )
+    later = "{name: later, datasets: later, where: \"exposure < 'a'\", sinks: files}"
+    rules = FILES.replace("rules: [", f"rules: [{later}, ") % ""
     router = routing.router(rules)  # there is no dataset of that type yet
     routing.repository.register_dataset_type("later", ("instrument", "exposure"), "EtendueJson")
     routing.repository.put(1, "later", {"instrument": "toy", "exposure": 1}, run="toy/later")
@@ -155,6 +154,7 @@ def test_a_sink_that_comes_back_gets_what_it_missed(routing, files, running, tmp
     assert routing.status()["files"].state in ("idle", "busy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_cleanly(number, routing, files):
     path = routing.rules(FILES % "")

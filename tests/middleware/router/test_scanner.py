@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,20 +9,18 @@ from etendue.middleware.repository import Repository
 from etendue.middleware.router.rules import Rule
 from etendue.middleware.router.scanner import Scanner, nanoseconds, now_ns
 
-STOCK = """
-import sys
-from lsst.daf.butler import Butler
-butler = Butler.from_config(sys.argv[1], run="stock/run", writeable=True)
-butler.put(5, "number", instrument="toy", exposure=1, detector=0)
-"""
-
 
 def rule(datasets="number", **settings):
     return Rule(name="r", datasets=datasets, sinks="s", **settings)
 
 
+@pytest.fixture(scope="module")
+def scanner(filled_folder):
+    return Scanner(Repository.open(filled_folder, writeable=False))
+
+
 @pytest.fixture
-def scanner(toy_repository):
+def fresh(toy_repository):
     return Scanner(Repository.open(toy_repository.path, writeable=False))
 
 
@@ -49,31 +44,33 @@ def test_types_expressions_and_collections_narrow_it(scanner):
     assert found(scanner, collections="nowhere/*") == set()
 
 
-def test_chains_tags_and_validity_ranges_are_searched_too(toy_repository, scanner):
-    assert found(scanner, "offset", collections="toy/calib") == found(scanner, "offset")
+def test_chains_tags_and_validity_ranges_are_searched_too(toy_repository, fresh):
+    assert found(fresh, "offset", collections="toy/calib") == found(fresh, "offset")
     with toy_repository.writing() as butler:
         butler.collections.register("chosen", CollectionType.TAGGED)
         butler.registry.associate("chosen", toy_repository.query("number", collections="toy/numbers")[:3])
-    assert len(found(scanner, collections="chosen")) == 3
+    assert len(found(fresh, collections="chosen")) == 3
 
 
-def test_what_other_tools_register_is_found(toy_repository, scanner):
-    scanner.changed()
-    assert scanner.changed() is False
+def test_what_other_tools_register_is_found(toy_repository, fresh):
+    fresh.changed()
+    assert fresh.changed() is False
     begin = now_ns()
-    subprocess.run([sys.executable, "-c", STOCK, toy_repository.root], check=True)
-    assert scanner.changed() is True
-    [event] = scanner.find(rule(), begin)
+    Butler.from_config(toy_repository.root, run="stock/run", writeable=True).put(
+        5, "number", instrument="toy", exposure=1, detector=0
+    )
+    assert fresh.changed() is True
+    [event] = fresh.find(rule(), begin)
     assert (event.run, event.data_id) == ("stock/run", {"instrument": "toy", "exposure": 1, "detector": 0})
 
 
-def test_a_dataset_that_is_written_anew_under_its_old_id_is_another_revision(toy_repository, scanner):
-    [before] = scanner.find(rule("label"))
+def test_a_dataset_that_is_written_anew_under_its_old_id_is_another_revision(toy_repository, fresh):
+    [before] = fresh.find(rule("label"))
     [ref] = toy_repository.query("label", collections="toy/labels")
     with toy_repository.writing(run="toy/labels") as butler:
         butler.pruneDatasets([ref], disassociate=True, unstore=True, purge=True)
         butler.put("another", DatasetRef(ref.datasetType, ref.dataId, run=ref.run, id=ref.id))
-    [after] = scanner.find(rule("label"), before.revision)
+    [after] = fresh.find(rule("label"), before.revision)
     assert after.dataset_id == before.dataset_id
     assert after.key != before.key
 

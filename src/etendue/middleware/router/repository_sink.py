@@ -1,9 +1,11 @@
 """Another repository as a sink: replicas under the same IDs, verified by checksum."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from uuid import UUID
 
-from lsst.daf.butler import DatasetRef
+from lsst.daf.butler import Config, DatasetRef
 
 from etendue.disk import whole_file
 from etendue.errors import InputError
@@ -81,12 +83,11 @@ class RepositorySink:
                 f"{self._spec.path}: no repository is there; make it with 'etendue init', or mount its disk"
             )
         if self._opened is None:
+            require_another(source.path, self._spec.path)
             try:
-                sink = Repository.open(self._spec.path)
+                self._opened = Repository.open(self._spec.path)
             except InputError as error:
                 raise SinkDownError(str(error)) from error
-            require_another(source, sink)
-            self._opened = sink
         return self._opened
 
     def _transfer(self, source: Repository, sink: Repository, part: list[Found]) -> Iterator[Outcome]:
@@ -95,7 +96,8 @@ class RepositorySink:
             return
         refs = {item.ref.id: _named(source, item) for item in part}
         try:
-            stale = [item.ref for item in part if self._is_stale(item, stored_files(sink, [item.ref.id]))]
+            before = stored_files(sink, refs)
+            stale = [item.ref for item in part if _is_stale(item, before.get(item.ref.id, []))]
             self._bring_cameras(source, sink, refs.values())
             with sink.writing() as writer:
                 if stale:
@@ -108,6 +110,7 @@ class RepositorySink:
             yield from self._after_failure(error, source, sink, part)
             return
         fault_point("router.after-transfer")
+        os.sync()  # a power cut must not take what is about to be marked as delivered
         there = stored_files(sink, refs)
         for item in part:
             yield self._verified(source, sink, item, there.get(item.ref.id, []))
@@ -129,16 +132,6 @@ class RepositorySink:
         else:
             yield Outcome(part[0].number, "failed", one_line(error))
 
-    def _is_stale(self, item: Found, there: dict[UUID, list[StoredFile]]) -> bool:
-        """Whether the sink has a dataset with other bytes: an earlier revision, or damage."""
-        if item.ref.id not in there:
-            return False
-        expected = [expected_digest(file) for file in item.files]
-        try:
-            return [digest(file.uri) for file in there[item.ref.id]] != expected
-        except FileNotFoundError:
-            return True
-
     def _verified(self, source: Repository, sink: Repository, item: Found, there: list[StoredFile]) -> Outcome:
         number, digests, size = item.number, list[str](), 0
         if len(there) != len(item.files):
@@ -146,7 +139,7 @@ class RepositorySink:
         for here, copy in zip(item.files, there, strict=True):
             if here.uri == copy.uri:
                 raise SinkDownError(f"{copy.uri}: source and sink share this file")
-            got = digest(copy.uri, sync=True)
+            got = digest(copy.uri)
             if got != expected_digest(here):
                 return Outcome(number, "failed", damage(here, got))
             digests.append(got)
@@ -204,24 +197,36 @@ class RepositorySink:
                 yield item, "damaged: its checksum differs"
 
 
-def require_another(source: Repository, sink: Repository) -> None:
+def require_another(source: Path, sink: Path) -> None:
     """Refuse to replicate a repository into itself, where retention would delete the originals.
 
     Parameters
     ----------
-    source, sink : Repository
-        Both.
+    source, sink : Path
+        Their folders.
 
     Raises
     ------
     SinkDownError
-        They share a folder, or their tables.
+        They are one folder, or share their tables.
     """
-    places = [
-        (str(home.butler._registry._db._engine.url), home.butler._registry._db.namespace) for home in (source, sink)
-    ]
-    if sink.path == source.path or places[0] == places[1]:
-        raise SinkDownError(f"{sink.path}: is the source itself; name another repository")
+    if source.resolve() == sink.resolve() or _tables(source) == _tables(sink):
+        raise SinkDownError(f"{sink}: is the source itself; name another repository")
+
+
+def _tables(folder: Path) -> tuple[str, str]:
+    """Return the database and the schema in it that a repository uses."""
+    config = Config(str(folder / "butler.yaml"))
+    database = str(config.get(("registry", "db"), "")).replace("<butlerRoot>", str(folder.resolve()))
+    return database or str(folder.resolve()), str(config.get(("registry", "namespace"), ""))
+
+
+def _is_stale(item: Found, there: list[StoredFile]) -> bool:
+    """Whether the sink has a dataset with other bytes: an earlier revision, or damage."""
+    try:
+        return bool(there) and [digest(file.uri) for file in there] != [expected_digest(file) for file in item.files]
+    except FileNotFoundError:
+        return True
 
 
 def _named(source: Repository, item: Found) -> DatasetRef:

@@ -80,12 +80,12 @@ class Router:
         self, repository: Repository, rules: Rules, rules_path: Path, *, state: Path | None = None, poll_s: float = 2.0,
         tell: Callable[[Notice], None] | None = None,
     ):  # fmt: skip
-        self._repository, self._rules, self._poll_s = repository, rules, poll_s
+        self._repository, self._rules, self._poll_s = _for_one_thread(repository), rules, poll_s
         self._state = state_folder(repository, state)
         self._tell = tell or (lambda notice: None)
         self._tell_lock = threading.Lock()
         self._stop = threading.Event()
-        self._scanner = Scanner(repository)
+        self._scanner = Scanner(self._repository)
         self._threads: dict[str, CourierThread] = {}
         self._servers: dict[str, StreamServer] = {}
         self._refusal: Exception | None = None
@@ -157,9 +157,8 @@ class Router:
 
     def _courier(self, name: str, spec: SinkSpec, sink: StreamSink | None) -> Courier:
         queue = Queue(self._state / name / "queue.sqlite3")
-        source = Repository(self._repository.path, self._repository.butler.clone())  # a Butler is not for two threads
         made = sink or self._sink(name, spec, queue)
-        return Courier(name, spec, made, queue, source, self._say, self._stop)
+        return Courier(name, spec, made, queue, _for_one_thread(self._repository), self._say, self._stop)
 
     def _sink(self, name: str, spec: SinkSpec, queue: Queue) -> RouterSink:
         if isinstance(spec, RepositorySpec):
@@ -305,6 +304,11 @@ class _Pace:
             self._suspicious = False
 
 
+def _for_one_thread(repository: Repository) -> Repository:
+    """Return a repository with a Butler of its own: none may be used by two threads."""
+    return Repository(repository.path, repository.butler.clone())
+
+
 def _chunks(events: Iterable[PutEvent], size: int) -> Iterator[list[PutEvent]]:
     iterator = iter(events)
     while chunk := list(islice(iterator, size)):
@@ -329,8 +333,6 @@ def _require_apart(repository: Repository, rules: Rules, source: Path) -> None:
                              remedy="choose a path outside it")  # fmt: skip
         if isinstance(spec, RepositorySpec) and (path / "butler.yaml").is_file():
             try:
-                require_another(repository, Repository.open(path, writeable=False))
+                require_another(repository.path, path)
             except SinkDownError as error:
                 raise InputError(str(error), source=source) from None
-            except InputError:
-                continue  # a sink that is down now is waited for

@@ -1,7 +1,6 @@
 """The repository that a router reads: finding datasets again, and their files with checksums."""
 
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -179,15 +178,13 @@ def missing(files: Iterable[StoredFile]) -> str:
     return next((f"its file is missing: {file.uri}" for file in files if not file.uri.exists()), "")
 
 
-def digest(uri: ResourcePath, *, sync: bool = False) -> str:
+def digest(uri: ResourcePath) -> str:
     """Return the BLAKE2b digest of a file, which is read whole.
 
     Parameters
     ----------
     uri : ResourcePath
         File or object.
-    sync : bool
-        Wait until a local file is on the disk.
 
     Returns
     -------
@@ -202,8 +199,6 @@ def digest(uri: ResourcePath, *, sync: bool = False) -> str:
     total = hashlib.blake2b()
     if uri.isLocal:
         with open(uri.ospath, "rb") as stream:  # noqa: PTH123 (no Path needs to be made)
-            if sync:
-                os.fsync(stream.fileno())
             while block := stream.read(_CHUNK):
                 total.update(block)
     else:
