@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from etendue.camera.header_writer import write_header
 from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.raw import RawFrame, write_raw
 from etendue.camera.shipped import load_camera
-from etendue.camera.translate import write_header
 
 CAMERA = load_camera("simcam")
 NIGHT = 20260320

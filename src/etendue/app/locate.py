@@ -11,8 +11,8 @@ from etendue.app.solving.frame_search import SearchOptions, search_frame
 from etendue.camera.camera import Camera
 from etendue.camera.detector import Detector
 from etendue.camera.frame_override import FrameOverride
+from etendue.camera.header_wcs import write_wcs_cards
 from etendue.camera.observation_info import ObservationInfo
-from etendue.camera.translate import write_wcs_cards
 from etendue.errors import EtendueError
 from etendue.geom.sky_wcs import SkyWcs
 from etendue.geom.sphere import separation_deg

@@ -208,3 +208,14 @@ class HeaderSpec(_Spec):
 
     wcs_pixels: Literal["raw", "trimmed"] = "raw"
     """Whether the header's WCS counts raw or trimmed pixels."""
+
+    @property
+    def counts_exposures(self) -> bool:
+        """Whether headers number the exposures of a night; else the second of the night does."""
+        return bool(self.sequence.keywords or self.sequence.join)
+
+    @property
+    def fixed_rotation_deg(self) -> float | None:
+        """Rotation of a camera that cannot turn [deg]; None where headers tell it."""
+        fixed = self.rotation.constant
+        return float(fixed) if isinstance(fixed, int | float) and not self.rotation.keywords else None

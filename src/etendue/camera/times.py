@@ -199,6 +199,23 @@ def day_obs(mjd_utc: float, offset_hours: float) -> int:
     return date.year * 10000 + date.month * 100 + date.day
 
 
+def written_second(mjd_utc: float, offset_hours: float) -> int:
+    """Return the `second_of_night` of a time after it has gone through a header, which keeps milliseconds.
+
+    Parameters
+    ----------
+    mjd_utc : float
+        MJD (UTC) [day].
+    offset_hours : float
+        As in `day_obs` [h].
+
+    Returns
+    -------
+    int
+    """
+    return second_of_night(parse_utc(format_iso(mjd_utc)), offset_hours)
+
+
 def second_of_night(mjd_utc: float, offset_hours: float) -> int:
     """Return the second of the day that `day_obs` names, 0 to 86399.
 

@@ -12,8 +12,6 @@ from etendue.camera.frame_override import FrameOverride
 from etendue.camera.header_reader import CardUse, HeaderReader
 from etendue.camera.header_time import SECONDS_PER_DAY
 from etendue.camera.header_wcs import pointing_wcs, read_header_wcs
-from etendue.camera.header_wcs import write_wcs_cards as write_wcs_cards
-from etendue.camera.header_writer import write_header as write_header
 from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.times import day_obs, second_of_night, to_utc
 from etendue.errors import InputError

@@ -7,7 +7,7 @@ from etendue.kernels.random_numbers import U64_1D, normal
 from etendue.kernels.types import F32_1D, F32_2D, F32_2D_OUT, F32_3D, F64, F64_1D, F64_2D, I64
 
 F32_3D_OUT = types.Array(types.float32, 3, "C")
-U16_2D_OUT = types.Array(types.uint16, 2, "C")
+I32_2D_OUT = types.Array(types.int32, 2, "C")
 _PHASES = 4096
 _COSINE = np.cos(2.0 * np.pi * (np.arange(_PHASES) + 0.5) / _PHASES).astype(np.float32)
 
@@ -93,7 +93,7 @@ def mix_amplifiers(out, signals, linear, quadratic):
 
 
 @njit(
-    [void(F32_2D, F32_1D, F32_1D, F64, U64_1D, F64, U64_1D, I64, U16_2D_OUT)],
+    [void(F32_2D, F32_1D, F32_1D, F64, U64_1D, F64, U64_1D, I64, I32_2D_OUT)],
     cache=True,
     nogil=True,
     error_model="numpy",
@@ -119,7 +119,7 @@ def digitise(signal, row_level, column_level, pattern, fixed, noise, states, lar
         Random words of the noise.
     largest : int
         Highest number that the converter gives; the lowest is 0.
-    out : ndarray, uint16, shape (ny, nx)
+    out : ndarray, int32, shape (ny, nx)
         Rounded to the nearest integer.
     """
     ny, nx = signal.shape
@@ -140,7 +140,7 @@ def digitise(signal, row_level, column_level, pattern, fixed, noise, states, lar
                 value, state = normal(state)
                 line[col] += noise * value
         for col in range(nx):
-            out[row, col] = np.uint16(min(max(np.floor(line[col] + np.float32(0.5)), np.float32(0.0)), top))
+            out[row, col] = np.int32(min(max(np.floor(line[col] + np.float32(0.5)), np.float32(0.0)), top))
 
 
 @njit([void(F32_2D_OUT, F32_2D, F64, F64_2D, F64, F64)], cache=True, nogil=True, error_model="numpy")

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etendue.camera.detector import Detector
+from etendue.camera.header_writer import write_header
 from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.raw import RawFrame
-from etendue.camera.translate import translate, write_header
+from etendue.camera.translate import translate
 from etendue.geom.wcs_header import write_wcs
 from etendue.kernels.render import add_tracks
 from etendue.simulate.optics import header_wcs

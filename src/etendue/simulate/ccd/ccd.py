@@ -1,6 +1,7 @@
 """A CCD: light in, raw frame out."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from etendue.simulate.ccd.tree_rings import TreeRings
 Plane = NDArray[np.float32]
 _UM_PER_MM = 1000.0
 _NO_TABLE = np.zeros(0)
+_BITS, _NO_SHORT = 16, 2**16
 _NO_WELL = 250_000.0  # charge above which a pixel moves boundaries no further if it has no full well [e]
 
 
@@ -123,7 +125,10 @@ class Ccd:
     @cached_property
     def crosstalk(self) -> tuple[Vector, Vector] | None:
         """Linear and quadratic coefficients ``[victim, aggressor]``; None without."""
-        return crosstalk_matrices(self.spec.crosstalk, len(self.orders), self._streams) if self.spec.crosstalk else None
+        spec = self.spec.crosstalk
+        if spec is not None and spec.matrix is None and self.detector.crosstalk is not None:
+            spec = spec.model_copy(update={"matrix": self.detector.crosstalk})
+        return crosstalk_matrices(spec, len(self.orders), self._streams) if spec else None
 
     @cached_property
     def _unread(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -226,8 +231,8 @@ class Ccd:
         CcdOutput
         """
         mixed = mix(exposed.signals, self.crosstalk, partners)
-        raw = np.zeros(self.detector.raw_shape, np.uint16)
-        segment = np.empty(mixed.shape[1:], np.uint16)
+        raw = np.zeros(self.detector.raw_shape, np.uint16 if self._largest < _NO_SHORT else np.int32)
+        segment = np.empty(mixed.shape[1:], np.int32)
         levels = np.zeros(len(self.orders))
         for number, order in enumerate(self.orders):
             if self.bias is not None:
@@ -241,7 +246,7 @@ class Ccd:
 
     @property
     def _largest(self) -> int:
-        return int(2**self.spec.converter.bits - 1)
+        return int(2 ** (self.spec.converter.bits or _BITS) - 1)
 
     def _check(self, expected: Plane, seconds: float, others: tuple[Plane | float | None, ...]) -> None:
         for plane in (expected, *others):
@@ -317,7 +322,7 @@ class Ccd:
             amplify(segment, float(self.gains[number]), table, step)
         return segments
 
-    def _digitise(self, signal: Plane, number: int, hours: float, exposure: Streams, out: NDArray[np.uint16]) -> None:
+    def _digitise(self, signal: Plane, number: int, hours: float, exposure: Streams, out: NDArray[np.int32]) -> None:
         """Convert one amplifier's signal."""
         ny, nx = signal.shape
         rows, columns, pattern = np.zeros(ny, np.float32), np.zeros(nx, np.float32), 0.0
@@ -330,12 +335,12 @@ class Ccd:
         states = exposure.words(f"read noise {number}", ny)
         digitise(signal, rows, columns, pattern, fixed, noise, states, self._largest, out)
 
-    def _fill_unread(self, raw: NDArray[np.uint16], number: int, level: float, exposure: Streams) -> None:
+    def _fill_unread(self, raw: NDArray[Any], number: int, level: float, exposure: Streams) -> None:
         """Give the pixels that no section names the bias level and the noise of their amplifier."""
         rows, columns = self._unread[number]
         noise = exposure.rng(f"unread {number}").standard_normal(rows.size) * self.read_noise[number]
         values = np.rint(level + noise / self.gains[number])
-        raw[rows, columns] = np.clip(values, 0, self._largest).astype(np.uint16)
+        raw[rows, columns] = np.clip(values, 0, self._largest).astype(raw.dtype)
 
     def defect_mask(self) -> NDArray[np.bool_]:
         """Return dead pixels and columns, columns that leak or hold a trap, hot pixels.

@@ -28,7 +28,7 @@ class CrosstalkSpec(EffectSpec):
     """Typical quadratic coefficient of neighbours [1/ADU]."""
 
     matrix: Matrix | None = None
-    """Linear coefficients ``[victim][aggressor]`` in place of drawn ones."""
+    """Linear coefficients ``[victim][aggressor]`` in place of the camera's own, or of drawn ones."""
 
     quadratic_matrix: Matrix | None = None
     """Quadratic coefficients ``[victim][aggressor]`` in place of drawn ones [1/ADU]."""

@@ -27,8 +27,8 @@ class ReadNoiseSpec(EffectSpec):
 class ConverterSpec(EffectSpec):
     """The converter rounds to integers and clips at its range; it cannot be switched off."""
 
-    bits: int = Field(16, ge=8, le=16)
-    """Bits: the highest number is ``2**bits - 1``."""
+    bits: int | None = Field(None, ge=8, le=18)
+    """Bits: the highest number is ``2**bits - 1``; None takes the camera's. Above 16 raw frames are 32-bit integers."""
 
 
 def true_gains(spec: GainSpec | None, detector: Detector, streams: Streams) -> Vector:

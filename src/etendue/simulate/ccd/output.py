@@ -1,6 +1,7 @@
 """What a CCD gives: charge before it is read out, raw frame, and the truth about both."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ class CcdOutput:
 
     Parameters
     ----------
-    raw : ndarray, uint16, shape `Detector.raw_shape`
+    raw : ndarray, uint16 or int32, shape `Detector.raw_shape`
         Raw frame [ADU].
     masks : CcdMasks
         Truth about pixels.
@@ -76,7 +77,7 @@ class CcdOutput:
         Level of each amplifier in this exposure [ADU].
     """
 
-    raw: NDArray[np.uint16]
+    raw: NDArray[Any]
     masks: CcdMasks
     cosmic_rays: CosmicRays | None
     lost_electrons: float

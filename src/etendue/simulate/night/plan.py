@@ -1,12 +1,13 @@
 """Every exposure of a survey, with the conditions it met."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from etendue.camera.airmass import airmass_of_altitude
 from etendue.camera.camera import Camera, Observatory
-from etendue.camera.times import day_obs, to_utc
+from etendue.camera.times import day_obs, to_utc, written_second
 from etendue.errors import InputError
 from etendue.geom.sphere import separation_deg, tangent_plane_inverse
 from etendue.simulate.light.air import Air
@@ -71,11 +72,13 @@ def plan_exposures(
     for number, slot in enumerate(make_slots(cadence, site)):
         if slot.band not in bandpasses:
             raise InputError("no bandpass of the band", value=slot.band, remedy=f"there are {', '.join(bandpasses)}")
-        night = day_obs(to_utc(slot.mjd_tai), camera.header.day_obs_offset_hours)
+        header, begin = camera.header, to_utc(slot.mjd_tai)
+        night = day_obs(begin, header.day_obs_offset_hours)
         counts[night] = counts.get(night, first_seq - 1) + 1
-        planned.append(
-            _met(slot, number, night, counts[night], cadence, conditions, site, bandpasses[slot.band], air, seed)
-        )
+        seq = counts[night] if header.counts_exposures else written_second(begin, header.day_obs_offset_hours)
+        met = _met(slot, number, night, seq, cadence, conditions, site, bandpasses[slot.band], air, seed)
+        turn = header.fixed_rotation_deg
+        planned.append(met if turn is None else replace(met, rotation_deg=turn))
     return tuple(planned)
 
 

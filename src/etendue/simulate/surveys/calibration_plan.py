@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from etendue.camera.camera import Observatory
-from etendue.camera.times import day_obs, to_tai, to_utc
+from etendue.camera.times import day_obs, to_tai, to_utc, written_second
 from etendue.errors import InputError
 from etendue.simulate.night.heavens import horizontal, sun_position
 from etendue.simulate.random_streams import stream
@@ -100,8 +100,17 @@ def calibration_frames(survey: Survey) -> list[CalibrationFrame]:
         if number > 0 and any(other != night for other in nights):
             raise InputError("calibration frames do not fit between two nights", value=len(frames),
                              remedy="lower calibrations.nightly_bias and nightly_flat")  # fmt: skip
-        found += [replace(frame, day_obs=nights[k], seq=1 + k) for k, frame in enumerate(frames)]
+        numbers = [_seq(survey, frame, 1 + k) for k, frame in enumerate(frames)]
+        found += [replace(frame, day_obs=nights[k], seq=numbers[k]) for k, frame in enumerate(frames)]
     return found
+
+
+def _seq(survey: Survey, frame: CalibrationFrame, count: int) -> int:
+    """Return the number that the camera's header gives a frame: its own, or the second of the night."""
+    header = survey.camera.header
+    if header.counts_exposures:
+        return count
+    return written_second(to_utc(frame.mjd_tai_begin), header.day_obs_offset_hours)
 
 
 def _first_day(survey: Survey, spec: CalibrationSpec) -> Iterator[CalibrationFrame]:

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etendue.camera.detector import Detector
+from etendue.camera.header_wcs import write_wcs_cards
+from etendue.camera.header_writer import write_header
 from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.raw import RawFrame
 from etendue.camera.times import day_obs, to_utc
-from etendue.camera.translate import translate, write_header, write_wcs_cards
+from etendue.camera.translate import translate
 from etendue.simulate.ccd.output import CcdOutput, CcdSignals
 from etendue.simulate.night.planned_exposure import PlannedExposure
 from etendue.simulate.random_streams import stream
@@ -174,7 +176,7 @@ def _info(
     )
 
 
-def _raw(survey: Survey, info: ObservationInfo, pixels: NDArray[np.uint16], cards: dict[str, Any]) -> RawFrame:
+def _raw(survey: Survey, info: ObservationInfo, pixels: NDArray[Any], cards: dict[str, Any]) -> RawFrame:
     """Return a raw frame whose information has gone through the camera's own header."""
     header = write_header(info, survey.camera) | cards
     name = f"{survey.camera.name}_{info.exposure_id}_{info.detector_id:03d}.fits.fz"

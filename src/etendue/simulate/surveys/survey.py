@@ -10,7 +10,9 @@ from etendue.camera.detector import Detector
 from etendue.camera.shipped import load_camera
 from etendue.errors import InputError
 from etendue.simulate.ccd.ccd import Ccd
+from etendue.simulate.ccd.electronics import ConverterSpec
 from etendue.simulate.light.bandpass import Bandpass
+from etendue.simulate.light.lsst_bands import BANDS
 from etendue.simulate.night.plan import plan_exposures
 from etendue.simulate.night.planned_exposure import PlannedExposure
 from etendue.simulate.population.layer import Layer
@@ -67,7 +69,9 @@ class Survey:
             If the camera, a band, a file or the cadence is wrong.
         """
         camera = load_camera(spec.camera)
-        bandpasses = {entry.band: bandpass_of(entry.band, spec.bands.get(entry.band)) for entry in camera.filters}
+        known = {*BANDS, *spec.bands}  # others, of narrow filters say, can be in no cadence
+        bands = [entry.band for entry in camera.filters if entry.band in known]
+        bandpasses = {band: bandpass_of(band, spec.bands.get(band)) for band in bands}
         exposures = plan_exposures(
             spec.cadence,
             spec.conditions,
@@ -110,7 +114,10 @@ class Survey:
         Ccd
         """
         if detector.id not in self._ccds:
-            self._ccds[detector.id] = Ccd(detector, self.spec.ccd, self.seed)
+            spec = self.spec.ccd
+            if spec.converter.bits is None:
+                spec = spec.model_copy(update={"converter": ConverterSpec(bits=self.camera.files.bits)})
+            self._ccds[detector.id] = Ccd(detector, spec, self.seed)
         return self._ccds[detector.id]
 
     def exposure(self, number: int) -> PlannedExposure:

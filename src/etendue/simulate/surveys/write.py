@@ -7,7 +7,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from etendue.camera.raw import write_raw
+from etendue.camera.raw import RawFrame, write_raws
 from etendue.log import get_logger
 from etendue.processes import in_processes
 from etendue.simulate.surveys.calibration_plan import CalibrationFrame, calibration_frames
@@ -23,9 +23,9 @@ _SCIENCE = "raw"
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """One frame that is to be made."""
+    """One file that is to be made."""
 
-    detector: int
+    detectors: tuple[int, ...]
     exposure: int = 0
     calibration: CalibrationFrame | None = None
 
@@ -52,7 +52,7 @@ def write_survey(
     workers : int
         Processes.
     tell : callable, optional
-        Called with the number of frames that are made, and that are wanted.
+        Called with the number of files that are made, and that are wanted.
 
     Returns
     -------
@@ -65,30 +65,40 @@ def write_survey(
         If something in the survey is wrong.
     """
     folder, survey = Path(folder), planned(spec, seed)
-    orders = [_Order(d.id, calibration=frame) for frame in calibration_frames(survey) for d in survey.detectors]
-    orders += [_Order(d.id, exposure=e.exposure) for e in survey.exposures for d in survey.detectors]
+    ids = [detector.id for detector in survey.detectors]
+    files = [tuple(ids)] if survey.camera.files.detectors == "many" else [(number,) for number in ids]
+    orders = [_Order(chosen, calibration=frame) for frame in calibration_frames(survey) for chosen in files]
+    orders += [_Order(chosen, exposure=e.exposure) for e in survey.exposures for chosen in files]
     for name in sorted({_SCIENCE, *(o.calibration.kind for o in orders if o.calibration)}):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    made: dict[int, dict[str, Columns]] = {}
+    made: dict[int, list[dict[str, Columns]]] = {}
     for number, found in in_processes(partial(_make, spec, seed, folder), orders, workers=workers, preload=__name__):
         made[number] = found
         if tell is not None:
             tell(len(made), len(orders))
     write_refcat(make_refcat(survey), folder / "refcat.csv")
-    truth = survey_truth(survey, [made[number] for number in range(len(orders)) if made[number]])
+    truth = survey_truth(survey, [found for number in range(len(orders)) for found in made[number]])
     truth.write(folder / "truth")
     _log.info("simulated %s: %d exposures in %s", spec.name, len(survey.exposures), folder)
     return truth
 
 
-def _make(spec: SurveySpec, seed: int, folder: Path, order: _Order) -> dict[str, Columns]:
+def _make(spec: SurveySpec, seed: int, folder: Path, order: _Order) -> list[dict[str, Columns]]:
+    """Write one file, and return the truth of its science frames."""
     survey = planned(spec, seed)
-    detector = survey.camera.detector(order.detector)
-    with threadpool_limits(1):
-        if order.calibration is not None:
-            frame = calibration_frame(survey, order.calibration, detector)
-            write_raw(frame.raw, folder / order.calibration.kind / frame.raw.path)
-            return {}
-        frame = science_frame(survey, survey.exposure(order.exposure), detector)
-    write_raw(frame.raw, folder / _SCIENCE / frame.raw.path)
-    return frame_truth(survey, frame)
+    raws: list[RawFrame] = []
+    truths = []
+    for number in order.detectors:
+        detector = survey.camera.detector(number)
+        with threadpool_limits(1):
+            if order.calibration is not None:
+                raws.append(calibration_frame(survey, order.calibration, detector).raw)
+                continue
+            frame = science_frame(survey, survey.exposure(order.exposure), detector)
+        raws.append(frame.raw)
+        truths.append(frame_truth(survey, frame))
+    kind = _SCIENCE if order.calibration is None else order.calibration.kind
+    whole = survey.camera.files.detectors == "many"
+    name = f"{survey.camera.name}_{raws[0].info.exposure_id}.fits.fz" if whole else raws[0].path
+    write_raws(raws, folder / kind / name, survey.camera)
+    return truths

@@ -88,8 +88,9 @@ class DistortionSpec(_Part):
     scale_error: float = 0.0
     """True over nominal plate scale, minus 1."""
 
-    radial: tuple[float, float] = (0.0, 0.0)
-    """Relative change of the radius with the second and fourth power of the field angle [1/deg**2, 1/deg**4]."""
+    radial: tuple[float, float] | None = None
+    """Relative change of the radius with the second and fourth power of the field angle [1/deg**2, 1/deg**4]; None
+    takes what the camera's description says."""
 
     decentring: tuple[float, float] = (0.0, 0.0)
     """Tangential distortion (Brown 1966) [1/deg]."""

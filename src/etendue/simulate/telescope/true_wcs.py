@@ -178,10 +178,16 @@ def true_wcs(
         dec_deg=float(dec),
         rotation_deg=exposure.rotation_deg + float(turn),
         scale=1.0 / (1.0 + spec.scale_error + float(breath)),
-        radial=spec.radial,
+        radial=_camera_radial(camera) if spec.radial is None else spec.radial,
         decentring=spec.decentring,
         place=_misplaced(place, spec, stream(seed, "detector place", detector.id)),
     )
+
+
+def _camera_radial(camera: Camera) -> tuple[float, float]:
+    """Return the distortion of a camera from sky to focal plane: its description's is the other way round."""
+    a, b = camera.distortion
+    return -a, 3.0 * a**2 - b
 
 
 def _misplaced(place: DetectorPlace, spec: DistortionSpec, rng: np.random.Generator) -> DetectorPlace:
