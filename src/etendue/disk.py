@@ -70,7 +70,7 @@ def whole_folder(path: Path, name: str) -> Iterator[Path]:
     if path.parent.is_file():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path.parent))
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = os.access(path.parent, os.W_OK) and not os.path.ismount(path)
+    beside = not path.exists() or (os.access(path.parent, os.W_OK) and not os.path.ismount(path))
     part = (path.parent if beside else path) / f".{uuid4().hex}.part"
     try:
         part.mkdir()
