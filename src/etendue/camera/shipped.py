@@ -46,9 +46,24 @@ def load_camera(name: str) -> Camera:
     return _load_shipped(name)
 
 
+def shipped_text(name: str) -> str:
+    """Return the YAML of a shipped camera as it was written, with its comments.
+
+    Parameters
+    ----------
+    name : str
+        One of `shipped_cameras`.
+
+    Returns
+    -------
+    str
+    """
+    return resources.files("etendue.camera.cameras").joinpath(f"{name}.yaml").read_text()
+
+
 @cache
 def _load_shipped(name: str) -> Camera:
-    return Camera.from_yaml(resources.files("etendue.camera.cameras").joinpath(f"{name}.yaml").read_text())
+    return Camera.from_yaml(shipped_text(name))
 
 
 def identify_camera(header: Mapping[str, Any], known: Sequence[Camera] = ()) -> Camera | None:

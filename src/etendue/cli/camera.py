@@ -7,6 +7,8 @@ import click
 from etendue.cli.output import print_json, print_lines, print_table
 from etendue.cli.repository import AS_JSON, FRAMES, REPO
 
+_MOST_FRAMES = 20
+
 
 @click.group()
 def camera() -> None:
@@ -31,7 +33,7 @@ def list_cameras(repo: Path | None, as_json: bool) -> None:
         {
             "camera": entry.name,
             "detectors": len(entry.detectors),
-            "filters": " ".join(item.physical_filter for item in entry.filters),
+            "bands": " ".join(dict.fromkeys(item.band for item in entry.filters)),
             "arcsec/px": entry.plate_scale,
             "description": entry.description,
         }
@@ -46,10 +48,10 @@ def list_cameras(repo: Path | None, as_json: bool) -> None:
 @camera.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Print the YAML of the shipped camera NAME, or of a camera file after checking it."""
-    from etendue.camera.shipped import load_camera
+    """Print the YAML of the shipped camera NAME, to be copied, or of a camera file after checking it."""
+    from etendue.camera.shipped import load_camera, shipped_cameras, shipped_text
 
-    click.echo(load_camera(name).to_yaml(), nl=False)
+    click.echo(shipped_text(name) if name in shipped_cameras() else load_camera(name).to_yaml(), nl=False)
 
 
 @camera.command()
@@ -84,48 +86,40 @@ def guess(frame: Path, output: Path | None) -> None:
 @camera.command()
 @click.argument("name")
 @click.argument("frames", nargs=-1, type=FRAMES)
+@click.option("--plot", type=click.Path(path_type=Path), help="Write a picture of the focal plane there, as PNG.")
 @AS_JSON
-def check(name: str, frames: tuple[Path, ...], as_json: bool) -> None:
+def check(name: str, frames: tuple[Path, ...], plot: Path | None, as_json: bool) -> None:
     """Check the camera NAME (shipped, or a YAML file), and what it reads from the headers of FRAMES."""
-    from etendue.camera.shipped import load_camera
+    from etendue.app.camera_check import check_camera, draw_camera
     from etendue.errors import InputError
 
-    chosen = load_camera(name)
-    rows, faults = [], []
-    for frame in frames:
-        try:
-            rows.append(_facts(frame, chosen))
-        except InputError as error:
-            faults.append(str(error))
+    found = check_camera(name, frames)
     if as_json:
-        print_json({"camera": chosen.name, "frames": rows, "faults": faults})
-    else:
-        print_lines(
-            [f"{chosen.name}: {len(chosen.detectors)} detectors, {len(chosen.filters)} filters; description ok"]
-        )
-        if rows:
-            print_table(rows)
-        print_lines([f"refused {fault}" for fault in faults])
-    if faults:
-        raise InputError(f"{len(faults)} of {len(frames)} frames cannot be read with this camera", source=name,
-                         remedy="correct the YAML, or leave the frames out")  # fmt: skip
+        print_json(found.to_dict())
+    if found.camera is None:
+        if len(found.faults) > 1 and not as_json:
+            print_lines([f"fault {fault}" for fault in found.faults])
+        raise InputError(found.faults[0] if len(found.faults) == 1 else f"{name}: {len(found.faults)} faults")
+    if plot is not None:
+        draw_camera(found.camera, plot)
+    if not as_json:
+        _print_check(found, plot)
+    if found.refused:
+        raise InputError(f"{len(found.refused)} of {len(found.frames)} frames cannot be read with this camera",
+                         source=name, remedy="correct the YAML, or leave the frames out")  # fmt: skip
 
 
-def _facts(frame: Path, camera: object) -> dict[str, object]:
-    from etendue.camera.camera import Camera
-    from etendue.camera.raw import read_header
-    from etendue.camera.translate import translate
+def _print_check(found: object, plot: Path | None) -> None:
+    from etendue.app.camera_check import CameraCheck
 
-    assert isinstance(camera, Camera)
-    info = translate(read_header(frame), camera, frame)
-    return {
-        "frame": frame.name,
-        "exposure": str(info.exposure_id),
-        "type": info.observation_type,
-        "filter": info.physical_filter,
-        "exposure [s]": info.exposure_time_s,
-        "mid MJD TAI": round(info.mjd_tai_mid, 5),
-        "RA [deg]": round(info.ra_deg, 4),
-        "Dec [deg]": round(info.dec_deg, 4),
-        "WCS": "yes" if info.wcs is not None else "no",
-    }
+    assert isinstance(found, CameraCheck)
+    print_lines([found.summary(), *(f"note {note}" for note in found.notes)])
+    good = [frame for frame in found.frames if frame.info is not None]
+    if good:
+        print_table(good[0].trace(), title=f"{good[0].path.name}, card by card")
+        print_table([frame.row() for frame in good[:_MOST_FRAMES]])
+    if len(good) > _MOST_FRAMES:
+        print_lines([f"... and {len(good) - _MOST_FRAMES} more; --json tells all"])
+    print_lines([f"refused {fault}" for fault in found.refused])
+    if plot is not None:
+        print_lines([f"wrote {plot}"])

@@ -28,8 +28,8 @@ def focal_plane_plot(camera: Camera) -> bytes:
     Returns
     -------
     bytes
-        PNG: outlines of the detectors with ids or names, a dot at the first pixel of each trimmed frame, amplifiers where
-        they are few, north and east (at rotation 0 unless the camera's is fixed), and a scale in degrees.
+        PNG: outlines of the detectors with ids or names, a dot at the first pixel of each trimmed frame, amplifiers
+        where they are few, north and east (at rotation 0 unless the camera's is fixed), and a scale in degrees.
     """
     figure, axes = new_figure(_SIDE_INCH, _SIDE_INCH)
     shapes = [corners_mm(detector) for detector in camera.detectors]
