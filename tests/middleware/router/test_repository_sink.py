@@ -1,15 +1,21 @@
 import shutil
 import sqlite3
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from frames import CAMERA, write_frame
 from lsst.daf.butler import DatasetRef
+from sqlalchemy.engine import make_url
+from toy_survey import certify_offsets, fill
 
 from etendue import faults
 from etendue.errors import InputError
+from etendue.middleware.configuration import Places
 from etendue.middleware.content_hash import content_hashes
+from etendue.middleware.datastores import file_datastores
 from etendue.middleware.repository import Repository
 
 ALL = """
@@ -248,3 +254,71 @@ def test_frames_used_where_they_are_become_files_of_the_replica(routing, replica
     rules = all_rules(", retention: {days: 1.0e-9}", "raw")
     assert routing.once(rules)["replica"].counts["expired"] == 1
     assert frame.is_file(), "retention deletes copies only"
+
+
+def elsewhere(kind, request):
+    if kind == "postgresql":
+        return Places(database=request.getfixturevalue("postgres").new_database())
+    request.getfixturevalue("bucket")
+    return Places(files="s3://survey/night") if kind == "s3" else Places(mirrors=("s3://survey/night",))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["postgresql", "s3", "chain"])
+def test_a_sink_may_be_anywhere(kind, routing, tmp_path, request):
+    sink = Repository.create(tmp_path / "replica", elsewhere(kind, request))
+    counts = routing.once(all_rules())["replica"].counts
+    assert counts["done"] == 17
+    sink.butler.registry.refresh()
+    assert content_hashes(sink, "toy/numbers") == content_hashes(routing.repository, "toy/numbers")
+    assert all(store.exists(ref) for store in file_datastores(sink.butler)
+               for ref in sink.query("number", collections="toy/numbers"))  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["postgresql", "s3"])
+def test_a_source_may_be_anywhere(kind, routing, replica, files, tmp_path, request):
+    source = Repository.create(tmp_path / "far", elsewhere(kind, request))
+    fill(source)
+    certify_offsets(source)
+    routing.repository = source
+    far = all_rules().replace("sinks: {", "sinks: {files: {kind: directory, path: files},")
+    status = routing.once(far.replace("sinks: replica", "sinks: [replica, files]"))
+    assert [one.counts["done"] for one in status.values()] == [17, 17]
+    assert content_hashes(replica(), "toy/numbers") == content_hashes(source, "toy/numbers")
+
+
+@pytest.mark.slow
+def test_what_is_put_on_a_database_server_is_found_within_the_poll(routing, replica, postgres, tmp_path):
+    source = Repository.create(tmp_path / "far", Places(database=postgres.new_database()))
+    fill(source)
+    routing.repository = source
+    router = routing.router(all_rules(datasets="number"))
+    thread = threading.Thread(target=router.run)
+    thread.start()
+    try:
+        wait_for(lambda: routing.status().get("replica") and routing.status()["replica"].counts.get("done") == 12)
+        source.put(5, "number", {"instrument": "toy", "exposure": 1, "detector": 1}, run="toy/new")
+        wait_for(lambda: routing.status()["replica"].counts.get("done") == 13)
+        postgres.break_connections(make_url(source.butler._config["registry", "db"]).database)
+        source.butler.registry.refresh()
+        wait_for(lambda: put_again(source))
+        wait_for(lambda: routing.status()["replica"].counts.get("done") == 14)
+    finally:
+        router.stop()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
+def put_again(source):
+    """Put a dataset through a Butler whose connection may be broken."""
+    home = Repository.open(source.path)
+    home.put(6, "number", {"instrument": "toy", "exposure": 2, "detector": 1}, run="toy/newer")
+    return True
+
+
+def wait_for(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

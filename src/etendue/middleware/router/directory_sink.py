@@ -20,12 +20,12 @@ from etendue.middleware.router.source import (
     Found,
     StoredFile,
     changed_since,
-    digest,
     expected_digest,
     look_up,
     missing,
     unreadable,
 )
+from etendue.middleware.upkeep.check import digest
 
 _PLAIN = re.compile(r"[^A-Za-z0-9+=,@._-]")
 

@@ -1,28 +1,26 @@
 """Another repository as a sink: replicas under the same IDs, verified by checksum."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
 from lsst.daf.butler import Config, DatasetRef
 
-from etendue.disk import whole_file
 from etendue.errors import InputError
 from etendue.faults import fault_point
-from etendue.log import get_logger
 from etendue.middleware.content_hash import content_hash
+from etendue.middleware.datastores import mirror
 from etendue.middleware.repository import Repository
+from etendue.middleware.router.collections_alike import make_collections_alike
 from etendue.middleware.router.directory_sink import damage
 from etendue.middleware.router.event import Delivery, Held, Outcome
-from etendue.middleware.router.mirror import mirror_collections
 from etendue.middleware.router.rules import RepositorySpec
 from etendue.middleware.router.sink import SinkDownError, down_reason, one_line
 from etendue.middleware.router.source import (
     Found,
     StoredFile,
     changed_since,
-    digest,
     expected_digest,
     find,
     joined,
@@ -31,8 +29,9 @@ from etendue.middleware.router.source import (
     stored_files,
     unreadable,
 )
+from etendue.middleware.upkeep.check import digest
+from etendue.middleware.upkeep.copying import cameras_of, copy_cameras
 
-_LOG = get_logger(__name__)
 _MOST_BYTES = 256 * 2**20  # of one transaction: it keeps other writers of the sink waiting
 
 
@@ -50,7 +49,6 @@ class RepositorySink:
     def __init__(self, spec: RepositorySpec):
         self._spec = spec
         self._opened: Repository | None = None
-        self._cameras: set[str] = set()
 
     def deliver(self, source: Repository, deliveries: Sequence[Delivery]) -> Iterator[Outcome]:
         """Transfer what is not there yet, verify, replace what is damaged."""
@@ -74,7 +72,6 @@ class RepositorySink:
         if not (reason := down_reason(error)):
             return error
         self._opened = None
-        self._cameras.clear()
         return SinkDownError(reason if str(self._spec.path) in reason else f"{self._spec.path}: {reason}")
 
     def _sink(self, source: Repository) -> Repository:
@@ -98,7 +95,7 @@ class RepositorySink:
         try:
             before = stored_files(sink, refs)
             stale = [item.ref for item in part if _is_stale(item, before.get(item.ref.id, []))]
-            self._bring_cameras(source, sink, refs.values())
+            copy_cameras(source.cameras_folder, sink, cameras_of(refs.values()))
             with sink.writing() as writer:
                 if stale:
                     writer.pruneDatasets(stale, disassociate=False, unstore=True)
@@ -106,6 +103,7 @@ class RepositorySink:
                     source.butler, list(refs.values()), transfer="copy", register_dataset_types=True,
                     transfer_dimensions=True,
                 )  # fmt: skip
+                mirror(writer, source.butler, list(refs.values()), transfer="copy")
         except Exception as error:
             yield from self._after_failure(error, source, sink, part)
             return
@@ -148,24 +146,12 @@ class RepositorySink:
             return Outcome(number, "failed", "it arrived with another content hash")
         return Outcome(number, "done", place=str(item.ref.id), size=size, digest=joined(digests))
 
-    def _bring_cameras(self, source: Repository, sink: Repository, refs: Iterable[DatasetRef]) -> None:
-        """Copy the YAML of cameras, without which the sink could not read raw frames."""
-        for name in {str(ref.dataId["instrument"]) for ref in refs if "instrument" in ref.dataId} - self._cameras:
-            here, there = (home.cameras_folder / f"{name}.yaml" for home in (source, sink))
-            if here.is_file() and not there.is_file():
-                there.parent.mkdir(parents=True, exist_ok=True)
-                with whole_file(there, "camera-yaml") as part:
-                    part.write_bytes(here.read_bytes())
-            elif here.is_file() and here.read_bytes() != there.read_bytes():
-                _LOG.warning("%s: camera %s differs from the source's", sink.path, name)
-            self._cameras.add(name)
-
     def settle(self, source: Repository) -> None:
         """Make collections there as they are here."""
         try:
             sink = self._sink(source)
             if self._spec.collections:
-                mirror_collections(source, sink)
+                make_collections_alike(source, sink)
         except Exception as error:
             raise self._failure(error) from error
 

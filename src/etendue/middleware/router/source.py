@@ -11,8 +11,8 @@ from lsst.resources import ResourcePath
 
 from etendue.middleware.repository import Repository
 from etendue.middleware.router.event import Delivery, Outcome
+from etendue.middleware.upkeep.check import digest
 
-_CHUNK = 1 << 20
 _BLAKE2B_LETTERS = 128  # of the checksums that Rubin's datastores record
 
 
@@ -176,36 +176,6 @@ def missing(files: Iterable[StoredFile]) -> str:
         As recorded.
     """
     return next((f"its file is missing: {file.uri}" for file in files if not file.uri.exists()), "")
-
-
-def digest(uri: ResourcePath) -> str:
-    """Return the BLAKE2b digest of a file, which is read whole.
-
-    Parameters
-    ----------
-    uri : ResourcePath
-        File or object.
-
-    Returns
-    -------
-    str
-        128 hexadecimal letters.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is none.
-    """
-    total = hashlib.blake2b()
-    if uri.isLocal:
-        with open(uri.ospath, "rb") as stream:  # noqa: PTH123 (no Path needs to be made)
-            while block := stream.read(_CHUNK):
-                total.update(block)
-    else:
-        with uri.open("rb") as stream:
-            while block := stream.read(_CHUNK):
-                total.update(block)
-    return total.hexdigest()
 
 
 def expected_digest(file: StoredFile) -> str:

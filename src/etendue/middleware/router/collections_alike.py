@@ -11,7 +11,7 @@ _LOG = get_logger(__name__)
 _OF_DATASETS = {CollectionType.TAGGED, CollectionType.CALIBRATION}
 
 
-def mirror_collections(source: Repository, sink: Repository) -> None:
+def make_collections_alike(source: Repository, sink: Repository) -> None:
     """Make the collections of a replica like those of the source; doing it again changes nothing.
 
     A collection of the source of which the replica has nothing is not made; one that the source does not have, or has
@@ -30,14 +30,14 @@ def mirror_collections(source: Repository, sink: Repository) -> None:
         for name, info in here.items():
             if info.type in _OF_DATASETS and there.get(name, info.type) is info.type:
                 for dataset_type in sorted(info.dataset_types or ()):
-                    if _mirror_datasets(source.butler, writer, name, info.type, dataset_type):
+                    if _make_datasets_alike(source.butler, writer, name, info.type, dataset_type):
                         there[name] = info.type
         chains = {name: info.children for name, info in here.items() if info.type is CollectionType.CHAINED}
         for name in chains:
-            _mirror_chain(writer, name, chains, there)
+            _make_chain_alike(writer, name, chains, there)
 
 
-def _mirror_chain(
+def _make_chain_alike(
     writer: Butler, name: str, chains: dict[str, tuple[str, ...]], there: dict[str, CollectionType]
 ) -> None:
     """Define a chain, its members that are chains first; members that are not there are left out."""
@@ -46,7 +46,7 @@ def _mirror_chain(
         return
     for child in chains[name]:
         if child in chains:
-            _mirror_chain(writer, child, chains, there)
+            _make_chain_alike(writer, child, chains, there)
     members = tuple(child for child in chains[name] if child in there)
     if not members:
         return
@@ -57,7 +57,7 @@ def _mirror_chain(
         writer.collections.redefine_chain(name, members)
 
 
-def _mirror_datasets(source: Butler, writer: Butler, name: str, kind: CollectionType, dataset_type: str) -> bool:
+def _make_datasets_alike(source: Butler, writer: Butler, name: str, kind: CollectionType, dataset_type: str) -> bool:
     """Make one collection hold the same datasets of one type, valid at the same times; return whether any are there."""
     wanted = list(source.registry.queryDatasetAssociations(dataset_type, name, collectionTypes={kind}))
     known = {ref.id: ref for ref in writer.get_many_datasets({entry.ref.id for entry in wanted})}
