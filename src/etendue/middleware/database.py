@@ -1,21 +1,20 @@
-"""The database of a repository: preparing PostgreSQL, waiting for SQLite, and errors in words."""
+"""The database of a repository: preparing PostgreSQL, and errors in words."""
 
 import sqlite3
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterator
 
 import sqlalchemy
-from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from lsst.daf.butler.registry import ConflictingDefinitionError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from etendue.errors import InputError
 
-WAIT_S = 120
-"""How long a writer waits for the other writers of a SQLite database [s]; Python's own default is 5."""
-
+_WAIT_MIN = 5  # how long Rubin's code lets a writer of SQLite wait for the others
+_RACES = ("deadlock detected", "could not serialize access")
 _MEANINGS = {
-    "database is locked": ("another process was writing for {wait} s", "wait for it and do it again; a repository on"
-                           " PostgreSQL serves many writers at once"),
+    "database is locked": ("another process was writing for {wait} minutes", "wait for it and do it again; a repository"
+                           " on PostgreSQL serves many writers at once"),
     "no such table": ("its database lacks a table", "restore it from a backup"),
     "malformed": ("its database is damaged", "restore it from a backup"),
     "not a database": ("its database is damaged", "restore it from a backup"),
@@ -51,17 +50,30 @@ def database_trouble(error: BaseException) -> InputError | None:
     InputError or None
         None where neither the error nor a cause of it is a database's, or where its words are not known.
     """
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
+    for cause in _causes(error):
         if isinstance(cause, SQLAlchemyError | sqlite3.Error) or type(cause).__module__.startswith("psycopg2"):
             for words, (meaning, remedy) in _MEANINGS.items():
                 if words in str(cause):
-                    told = meaning.format(wait=WAIT_S, first=_first_line(cause))
+                    told = meaning.format(wait=_WAIT_MIN, first=_first_line(cause))
                     return InputError(told, source="database", remedy=remedy)
-        cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, IntegrityError):
+            return InputError("another process wrote the same entries", source="database", remedy="do it again")
     return None
+
+
+def lost_race(error: BaseException) -> bool:
+    """Return whether another writer was faster, so that looking again and doing the rest will succeed.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any error.
+    """
+    return any(
+        isinstance(cause, IntegrityError | ConflictingDefinitionError)
+        or (isinstance(cause, SQLAlchemyError) and any(words in str(cause) for words in _RACES))
+        for cause in _causes(error)
+    )
 
 
 def postgresql_url(database: str) -> str:
@@ -147,6 +159,16 @@ def drop_new_tables(database: str, schema: str | None, before: Collection[str]) 
         engine.dispose()
 
 
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and everything that led to it."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
 def _shown(url: URL, schema: str | None) -> str:
     return url.set(drivername="postgresql").render_as_string() + (f" schema {schema}" if schema else "")
 
@@ -154,10 +176,3 @@ def _shown(url: URL, schema: str | None) -> str:
 def _first_line(error: BaseException) -> str:
     lines = str(getattr(error, "orig", None) or error).splitlines()
     return lines[0].rpartition("FATAL: ")[2].removeprefix("ERROR: ").strip()
-
-
-@sqlalchemy.event.listens_for(Engine, "connect")
-def _wait_for_others(connection: Any, _record: Any) -> None:
-    """Let every SQLite connection of this process wait: Rubin's engine cannot be told to."""
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute(f"PRAGMA busy_timeout = {WAIT_S * 1000}")

@@ -20,11 +20,13 @@ from etendue.camera.translate import identify_frame, translate
 from etendue.errors import InputError
 from etendue.faults import fault_point
 from etendue.middleware.cameras import NO_FILTER, filter_record
+from etendue.middleware.database import lost_race
 from etendue.middleware.datastores import local_file
 from etendue.middleware.formatters import RawFormatter
 
 RAW_DIMENSIONS = ("instrument", "exposure", "detector")
 Transfer = Literal["copy", "link", "direct"]
+_ATTEMPTS = 5  # with other processes that ingest the same frames
 _SHORTEST_DAYS = 1e-3 / 86400.0  # a bias lasts no time, but Rubin's time spans must not be empty
 
 
@@ -92,23 +94,38 @@ def ingest_files(
         One per frame, in the order of the files; one for a file that is refused as a whole.
     """
     butler.registry.registerDatasetType(DatasetType("raw", RAW_DIMENSIONS, "EtendueRaw", universe=butler.dimensions))
-    outcomes: list[IngestOutcome] = []
-    fresh: dict[tuple[int, int], _Frame] = {}
-    for path in map(Path, paths):
+    frames = [frame for path in map(Path, paths) for frame in _read(path, camera, override_of)]
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        fresh: dict[tuple[int, int], _Frame] = {}
+        outcomes = [
+            frame if isinstance(frame, IngestOutcome) else _judge(butler, frame, fresh, originals=transfer == "direct")
+            for frame in frames
+        ]
         try:
-            headers = frames_in(path, camera)
-        except InputError as error:
-            outcomes.append(IngestOutcome(str(path), "refused", str(error)))
-            continue
-        for header in headers:
-            try:
-                frame = _Frame(path, _read_info(header, camera, override_of))
-                outcomes.append(_judge(butler, frame, fresh, originals=transfer == "direct"))
-            except InputError as error:
-                outcomes.append(IngestOutcome(str(path), "refused", str(error)))
-    if fresh:
-        _insert(butler, list(fresh.values()), transfer)
+            if fresh:
+                _insert(butler, list(fresh.values()), transfer)
+            break
+        except Exception as error:  # the database has several for what another process wrote meanwhile
+            if not attempts_left or not lost_race(error):
+                raise
+            butler.registry.refresh()
     return tuple(outcomes)
+
+
+def _read(
+    path: Path, camera: Camera, override_of: Callable[[str, int, int], FrameOverride | None]
+) -> list[_Frame | IngestOutcome]:
+    try:
+        headers = frames_in(path, camera)
+    except InputError as error:
+        return [IngestOutcome(str(path), "refused", str(error))]
+    found: list[_Frame | IngestOutcome] = []
+    for header in headers:
+        try:
+            found.append(_Frame(path, _read_info(header, camera, override_of)))
+        except InputError as error:
+            found.append(IngestOutcome(str(path), "refused", str(error)))
+    return found
 
 
 def _read_info(

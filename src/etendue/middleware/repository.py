@@ -24,7 +24,7 @@ from etendue.geom.skymap import SkyMap
 from etendue.middleware import calibrations, skymaps, visits
 from etendue.middleware.cameras import camera_for, register_records
 from etendue.middleware.configuration import Places, make_repository, opened
-from etendue.middleware.database import database_trouble
+from etendue.middleware.database import database_trouble, lost_race
 from etendue.middleware.database_tables import complete_tables, lacks_table
 from etendue.middleware.datastores import share_side_files
 from etendue.middleware.formatters import camera_folders
@@ -130,13 +130,12 @@ class Repository:
         """
         if not self.butler.isWriteable():
             raise InputError("the repository was opened read-only", source=self.path)
-        if run is not None:
-            self.butler.collections.register(run, CollectionType.RUN)
-        butler = self.butler.clone(run=run, collections=list(collections) or None)
         try:
-            yield butler
+            if run is not None:
+                self.butler.collections.register(run, CollectionType.RUN)
+            yield self.butler.clone(run=run, collections=list(collections) or None)
         except Exception as error:
-            if lacks_table(error) and complete_tables(butler):
+            if lacks_table(error) and complete_tables(self.butler):
                 remedy = "it is made now: do it again"
                 raise InputError("the database had no room for a table", source=self.path, remedy=remedy) from error
             if (trouble := database_trouble(error)) is not None:
@@ -165,7 +164,13 @@ class Repository:
         run, chain = f"{camera.name}/calib/camera", f"{camera.name}/calib"
         self.register_dataset_type("camera", ("instrument",), "EtendueCamera")
         self.butler.collections.register(self.calibration_collection(camera.name), CollectionType.CALIBRATION)
-        self._put_camera(camera, run, update=update)
+        try:
+            self._put_camera(camera, run, update=update)
+        except Exception as error:
+            if not lost_race(error):
+                raise
+            self.butler.registry.refresh()
+            self._put_camera(camera, run, update=update)  # another process did: its camera must be the same
         for name in (f"{camera.name}/raw/all", skymaps.SKYMAP_RUN):
             self.butler.collections.register(name, CollectionType.RUN)
         self._chain(chain, [self.calibration_collection(camera.name), run])
