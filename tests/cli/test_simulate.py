@@ -41,6 +41,19 @@ def test_a_survey_of_one_s_own_is_written_and_counted(tmp_path):
     assert "not an empty folder" in again.output
 
 
+def test_a_preview_draws_pictures_and_no_frames(tmp_path):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(SURVEY))
+    call = ["simulate", str(tmp_path / "mine.yaml"), str(tmp_path / "out"), "--preview"]
+    result = CliRunner().invoke(main, call)
+    assert result.exit_code == 0, result.output
+    assert "drawing mine" in result.stderr
+    pictures = result.stdout.splitlines()
+    assert {"cadence.png", "focal-plane.png", "psf.png", "counts.png"} <= {line.rsplit("/", 1)[1] for line in pictures}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["preview"]
+    again = CliRunner().invoke(main, [*call, "--json"])
+    assert json.loads(again.stdout) == {"survey": "mine", "pictures": pictures}
+
+
 def test_help_names_every_option():
     text = CliRunner().invoke(main, ["simulate", "--help"]).output
     for option in ("--seed", "--preview", "--workers", "--json"):

@@ -84,6 +84,23 @@ class CatalogsResult:
         return [f"{self.name}: " + ", ".join(f"{count} rows of {table}" for table, count in self.rows.items())]
 
 
+def survey_bar(progress: bool) -> Progress:
+    """Return a progress bar on stderr.
+
+    Parameters
+    ----------
+    progress : bool
+        Show it.
+
+    Returns
+    -------
+    rich.progress.Progress
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+               TimeRemainingColumn())  # fmt: skip
+    return Progress(*columns, console=Console(stderr=True, quiet=not progress))
+
+
 def simulate_into(
     spec: SurveySpec, folder: Path, *, seed: int = 1, workers: int = 2, progress: bool = True
 ) -> SimulateResult | CatalogsResult:
@@ -114,9 +131,7 @@ def simulate_into(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError("exists and is not an empty folder", source=folder, remedy="choose another folder")
     folder.mkdir(parents=True, exist_ok=True)  # what is wrong with it is said before the sky is drawn
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-               TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True, quiet=not progress)) as bar:
+    with survey_bar(progress) as bar:
         task = bar.add_task(f"simulating {spec.name}", total=None)
 
         def tell(done: int, total: int) -> None:

@@ -7,16 +7,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from etendue.app.survey_preview_counts import clustering, count_panels
 from etendue.app.survey_preview_frames import Mosaic, focal_plane
-from etendue.app.survey_preview_sky import depth_mag, on_detectors, outlines, truth_curves, truth_tracks
+from etendue.app.survey_preview_sky import coverage, depth_mag, outlines, truth_curves, truth_tracks
 from etendue.camera.detector import Detector
 from etendue.camera.raw import RawFrame
 from etendue.qa import survey_preview_plots as plots
+from etendue.qa.survey_count_plots import clustering_plot, counts_plot
+from etendue.simulate.drawing.psf_summary import summarize_psf
 from etendue.simulate.night.planned_exposure import PlannedExposure
 from etendue.simulate.population.layer import Layer
 from etendue.simulate.surveys.calibration_plan import calibration_frames
 from etendue.simulate.surveys.frames import calibration_frame
 from etendue.simulate.surveys.survey import Survey
+from etendue.simulate.telescope.chip_psf import ChipPsf
+from etendue.simulate.telescope.field_angle import DetectorPlace
 from etendue.simulate.telescope.psf_model import make_chip_psf
 
 Progress = Callable[[int, int], None]
@@ -24,8 +29,7 @@ Vector = NDArray[np.float64]
 
 _PSF_HALF_WIDTHS = 3.0
 _DONUT_PX = 32  # PSF images wider than that are wanted where stars are wide
-_OUTLINES = 60
-_POINTS_AND_GALAXIES = {"stars": ("stars", "crowded", "table"), "galaxies": ("galaxies",)}
+_DEPTHS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ def write_preview(survey: Survey, folder: Path, progress: Progress | None = None
     -------
     list of Path
         ``cadence.png``; of surveys with pixels ``focal-plane.png`` (raw, in one band or three) and ``psf.png``; and
-        where there is something to see, ``counts.png``, ``light-curves.png``, ``movers.png``,
+        where there is something to see, ``counts.png``, ``clustering.png``, ``light-curves.png``, ``movers.png``,
         ``photon-transfer.png``.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,9 +77,13 @@ def _steps(survey: Survey) -> Iterator[_Step]:
     if survey.spec.catalog is None:
         yield _Step("focal-plane", lambda: _focal_plane(survey))
         yield _Step("psf", lambda: _psf(survey))
-    if names & {"stars", "crowded", "table", "galaxies"}:
-        yield _Step("counts", lambda: _counts(survey))
-    if names & {"variables", "agn", "transients"}:
+    panels = count_panels(survey)
+    if panels:
+        yield _Step("counts", lambda: counts_plot(panels))
+    clumps = clustering(survey)
+    if clumps is not None:
+        yield _Step("clustering", lambda: clustering_plot(clumps))
+    if names & {"variables", "agn", "transients", "curves"}:
         curves = truth_curves(survey)
         if curves:
             yield _Step("light-curves", lambda: plots.curves_plot(curves))
@@ -129,50 +137,63 @@ def _in_band(survey: Survey, first: PlannedExposure, band: str) -> PlannedExposu
 
 def _cadence(survey: Survey) -> bytes:
     exposures = survey.exposures
-    fields = np.unique([exposure.field for exposure in exposures], return_index=True)[1]
-    chosen = np.union1d(fields, np.linspace(0, len(exposures) - 1, _OUTLINES).astype(int))
-    first = exposures[0].ra_deg, exposures[0].dec_deg
+    depth = np.full(len(exposures), np.nan)
+    for number in np.unique(np.linspace(0, len(exposures) - 1, _DEPTHS).astype(int)):
+        depth[number] = depth_mag(survey, exposures[number])
     return plots.cadence_plot(
-        [outline for number in chosen for outline in outlines(survey, exposures[number], *first)],
+        *coverage(survey),
         np.array([exposure.mjd_tai_begin for exposure in exposures]),
         np.array([exposure.band for exposure in exposures]),
         np.array([exposure.seeing_arcsec for exposure in exposures]),
-        np.array([depth_mag(survey, exposure) for exposure in exposures]),
+        depth,
     )
 
 
 def _psf(survey: Survey) -> bytes:
-    """Draw the PSF in the corners and the middle of every detector."""
-    exposure = survey.exposures[0]
-    places = sorted({d.center_mm[0] for d in survey.detectors}), sorted({d.center_mm[1] for d in survey.detectors})
+    """Draw the PSF in the corners and the middle of every detector: as pictures if stars are donuts."""
+    exposure, spec = survey.exposures[0], survey.spec.telescope
+    chips = [
+        (d, make_chip_psf(spec, survey.camera, d, exposure, survey.bandpasses[exposure.band], survey.seed))
+        for d in survey.detectors
+    ]
+    if spec.psf_half_width_px > _DONUT_PX:
+        return _donuts(survey, exposure, chips)
+    found = [_psf_over(survey, detector, psf) for detector, psf in chips]
+    psf = chips[0][1]
+    middle = psf.images.shape[-1] // 2
+    half = min(int(_PSF_HALF_WIDTHS * exposure.seeing_arcsec / survey.camera.plate_scale * psf.oversampling), middle)
+    image = psf.images[psf.nodes_y.size // 2, psf.nodes_x.size // 2]
+    cut = image[middle - half : middle + half + 1, middle - half : middle + half + 1]
+    width = cut.shape[0] / psf.oversampling * survey.camera.plate_scale
+    x, y, fwhm, e1, e2 = (np.concatenate([one[k] for one in found]) for k in range(5))
+    return plots.psf_map_plot(x, y, fwhm, e1, e2, cut, width, f"PSF in {exposure.band}")
+
+
+def _psf_over(survey: Survey, detector: Detector, psf: ChipPsf) -> tuple[Vector, ...]:
+    """Return places on the focal plane [mm], FWHM [arcsec] and ellipticity along its axes, at 3 x 3 places."""
+    ny, nx = detector.bbox.shape
+    places = [(x, y) for y in np.linspace(0.1, 0.9, 3) * ny for x in np.linspace(0.1, 0.9, 3) * nx]
+    found = [summarize_psf(psf, x=float(x), y=float(y)) for x, y in places]
+    place = DetectorPlace.nominal(survey.camera, detector)
+    fx, fy = place.to_field(x=np.array([x for x, _ in places]), y=np.array([y for _, y in places]))
+    per_mm = place.deg_per_px / detector.pixel_size_mm
+    turn = 2.0 * np.radians(detector.rotation_deg)
+    e1, e2 = np.array([one.e1 for one in found]), np.array([one.e2 for one in found])
+    fwhm = np.array([one.fwhm_px for one in found]) * survey.camera.plate_scale
+    return fx / per_mm, fy / per_mm, fwhm, np.cos(turn) * e1 - np.sin(turn) * e2, np.sin(turn) * e1 + np.cos(turn) * e2
+
+
+def _donuts(survey: Survey, exposure: PlannedExposure, chips: Sequence[tuple[Detector, ChipPsf]]) -> bytes:
+    across, up = (sorted({d.center_mm[k] for d in survey.detectors}) for k in (0, 1))
     images = []
-    for detector in survey.detectors:
-        psf = make_chip_psf(
-            survey.spec.telescope, survey.camera, detector, exposure, survey.bandpasses[exposure.band], survey.seed
-        )
-        middle = psf.images.shape[-1] // 2
-        near = int(_PSF_HALF_WIDTHS * exposure.seeing_arcsec / survey.camera.plate_scale * psf.oversampling)
-        half = middle if survey.spec.telescope.psf_half_width_px > _DONUT_PX else min(near, middle)
-        cut = np.s_[middle - half : middle + half + 1, middle - half : middle + half + 1]
+    for detector, psf in chips:
         rows, columns = (np.unique([0, size // 2, size - 1]) for size in psf.images.shape[:2])
-        column, row = places[0].index(detector.center_mm[0]), places[1].index(detector.center_mm[1])
+        column, row = across.index(detector.center_mm[0]), up.index(detector.center_mm[1])
         for y, node_y in enumerate(rows):
             for x, node_x in enumerate(columns):
                 name = detector.name if (y, x) == (rows.size - 1, columns.size // 2) else ""
-                images.append((name, 4.0 * column + x, 4.0 * row + y, psf.images[node_y, node_x][cut]))
+                images.append((name, 4.0 * column + x, 4.0 * row + y, psf.images[node_y, node_x]))
     return plots.psf_plot(images, f"PSF in {exposure.band}, square root of the surface brightness")
-
-
-def _counts(survey: Survey) -> bytes:
-    exposure = next((one for one in survey.exposures if one.band == "r"), survey.exposures[0])
-    mags = {}
-    for kind, names in _POINTS_AND_GALAXIES.items():
-        found = [on_detectors(survey, exposure, layer).mag for layer in survey.layers if layer.name in names]
-        if found and np.concatenate(found).size:
-            mags[kind] = np.concatenate(found)
-    pixels = sum(detector.bbox.area for detector in survey.detectors)
-    area = pixels * (survey.camera.plate_scale / 3600.0) ** 2
-    return plots.counts_plot(mags, area, exposure.band, depth_mag(survey, exposure))
 
 
 def _movers(survey: Survey) -> bytes:

@@ -19,9 +19,11 @@ from etendue.simulate.surveys.survey import Survey
 from etendue.simulate.telescope.psf_model import make_chip_psf
 from etendue.simulate.telescope.true_wcs import true_wcs
 
-_STEPS = 240
+_STEPS = 600
 _TRACK_STEPS = 120
 _CURVES = 12
+_LOOKS = 24  # exposures in which objects are looked for
+_MAP_SIDE = 240
 _FAINTEST_CURVE_MAG = 22.5
 _LEAST_CHANGE_MAG = 0.05
 _MANY_DETECTORS, _CIRCLE_POINTS = 25, 49
@@ -39,7 +41,9 @@ _TITLES = {
     "eclipsing": "eclipsing binary",
     "flaring": "flare star",
     "spotted": "spotted star",
+    "curves": "light curve of a table",
 }
+Vector = NDArray[np.float64]
 
 
 def depth_mag(survey: Survey, exposure: PlannedExposure) -> float:
@@ -107,6 +111,46 @@ def outlines(survey: Survey, exposure: PlannedExposure, ra_deg: float, dec_deg: 
     return corners
 
 
+def coverage(survey: Survey) -> tuple[NDArray[np.int64], tuple[float, float, float, float]]:
+    """Return how often places are visited.
+
+    Parameters
+    ----------
+    survey : Survey
+        The survey.
+
+    Returns
+    -------
+    visits : ndarray, int64, shape (240, 240)
+        Visits of places, rows northwards, columns eastwards.
+    extent : tuple of float
+        West, east, south and north end of that square, offsets from the first pointing [deg].
+    """
+    first = survey.exposures[0]
+    shapes = [outline for e in survey.exposures for outline in outlines(survey, e, first.ra_deg, first.dec_deg)]
+    every = np.concatenate(shapes)
+    middle, half = 0.5 * (every.max(0) + every.min(0)), 0.52 * float(np.ptp(every, axis=0).max())
+    steps = ((np.arange(_MAP_SIDE) + 0.5) / _MAP_SIDE * 2.0 - 1.0) * half
+    east, north = middle[0] + steps, middle[1] + steps
+    visits = np.zeros((_MAP_SIDE, _MAP_SIDE), np.int64)
+    for shape in shapes:
+        columns, rows = (slice(*np.searchsorted(axis, (shape[:, k].min(), shape[:, k].max())))
+                         for k, axis in enumerate((east, north)))  # fmt: skip
+        visits[rows, columns] += _inside(shape, east[columns][None, :], north[rows][:, None])
+    low, high = middle - half, middle + half
+    return visits, (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+
+
+def _inside(outline: NDArray[np.float64], east: Vector, north: Vector) -> NDArray[np.bool_]:
+    """Tell which places lie in a convex outline."""
+    around = np.roll(outline, -1, axis=0) - outline
+    turn = np.sign(np.sum(outline[:, 0] * np.roll(outline[:, 1], -1) - outline[:, 1] * np.roll(outline[:, 0], -1)))
+    inside = np.ones((north.size, east.size), bool)
+    for (x, y), (dx, dy) in zip(outline, around, strict=True):
+        inside &= turn * (dx * (north - y) - dy * (east - x)) >= 0.0
+    return inside
+
+
 def on_detectors(survey: Survey, exposure: PlannedExposure, layer: Layer) -> Lights:
     """Return what a layer puts onto detectors in an exposure.
 
@@ -142,7 +186,7 @@ def truth_curves(survey: Survey) -> list[Curve]:
     """
     found: dict[str, list[Curve]] = {}
     for layer in survey.layers:
-        if layer.name in ("variables", "agn", "transients"):
+        if layer.name in ("variables", "agn", "transients", "curves"):
             for kind, curve in _layer_curves(survey, layer):
                 found.setdefault(kind, []).append(curve)
     taken: list[Curve] = []
@@ -154,7 +198,8 @@ def truth_curves(survey: Survey) -> list[Curve]:
 def _layer_curves(survey: Survey, layer: Layer) -> list[tuple[str, Curve]]:
     """Return kinds and curves of a layer, the largest change first."""
     seen = moment_table(layer, [_moment(survey, e, e.mjd_tai_mid) for e in survey.exposures])
-    ids = np.unique(on_detectors(survey, survey.exposures[0], layer).object_id)
+    some = np.unique(np.linspace(0, len(survey.exposures) - 1, _LOOKS).astype(int))
+    ids = np.unique(np.concatenate([on_detectors(survey, survey.exposures[k], layer).object_id for k in some]))
     start, end = survey.exposures[0].mjd_tai_begin, survey.exposures[-1].mjd_tai_mid
     chosen = [next(e for e in survey.exposures if e.band == band) for band in survey.bands]
     times = np.linspace(start, end, _STEPS)
@@ -202,8 +247,9 @@ def _period(objects: Columns, row: int, span: float) -> float:
 
 def _title(kind: str, objects: Columns, row: int, period: float) -> str:
     name = _TITLES.get(kind, kind)
-    if np.isfinite(period):
-        return f"{name}, {period:.3g} d"
+    known = float(objects["period_day"][row]) if "period_day" in objects else np.nan
+    if np.isfinite(period) or known > 0.0:
+        return f"{name}, {known:.3g} d"
     redshift = float(objects["redshift"][row]) if "redshift" in objects else np.nan
     return f"{name}, z = {redshift:.2f}" if redshift > 0.0 else name
 

@@ -68,10 +68,13 @@ def simulate(survey: str, directory: Path, seed: int, preview: bool, workers: in
 
     spec = load_survey(survey)
     if preview:
-        from etendue.app.survey_preview import write_preview
-        from etendue.simulate.surveys.survey import Survey
+        from etendue.app.preview import preview_into
 
-        print_lines([str(path) for path in write_preview(Survey.plan(spec, seed), directory / "preview")])
+        drawn = preview_into(spec, directory / "preview", seed=seed, progress=not as_json)
+        if as_json:
+            print_json(drawn.to_dict())
+        else:
+            print_lines(drawn.lines())
         return
     result = simulate_into(spec, directory, seed=seed, workers=workers, progress=not as_json)
     if as_json:

@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
+from matplotlib.colors import Colormap, Normalize
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
@@ -81,36 +84,44 @@ def focal_plane_png(picture: NDArray[np.uint8]) -> bytes:
 
 @styled
 def cadence_plot(
-    outlines: Sequence[NDArray[np.float64]], mjd_tai: Vector, band: NDArray[np.str_], seeing: Vector, depth: Vector
+    visits: NDArray[np.int64],
+    extent: tuple[float, float, float, float],
+    mjd_tai: Vector,
+    band: NDArray[np.str_],
+    seeing: Vector,
+    depth: Vector,
 ) -> bytes:
     """Plot where and when a survey looks, and how the nights are.
 
     Parameters
     ----------
-    outlines : sequence of ndarray, float64, shape (k, 2)
-        Outlines of detectors, offsets east and north of the first pointing [deg].
+    visits : ndarray, int64, shape (k, k)
+        Visits of places, rows northwards, columns eastwards; 0 where none went.
+    extent : tuple of float
+        West, east, south and north end of that map, offsets from the first pointing [deg].
     mjd_tai : ndarray, float64, shape (n,)
         Begin of the exposures [day].
     band : ndarray, str, shape (n,)
         Their bands.
     seeing, depth : ndarray, float64, shape (n,)
-        Seeing [arcsec], and magnitude of a star at 5 sigma [mag].
+        Seeing [arcsec], and magnitude of a star at 5 sigma [mag]; NaN where it is not shown.
 
     Returns
     -------
     bytes
         PNG.
     """
-    figure, axes = new_figure(10.0, 5.2, 3, 2, width_ratios=[1.0, 1.35])
+    figure, axes = new_figure(10.0, 5.2, 3, 2, width_ratios=[1.0, 1.25])
     grid = axes[0, 0].get_gridspec()
     for axis in axes[:, 0]:
         axis.remove()
     sky = figure.add_subplot(grid[:, 0])
-    closed = [np.vstack([outline, outline[:1]]) for outline in outlines]
-    sky.add_collection(LineCollection(closed, colors=ACCENT, alpha=max(0.08, 1.0 / len(closed) ** 0.5), lw=0.9))
-    sky.autoscale_view()
-    sky.set(title="Footprint", xlabel="east [deg]", ylabel="north [deg]", aspect="equal")
+    shown = np.ma.masked_equal(visits, 0)
+    image = sky.imshow(shown, origin="lower", extent=extent, cmap="YlGnBu", vmin=0, vmax=max(int(visits.max()), 1),
+                       interpolation="nearest")  # fmt: skip
     sky.invert_xaxis()
+    figure.colorbar(image, ax=sky, label="visits", shrink=0.75)
+    sky.set(title="Footprint", xlabel="east [deg]", ylabel="north [deg]", aspect="equal")
     days = mjd_tai - np.floor(mjd_tai[0])
     _visits(axes[0, 1], days, band)
     for axis, values, title in ((axes[1, 1], seeing, "seeing [arcsec]"), (axes[2, 1], depth, "5-sigma depth [mag]")):
@@ -137,41 +148,6 @@ def _visits(axis: Axes, days: Vector, band: NDArray[np.str_]) -> None:
 def _ordered(band: NDArray[np.str_]) -> list[str]:
     rank = {name: place for place, name in enumerate(BAND_COLOURS)}
     return sorted({str(name) for name in band}, key=lambda name: (rank.get(name, len(rank)), name))
-
-
-@styled
-def counts_plot(mags: Mapping[str, Vector], area_deg2: float, band: str, depth_mag: float) -> bytes:
-    """Plot number counts of kinds of objects.
-
-    Parameters
-    ----------
-    mags : mapping of str to ndarray
-        Magnitudes by kind.
-    area_deg2 : float
-        Solid angle that they come from [deg**2].
-    band : str
-        Band.
-    depth_mag : float
-        Magnitude of a star at 5 sigma in one visit [mag].
-
-    Returns
-    -------
-    bytes
-        PNG.
-    """
-    figure, axis = new_figure(6.4, 4.0)
-    for (name, values), colour in zip(mags.items(), (ACCENT, SECOND, THIRD, INK), strict=False):
-        edges = np.arange(np.floor(values.min()), np.ceil(values.max()) + 0.5, 0.5)
-        counts = np.histogram(values, edges)[0] / 0.5 / area_deg2
-        axis.stairs(counts, edges, color=colour, lw=1.8, label=f"{name}: {values.size}", baseline=None)
-    axis.axvline(depth_mag, color="0.45", ls="--", lw=1.0)
-    axis.annotate(
-        "5 sigma, one visit", (depth_mag, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=8,
-        ha="right", va="bottom", color="0.35",
-    )  # fmt: skip
-    axis.set(yscale="log", xlabel=f"{band} [AB mag]", ylabel="number per mag and deg$^2$", title="On the detectors")
-    axis.legend(loc="upper left")
-    return png(figure, dpi=110)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,6 +194,7 @@ def curves_plot(curves: Sequence[Curve]) -> bytes:
     names = _ordered(np.concatenate([curve.seen["band"] for curve in curves]))
     handles = [axes.flat[0].plot([], [], "o", ms=4, color=band_colour(name), label=name)[0] for name in names]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(names), fontsize=8)
+    figure.supylabel("AB magnitude", fontsize=8)
     return png(figure, dpi=110)
 
 
@@ -266,15 +243,25 @@ def movers_plot(
         axis.fill(*outline.T, color="0.93", zorder=0)
     crowd = min(1.0, (_FEW_TRACKS / max(len(tracks), 1)) ** 0.5)
     axis.add_collection(LineCollection(list(tracks), colors="0.7", lw=0.6 * crowd, zorder=1))
-    for (night, rows), colour in zip(dots.items(), _NIGHTS * (1 + len(dots) // len(_NIGHTS)), strict=False):
+    many = len(dots) > len(_NIGHTS)
+    for number, (night, rows) in enumerate(dots.items()):
         size = crowd * np.clip(3.0 + 6.0 * (21.5 - rows[:, 2]), 3.0, 40.0)
+        colour = _night_colours()(number / (len(dots) - 1.0)) if many else _NIGHTS[number]
         axis.scatter(rows[:, 0], rows[:, 1], s=size, color=colour, lw=0, label=night, zorder=2)
     corners = np.concatenate(outlines)
     middle, reach = corners.mean(axis=0), 0.62 * np.ptp(corners, axis=0).max()
     axis.set(xlim=(middle[0] + reach, middle[0] - reach), ylim=(middle[1] - reach, middle[1] + reach))
     axis.set(xlabel="east [arcmin]", ylabel="north [arcmin]", title="Movers", aspect="equal")
-    axis.legend(loc="upper right", fontsize=7, markerscale=1.5, frameon=True)
+    if many:
+        bar = figure.colorbar(ScalarMappable(Normalize(1, len(dots)), _night_colours()), ax=axis, shrink=0.7)
+        bar.set_label("night")
+    else:
+        axis.legend(loc="upper right", fontsize=7, markerscale=1.5, frameon=True)
     return png(figure, dpi=110)
+
+
+def _night_colours() -> Colormap:
+    return colormaps["viridis"]
 
 
 @styled
@@ -306,6 +293,54 @@ def psf_plot(images: Sequence[tuple[str, float, float, Plane]], title: str) -> b
 
 
 @styled
+def psf_map_plot(
+    x_mm: Vector, y_mm: Vector, fwhm: Vector, e1: Vector, e2: Vector, image: Plane, width_arcsec: float, title: str
+) -> bytes:
+    """Plot how wide and how elliptical the PSF is over the focal plane, and what it looks like in one place.
+
+    Parameters
+    ----------
+    x_mm, y_mm : ndarray, float64, shape (n,)
+        Places on the focal plane [mm].
+    fwhm : ndarray, float64, shape (n,)
+        Full width at half maximum, pixels included [arcsec].
+    e1, e2 : ndarray, float64, shape (n,)
+        Ellipticity along the focal plane's x axis and its diagonal.
+    image : ndarray, float32, shape (k, k)
+        PSF without pixels.
+    width_arcsec : float
+        Width of that image [arcsec].
+    title : str
+        Title.
+
+    Returns
+    -------
+    bytes
+        PNG.
+    """
+    figure, (left, right) = new_figure(9.2, 4.0, 1, 2, width_ratios=[1.2, 1.0])
+    size, angle = np.hypot(e1, e2), 0.5 * np.arctan2(e2, e1)
+    span = max(float(np.ptp(x_mm)), float(np.ptp(y_mm)), 1e-3)
+    length = 0.07 * span * size / max(float(np.nanmax(size)), 1e-6)
+    ends = np.stack([length * np.cos(angle), length * np.sin(angle)], axis=1)
+    middle = np.stack([x_mm, y_mm], axis=1)
+    sticks = np.stack([middle - ends, middle + ends], axis=1)
+    dots = left.scatter(x_mm, y_mm, c=fwhm, cmap="viridis", s=16, zorder=2)
+    left.add_collection(LineCollection(list(sticks), colors=INK, lw=1.0, zorder=1))
+    figure.colorbar(dots, ax=left, label="FWHM [arcsec]", shrink=0.8)
+    left.set(aspect="equal", xlabel="focal plane x [mm]", ylabel="y [mm]",
+             title=f"{title}; longest stick: e = {float(np.nanmax(size)):.3f}")  # fmt: skip
+    left.margins(0.1)
+    half = 0.5 * width_arcsec
+    shown = np.log10(np.maximum(image / image.max(), 1e-5))
+    picture = right.imshow(shown, origin="lower", cmap="magma", extent=(-half, half, -half, half))
+    figure.colorbar(picture, ax=right, label="log brightness", shrink=0.8)
+    right.set(title="In the middle of the first detector", xlabel="arcsec", ylabel="arcsec")
+    right.grid(visible=False)
+    return png(figure, dpi=110)
+
+
+@styled
 def photon_transfer_plot(curves: Mapping[str, tuple[Vector, Vector, float]]) -> bytes:
     """Plot variance over signal of pairs of flats.
 
@@ -322,8 +357,11 @@ def photon_transfer_plot(curves: Mapping[str, tuple[Vector, Vector, float]]) -> 
     figure, (left, right) = new_figure(9.6, 3.8, 1, 2)
     colours = (ACCENT, SECOND, THIRD, INK) * (1 + len(curves) // 4)
     for (name, (signal, variance, gain)), colour in zip(curves.items(), colours, strict=False):
-        left.plot(signal, variance, "o-", ms=3.5, lw=0.8, color=colour, label=name)
-        right.plot(signal, variance * gain / signal, "o-", ms=3.5, lw=0.8, color=colour)
+        left.plot(signal, variance, "o", ms=3.5, color=colour, label=name)
+        right.plot(signal, variance * gain / signal, "o", ms=3.5, color=colour)
+        rising = slice(None, int(np.argmax(variance)) + 1)  # beyond, pixels are full
+        left.plot(signal[rising], variance[rising], "-", lw=0.8, color=colour)
+        right.plot(signal[rising], (variance * gain / signal)[rising], "-", lw=0.8, color=colour)
     left.set(xscale="log", yscale="log", xlabel="signal [ADU]", ylabel="variance [ADU$^2$]", title="Photon transfer")
     left.legend(fontsize=8)
     right.set(

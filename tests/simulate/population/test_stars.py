@@ -10,17 +10,9 @@ from etendue.simulate.population import milky_way
 from etendue.simulate.population.layer import Field
 from etendue.simulate.population.moment import Moment
 from etendue.simulate.population.motion import EPOCH_MJD_TAI, positions_at, tangents
+from etendue.simulate.population.published_counts import STAR_COUNTS
 from etendue.simulate.population.star_layer import GIANT, WHITE_DWARF
 from etendue.simulate.population.stars import StarsSpec, make_stars
-
-# Allen's Astrophysical Quantities (4th ed., 2000): logarithm of stars per square degree brighter than V, means over
-# longitude, for V = 15, 16, ... 24.
-_ALLEN = {
-    20: (2.781, 3.089, 3.363, 3.612, 3.845, 4.057, 4.236, 4.382, 4.510, 4.633),
-    30: (2.591, 2.875, 3.124, 3.349, 3.559, 3.748, 3.909, 4.046, 4.168, 4.286),
-    60: (2.209, 2.458, 2.673, 2.869, 3.052, 3.226, 3.389, 3.538, 3.665, 3.772),
-    90: (2.110, 2.347, 2.553, 2.744, 2.924, 3.092, 3.245, 3.382, 3.500, 3.604),
-}
 
 
 def _field(l_deg, b_deg, half):
@@ -38,7 +30,7 @@ def pole():
     return make_stars(StarsSpec(faintest_mag=25.0), _field(0, 90, 1.0), 3)
 
 
-@pytest.mark.parametrize("b_deg", sorted(_ALLEN))
+@pytest.mark.parametrize("b_deg", sorted(STAR_COUNTS))
 def test_counts_are_those_of_allen_within_a_quarter(b_deg):
     spec, half = StarsSpec(faintest_mag=24.2), 0.14 if b_deg < 45 else 0.4
     longitudes = (0,) if b_deg == 90 else range(15, 360, 60)
@@ -47,7 +39,7 @@ def test_counts_are_those_of_allen_within_a_quarter(b_deg):
     area = sum(field.area_deg2 for field in fields)
     limits = np.arange(16, 25)  # V = 15 has too few stars here
     have = (mags[:, None] < limits).sum(axis=0) / area
-    ratio = have / 10.0 ** np.array(_ALLEN[b_deg])[1:]
+    ratio = have / 10.0 ** np.array(STAR_COUNTS[b_deg])[1:]
     assert ratio.min() > 0.75, ratio
     assert ratio.max() < 1.25, ratio
 
