@@ -84,13 +84,27 @@ def test_workers_of_a_killed_driver_end_and_the_run_is_resumed(toy_repository, e
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(toy_repository.path)])
     journals = toy_repository.runs_folder / "toy" / "out"
     begun = wait_for(lambda: next(iter(journals.glob("*/journal.jsonl")), None))
+    helpers = children(driver.pid)
+    assert helpers
     driver.kill()
     driver.wait()
+    assert wait_for(lambda: True if not any(map(is_alive, helpers)) else None, 10.0)
     finished = len(begun.read_text().splitlines())
     report = run(toy_repository, resume=True, overrides=["measure:pause=1.0"], site=LOCAL)
     assert report.ok
     assert report.executed <= len(report.outcomes) - finished
     assert hashes(toy_repository, "toy/out") == expected
+
+
+def children(pid):
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_alive(pid):
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 def wait_for(found, longest_s=60.0):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from etendue.errors import InputError
+from etendue.middleware.sites.interchange import launch_command
 from etendue.middleware.sites.site import Site
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -40,7 +41,7 @@ def parsl_config(site: Site, folder: Path) -> Any:
     executor = HighThroughputExecutor(
         label=EXECUTOR, provider=_provider(site), address=_address(site), max_workers_per_node=site.workers_per_node,
         cores_per_worker=1e-3, heartbeat_period=_HEARTBEAT_S, heartbeat_threshold=_SILENCE_S,
-        worker_logdir_root=str(folder), interchange_launch_cmd=[str(Path(sys.executable).with_name("interchange.py"))],
+        worker_logdir_root=str(folder), interchange_launch_cmd=launch_command(),
     )  # fmt: skip
     return Config(executors=[executor], run_dir=str(folder), strategy="simple", max_idletime=30.0, retries=0,
                   initialize_logging=False, exit_mode="skip")  # fmt: skip
@@ -53,8 +54,10 @@ def _address(site: Site) -> str | None:
 def _provider(site: Site) -> Any:
     from parsl import launchers, providers
 
-    common: dict[str, Any] = {"init_blocks": 1, "min_blocks": 0, "max_blocks": site.jobs, "nodes_per_block": site.nodes_per_job,
-              "worker_init": worker_setup(site)}  # fmt: skip
+    common: dict[str, Any] = {
+        "init_blocks": 1, "min_blocks": 0, "max_blocks": site.jobs, "nodes_per_block": site.nodes_per_job,
+        "worker_init": worker_setup(site),
+    }  # fmt: skip
     cores = site.cores or site.workers_per_node
     if site.provider == "local":
         return providers.LocalProvider(**common)
