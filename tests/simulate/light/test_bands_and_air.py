@@ -83,3 +83,16 @@ def test_a_flat_source_yields_what_the_definition_says():
     band = Bandpass("box", np.array([500.0, 600.0]), np.array([1.0, 1.0]))
     # 3631 Jy: photons per second, area and relative bandwidth are 5.48e10 / m**2 (Bessell & Murphy 2012, table 3).
     assert band.electrons_per_second(1.0) == pytest.approx(5.48e10 * np.log(1.2), rel=2e-3)
+
+
+@pytest.mark.parametrize(("band", "close"), [("u", 0.010), ("g", 0.006), ("r", 0.003), ("i", 0.003), ("z", 0.006)])
+def test_the_air_dims_hot_and_cool_sources_as_the_integral_over_their_spectra(band, close):
+    air, bandpass = Air(), lsst_band(band)
+    slope, reference = air.colour_slope(bandpass, 1.8)
+    wave = np.arange(bandpass.wavelength_nm[0], bandpass.wavelength_nm[-1], 0.5)
+    for power in (-2.0, 0.0, 3.0):  # of f_nu over wavelength; 0 is constant f_nu
+        photons = bandpass.at(wave) / wave * (wave / 600.0) ** power
+        left = np.trapezoid(photons * air.transmission(wave, 1.8), wave) / np.trapezoid(photons, wave)
+        mean = np.trapezoid(photons * wave, wave) / np.trapezoid(photons, wave)
+        extinction = air.extinction(bandpass, 1.8) + slope * (mean - reference)
+        assert extinction == pytest.approx(-2.5 * np.log10(left), abs=close)

@@ -106,3 +106,15 @@ def test_calibration_frames_of_any_length_follow_each_other_and_end_before_the_n
     for one, other in pairwise(infos):
         assert one.mjd_tai_end < other.mjd_tai_begin
     assert infos[-1].mjd_tai_end < plan.exposures[0].mjd_tai_begin
+
+
+def test_the_air_dims_by_colour_only_if_it_is_told_to(survey):
+    exposure, chip = next(e for e in survey.exposures if e.band == "g"), survey.detectors[0]
+    coloured = Survey.plan(small(air={"by_colour": True}), seed=4)
+    plain, dimmed = (make_scene(plan, exposure, chip).sources for plan in (survey, coloured))
+    both = np.intersect1d(plain["object_id"], dimmed["object_id"], return_indices=True)
+    lost = -2.5 * np.log10(dimmed["electrons"][both[2]] / plain["electrons"][both[1]])
+    slope, reference = survey.spec.air.colour_slope(survey.bandpasses["g"], exposure.airmass)
+    np.testing.assert_allclose(lost, slope * (plain["wavelength_nm"][both[1]] - reference), atol=1e-9)
+    assert slope < 0.0
+    assert 0.005 < np.ptp(lost) < 0.2

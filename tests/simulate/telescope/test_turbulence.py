@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from etendue.errors import InputError
 from etendue.simulate.telescope.spec import TurbulenceSpec
 from etendue.simulate.telescope.turbulence import turbulence
 
@@ -49,3 +50,35 @@ def test_neighbours_move_together_and_far_stars_do_not():
     assert near > 0.9
     assert 0.1 < middle < near
     assert abs(far) < 0.25
+
+
+def test_a_measured_two_point_function_comes_back(tmp_path):
+    separation = np.linspace(0.0, 1.5, 31)
+    expected = 600.0 * np.exp(-((separation / 0.35) ** 1.2)) * (1.0 - separation / 1.5)
+    path = tmp_path / "measured.csv"
+    rows = [f"{s},{c}" for s, c in zip(separation, expected, strict=True)]
+    path.write_text("\n".join(["separation_deg,correlation_mas2", *rows]))
+    drawn = fields(200, two_point=path, anisotropy=0.0)
+    rng = np.random.default_rng(3)
+    x, y = rng.uniform(-0.6, 0.6, (2, 400))
+    angle = rng.uniform(0.0, 2.0 * np.pi, 400)
+    here = 1e3 * np.array([f.at(x, y) for f in drawn])
+    for distance in (0.0, 0.1, 0.3, 0.8):
+        there = 1e3 * np.array([f.at(x + distance * np.cos(angle), y + distance * np.sin(angle)) for f in drawn])
+        found = np.mean(np.sum(here * there, axis=1))
+        assert found == pytest.approx(np.interp(distance, separation, expected), abs=0.08 * expected[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("separation_deg,correlation_mas2\n0.1,300\n0.2,100\n", "column separation_deg, row 0: is not 0"),
+        ("separation_deg,correlation_mas2\n0,300\n0.2,100\n0.1,50\n", "column separation_deg, row 2: does not rise"),
+        ("separation_deg,correlation_mas2\n0,0\n0.2,0\n", "column correlation_mas2, row 0: is no variance"),
+        ("separation,correlation_mas2\n0,0\n", "no column separation_deg"),
+    ],
+)
+def test_a_bad_two_point_function_is_refused(tmp_path, text, message):
+    (tmp_path / "bad.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        fields(1, two_point=tmp_path / "bad.csv")

@@ -35,6 +35,10 @@ class Air(BaseModel):
     water_mm: float = Field(4.0, ge=0.0)
     """Precipitable water at the zenith [mm]."""
 
+    by_colour: bool = False
+    """Whether the air dims sources by their colour, as it does: bluer ones more. Otherwise all lose what a source of
+    constant f_nu loses, so that magnitudes outside the air calibrate frames exactly."""
+
     def transmission(self, wavelength_nm: Vector, airmass: float) -> Vector:
         """Return the share of light that reaches the telescope.
 
@@ -96,6 +100,32 @@ class Air(BaseModel):
         """
         below = self.below(bandpass, airmass).electrons_per_second(1.0)
         return -2.5 * float(np.log10(below / bandpass.electrons_per_second(1.0)))
+
+    def colour_slope(self, bandpass: Bandpass, airmass: float) -> tuple[float, float]:
+        """Return how the extinction changes with the effective wavelength of a source within a band.
+
+        Parameters
+        ----------
+        bandpass : Bandpass
+            Filter, optics and detector.
+        airmass : float
+            Airmass.
+
+        Returns
+        -------
+        slope : float
+            Change of the extinction with wavelength, negative in the blue [mag/nm].
+        reference_nm : float
+            Mean wavelength of the photons of a source of constant f_nu, whose extinction `extinction` gives [nm].
+        """
+        wave = _fine(bandpass)
+        photons = bandpass.at(wave) / wave  # of constant f_nu
+        left = photons * self.transmission(wave, airmass)
+        total, passed = np.trapezoid(photons, wave), np.trapezoid(left, wave)
+        mean = float(np.trapezoid(photons * wave, wave) / total)
+        spread = np.trapezoid(photons * (wave - mean) ** 2, wave) / total
+        tilt = np.trapezoid(left * (wave - mean), wave) / passed / spread  # relative change of what is left
+        return float(-2.5 / np.log(10.0) * tilt), mean
 
     def zero_point(self, bandpass: Bandpass, airmass: float, area_m2: float) -> float:
         """Return the AB magnitude above the air of a source that yields one electron per second.

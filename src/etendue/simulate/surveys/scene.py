@@ -168,7 +168,10 @@ def _place(
     survey: Survey, exposure: PlannedExposure, detector: Detector, frame: FrameWcs, lights: Lights, zero_point: float
 ) -> _Placed:
     """Return the lights in pixels, where air and telescope put them."""
-    wcs, electrons = frame.optics, 10.0 ** (-0.4 * (lights.mag - zero_point))
+    wcs, electrons = (
+        frame.optics,
+        10.0 ** (-0.4 * (lights.mag + _colour_extinction(survey, exposure, lights) - zero_point)),
+    )
     fx, fy = wcs.sky_to_field(ra_deg=lights.ra_deg, dec_deg=lights.dec_deg)
     x, y = wcs.place.to_pixel(field_x=fx, field_y=fy)
     ny, nx = detector.bbox.shape
@@ -191,6 +194,14 @@ def _place(
         "trail_dy": trail[1],
     }  # fmt: skip
     return _Placed(sources, truth)
+
+
+def _colour_extinction(survey: Survey, exposure: PlannedExposure, lights: Lights) -> Vector | float:
+    """Return how much more light sources lose in the air than one of constant f_nu does [mag]."""
+    if not survey.spec.air.by_colour:
+        return 0.0
+    slope, reference = survey.spec.air.colour_slope(survey.bandpasses[exposure.band], exposure.airmass)
+    return slope * (lights.wavelength_nm - reference)
 
 
 def _colour_shift(

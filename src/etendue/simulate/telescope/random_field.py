@@ -1,5 +1,6 @@
 """Random fields of given correlation over the focal plane."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates, spline_filter
 
 Vector = NDArray[np.float64]
+Spectrum = Callable[[Vector, float], Vector]
 
 _CELLS = 256
 
@@ -63,9 +65,16 @@ def von_karman_spectrum(frequency: Vector, scale_deg: float) -> Vector:
 
 
 def gradient_field(
-    rng: np.random.Generator, *, rms: float, scale_deg: float, reach_deg: float, anisotropy: float, wind_deg: float
+    rng: np.random.Generator,
+    *,
+    rms: float,
+    scale_deg: float,
+    reach_deg: float,
+    anisotropy: float,
+    wind_deg: float,
+    spectrum: Spectrum = von_karman_spectrum,
 ) -> RandomField:
-    """Draw a field of displacements without curl, with a von Karman spectrum (Leget et al. 2021, A&A 650, A81).
+    """Draw a field of displacements without curl (as measured by Leget et al. 2021, A&A 650, A81).
 
     Parameters
     ----------
@@ -81,6 +90,8 @@ def gradient_field(
         1 minus the ratio of the correlation lengths across and along the wind.
     wind_deg : float
         Direction of the wind, from x towards y [deg].
+    spectrum : callable
+        Power over frequency [1/deg] and outer scale [deg], not normalised; von Karman's by default.
 
     Returns
     -------
@@ -92,7 +103,7 @@ def gradient_field(
     along, across = kx * np.cos(angle) + ky * np.sin(angle), ky * np.cos(angle) - kx * np.sin(angle)
     stretched = np.hypot(along, across * (1.0 - anisotropy))
     size = np.hypot(kx, ky)
-    amplitude = np.sqrt(von_karman_spectrum(stretched, scale_deg))
+    amplitude = np.sqrt(spectrum(stretched, scale_deg))
     amplitude[0, 0] = 0.0  # the mean is the pointing's
     noise = rng.standard_normal((2, _CELLS, _CELLS))
     wave = amplitude * (noise[0] + 1j * noise[1]) / np.where(size > 0.0, size, 1.0)

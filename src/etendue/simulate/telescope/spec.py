@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from etendue.simulate.beside import BesidePath
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
@@ -122,6 +124,11 @@ class TurbulenceSpec(_Part):
 
     anisotropy: float = Field(0.4, ge=0.0, lt=0.95)
     """How much shorter the correlation is across the wind than along it: 1 - ratio."""
+
+    two_point: BesidePath | None = None
+    """A measured two-point function in place of the von Karman one: a table of ``separation_deg``, from 0, and
+    ``correlation_mas2``, the correlation of displacements in 30 s summed over both axes, 0 beyond its end. It replaces
+    ``rms_mas`` and ``scale_deg``; with an anisotropy it is the mean over directions, nearly."""
 
 
 class VignettingSpec(_Part):
