@@ -13,10 +13,13 @@ from etendue.middleware.refcats import REFCAT_RUN, register_refcat
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.refcat.build import build_reference_catalog
-from etendue.simulate.simulate import simulate_survey
-from etendue.simulate.truth import Truth
+from etendue.simulate.population.layer import kind_of
+from etendue.simulate.surveys.presets import load_survey
+from etendue.simulate.surveys.truth_tables import SurveyTruth
+from etendue.simulate.surveys.write import write_survey
 from etendue.table.table import Table
 from etendue.tasks.match.sky import MatchSkyConfig, MatchSkyTask
+from small_surveys import RA_DEG
 
 pytestmark = pytest.mark.slow
 MAS_PER_DEG = 3.6e6
@@ -25,14 +28,14 @@ MAS_PER_DEG = 3.6e6
 @dataclass(frozen=True)
 class Survey:
     home: Repository
-    truth: Truth
+    truth: SurveyTruth
     runs: tuple[RunReport, ...]
 
 
 @pytest.fixture(scope="module")
 def survey(tmp_path_factory: pytest.TempPathFactory) -> Survey:
     folder = tmp_path_factory.mktemp("smoke")
-    truth = simulate_survey("smoke", folder / "frames")
+    truth = write_survey(load_survey("smoke"), folder / "frames")
     home, camera = Repository.create(folder / "repo"), load_camera("simcam")
     home.register_camera(camera)
     home.ingest(sorted((folder / "frames").rglob("*.fits.fz")), camera="simcam", transfer="direct")
@@ -56,14 +59,9 @@ def tables(survey: Survey, name: str) -> list[Table]:
 
 def stars_and_truth(survey: Survey) -> tuple[Table, dict[str, np.ndarray]]:
     """Return good measurements of stars over all visits, and the truth of each."""
-    objects = survey.truth["objects"]
-    stars = objects["object_id"][objects["type"] == "star"]
     measured, rows = [], []
     for table in tables(survey, "source"):
-        here = np.flatnonzero(
-            (survey.truth["sources"]["visit"] == table["visit"][0])
-            & np.isin(survey.truth["sources"]["object_id"], stars)
-        )
+        here = np.flatnonzero((survey.truth["sources"]["visit"] == table["visit"][0]) & is_star(survey))
         match = MatchSkyTask(MatchSkyConfig(radius_arcsec=1.0)).run(
             ra1_deg=table["ra"], dec1_deg=table["dec"],
             ra2_deg=survey.truth["sources"]["ra"][here], dec2_deg=survey.truth["sources"]["dec"][here],
@@ -74,6 +72,11 @@ def stars_and_truth(survey: Survey) -> tuple[Table, dict[str, np.ndarray]]:
         rows.append(here[match.second[good]])
     picked = np.concatenate(rows)
     return Table.concat(measured), {name: column[picked] for name, column in survey.truth["sources"].items()}
+
+
+def is_star(survey: Survey) -> np.ndarray:
+    """Tell which true sources are constant stars."""
+    return kind_of(survey.truth["sources"]["object_id"]) == "stars"
 
 
 def width(values: np.ndarray) -> float:
@@ -110,21 +113,18 @@ def test_fluxes_are_the_true_ones_within_their_errors(survey):
 def test_the_zero_point_is_absolute_and_the_seeing_that_of_the_visit(survey):
     for summary in tables(survey, "visit_summary"):
         assert summary["photoCalibKind"][0] == "absolute"
-        truth = survey.truth["visits"]
+        truth = survey.truth["detectors"]
         visit = int(np.flatnonzero(truth["visit"] == summary["visit"][0])[0])
         assert summary["zeroPoint"][0] == pytest.approx(truth["zero_point_mag"][visit], abs=0.03)
-        # The matched Gaussian is wider than the half maximum of a profile with wings, and includes the pixel.
-        assert 1.0 < summary["seeing"][0] / (truth["fwhm_px"][visit] * 0.5) < 1.3
+        # The matched Gaussian is wider than the half maximum of a profile with wings.
+        assert 1.0 < summary["seeing"][0] / truth["seeing"][visit] < 1.3
 
 
 def test_most_stars_are_found_and_few_sources_are_none(survey):
-    objects = survey.truth["objects"]
+    sources = survey.truth["sources"]
     for table in tables(survey, "source"):
-        here = survey.truth["sources"]["visit"] == table["visit"][0]
-        bright = here & np.isin(
-            survey.truth["sources"]["object_id"], objects["object_id"][(objects["type"] == "star")]
-        ) & (survey.truth["sources"]["mag"] < 21.0)  # fmt: skip
-        sources = survey.truth["sources"]
+        here = sources["visit"] == table["visit"][0]
+        bright = here & is_star(survey) & (sources["mag"] < 21.0)
         match = MatchSkyTask(MatchSkyConfig(radius_arcsec=1.0)).run(
             ra1_deg=sources["ra"][bright], dec1_deg=sources["dec"][bright], ra2_deg=table["ra"], dec2_deg=table["dec"]
         )
@@ -151,4 +151,4 @@ def test_files_open_without_etendue(survey: Survey) -> None:
 
     with fits.open(path) as hdus:
         sky = WCS(hdus["IMAGE"].header).pixel_to_world(512.0, 512.0)
-    assert sky.ra.deg == pytest.approx(330.1, abs=0.2)
+    assert sky.ra.deg == pytest.approx(RA_DEG, abs=0.2)
