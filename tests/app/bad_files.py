@@ -26,7 +26,7 @@ REFUSED = {
     "exposure_time_nan.fits": "EXPTIME is no number (got 'NaN')",
     "unknown_filter.fits": "camera simcam has no such filter (got 'z_other')",
     "unknown_type.fits": "IMGTYPE is no known observation type (got 'wibble')",
-    "unknown_detector.fits": "no such detector (got 17)",
+    "unknown_detector.fits": "camera simcam has no such detector (got '17')",
     "same_exposure.fits": "with other bytes",
 }
 DEFEATED = {"all_nan.fits": 81, "all_saturated.fits": 82, "blank.fits": 83}
