@@ -1,10 +1,10 @@
-"""Rendering kernels agree with their definitions."""
+"""Rendered Gaussians agree with their definition."""
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etendue.kernels.render import add_gaussians, add_tracks, bleed
+from etendue.kernels.render import add_gaussians
 
 
 def gaussian(shape: tuple[int, int], x: float, y: float, flux: float, ixx: float, iyy: float, ixy: float) -> np.ndarray:
@@ -36,32 +36,3 @@ def test_the_integral_is_the_flux(x: float, y: float, ixx: float, e: float) -> N
     one = np.ones(1)
     add_gaussians(image, x * one, y * one, 1e5 * one, ixx * one, ixx * one, e * ixx * one, 1e-4)
     assert abs(image.sum() / 1e5 - 1.0) < 2e-4
-
-
-def test_tracks_keep_their_charge_and_lie_on_their_line() -> None:
-    image = np.zeros((30, 40))
-    one = np.ones(1)
-    add_tracks(image, 5 * one, 7 * one, 20 * one, np.arctan2(1.0, 2.0) * one, 900 * one)
-    rows, cols = np.nonzero(image)
-    assert abs(image.sum() - 900.0) < 1e-9
-    assert np.abs((rows - 7) - 0.5 * (cols - 5)).max() <= 0.76
-
-
-@settings(deadline=None)
-@given(st.lists(st.floats(0.0, 400.0), min_size=20, max_size=20))
-def test_bleeding_leaves_no_pixel_above_full_well_and_creates_no_charge(values: list[float]) -> None:
-    image = np.array(values).reshape(20, 1)
-    before = image.copy()
-    bleed(image, np.array([100.0]))
-    assert image.max() <= 100.0 + 1e-9
-    assert image.sum() <= before.sum() + 1e-6
-    assert (image >= np.minimum(before, 100.0) - 1e-9).all()
-
-
-def test_bleeding_in_the_middle_keeps_all_charge_and_is_symmetric() -> None:
-    image = np.zeros((41, 2))
-    image[20, 0] = 950.0
-    bleed(image, np.array([100.0, 100.0]))
-    assert abs(image.sum() - 950.0) < 1e-9
-    np.testing.assert_allclose(image, image[::-1])
-    assert not image[:, 1].any()

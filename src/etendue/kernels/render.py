@@ -1,4 +1,4 @@
-"""Rendering kernels: elliptical Gaussians, cosmic-ray tracks and charge bleeding."""
+"""Rendering of elliptical Gaussians."""
 
 import numpy as np
 from numba import njit, void
@@ -61,75 +61,3 @@ def add_gaussians(
                 distance = axx * dx * dx + 2.0 * axy * dx * dy + ayy * dy * dy
                 if distance < reach:
                     image[row, col] += peak * np.exp(-0.5 * distance)
-
-
-@njit([void(F64_2D_OUT, F64_1D, F64_1D, F64_1D, F64_1D, F64_1D)], cache=True, nogil=True, error_model="numpy")
-def add_tracks(
-    image: NDArray[np.float64],
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    length: NDArray[np.float64],
-    angle: NDArray[np.float64],
-    charge: NDArray[np.float64],
-) -> None:
-    """Deposit straight cosmic-ray tracks, an even share of the charge every quarter pixel.
-
-    Parameters
-    ----------
-    image : ndarray, float64, shape (ny, nx)
-        Changed in place [e].
-    x, y : ndarray, float64, shape (n,)
-        Track beginnings [px].
-    length : ndarray, float64, shape (n,)
-        Lengths [px].
-    angle : ndarray, float64, shape (n,)
-        Directions, counted from +x [rad].
-    charge : ndarray, float64, shape (n,)
-        Total charges [e].
-    """
-    ny, nx = image.shape
-    for i in range(x.size):
-        steps = int(4.0 * length[i]) + 1
-        for step in range(steps):
-            col = int(np.floor(x[i] + 0.25 * step * np.cos(angle[i]) + 0.5))
-            row = int(np.floor(y[i] + 0.25 * step * np.sin(angle[i]) + 0.5))
-            if 0 <= col < nx and 0 <= row < ny:
-                image[row, col] += charge[i] / steps
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _spill(column: NDArray[np.float64], row: int, step: int, charge: float, full_well: float) -> None:
-    """Let charge run along a column until the pixels have taken it up or it leaves the CCD."""
-    while charge > 0.0 and 0 <= row < column.size:
-        taken = min(charge, max(0.0, full_well - column[row]))
-        column[row] += taken
-        charge -= taken
-        row += step
-
-
-@njit([void(F64_2D_OUT, F64_1D)], cache=True, nogil=True, error_model="numpy")
-def bleed(image: NDArray[np.float64], full_well: NDArray[np.float64]) -> None:
-    """Spread charge above full well along columns, half of it up and half down.
-
-    Parameters
-    ----------
-    image : ndarray, float64, shape (ny, nx)
-        Changed in place [e]; no pixel stays above full well, charge is lost only over the edges.
-    full_well : ndarray, float64, shape (nx,)
-        Full well of each column [e].
-    """
-    ny, nx = image.shape
-    excess = np.empty(ny)
-    for col in range(nx):
-        column = image[:, col]
-        found = False
-        for row in range(ny):
-            excess[row] = max(0.0, column[row] - full_well[col])
-            if excess[row] > 0.0:
-                column[row] = full_well[col]
-                found = True
-        if found:
-            for row in range(ny):
-                if excess[row] > 0.0:
-                    _spill(column, row - 1, -1, 0.5 * excess[row], full_well[col])
-                    _spill(column, row + 1, 1, 0.5 * excess[row], full_well[col])
