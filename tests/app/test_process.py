@@ -21,6 +21,8 @@ from etendue.app.process import process
 from etendue.app.processing.batch import ProcessOptions, process_frames, process_one
 from etendue.app.processing.frame_camera import camera_of
 from etendue.app.processing.frame_files import frame_name
+from etendue.camera.file_spec import FileSpec
+from etendue.camera.shipped import load_camera
 from etendue.cli.main import main
 from etendue.errors import AlgorithmError, InputError
 from etendue.faults import arm
@@ -309,3 +311,26 @@ def test_the_frames_of_a_killed_worker_are_tried_again(frame, tmp_path, monkeypa
     assert list((tmp_path / "fired").iterdir())
     assert [outcome.reason for outcome in outcomes] == ["", ""]
     assert {outcome.folder.name for outcome in outcomes} == {frame_name(frame), frame_name(other)}
+
+
+@pytest.mark.slow
+def test_a_detector_is_chosen_from_files_that_hold_several(tmp_path):
+    mosaic = load_camera("simcam").model_copy(update={"name": "mosaic", "files": FileSpec(detectors="many")})
+    path = tmp_path / "mosaic.yaml"
+    path.write_text(mosaic.to_yaml())
+    spec = small_survey("r", bias=3, flat=3).model_copy(update={"camera": str(path), "detectors": (0, 1)})
+    write_survey(spec, tmp_path / "night")
+    (frame,) = (tmp_path / "night" / "raw").iterdir()
+    name = mosaic.detectors[1].name
+    arguments = {"camera": str(path), "bias": tmp_path / "night" / "bias", "flat": tmp_path / "night" / "flat"}
+    with pytest.raises(InputError, match="holds 2 frames of camera mosaic; say which detector"):
+        process(frame, **arguments)
+    with pytest.raises(InputError, match="no such detector"):
+        process(frame, **arguments, detector="7")
+    (outcome,) = process_frames([frame], ProcessOptions(tmp_path / "out", arguments | {"detector": name}))
+    assert outcome.reason == ""
+    assert outcome.folder == tmp_path / "out" / f"{frame_name(frame)}.{name}"
+    assert read_exposure(outcome.folder / "image.fits").detector == mosaic.detectors[1].id
+    assert outcome.summary["n_psf_star"] > 10
+    (again,) = process_frames([frame], ProcessOptions(tmp_path / "out", arguments | {"detector": name}))
+    assert "already exists" in again.reason

@@ -118,7 +118,7 @@ def test_extensions_of_other_detectors_are_passed_over(tmp_path: Path) -> None:
 def test_one_of_many_frames_must_be_chosen(tmp_path: Path) -> None:
     camera = camera_of(PLAIN, "files: {detectors: many}\n")
     path = write(tmp_path / "a.fits", ({"CCDNUM": 3}, PIXELS), ({"CCDNUM": 4}, PIXELS + 1))
-    with pytest.raises(InputError, match="holds 2 frames of camera tiny; name the detector"):
+    with pytest.raises(InputError, match="holds 2 frames of camera tiny; say which detector"):
         read_raw(path, camera)
     assert read_raw(path, camera, detector=4).array[0, 0] == 1
     with pytest.raises(InputError, match=r"no such frame .*detector 7"):

@@ -107,26 +107,33 @@ def locate_frames(
         return []
     options = SearchOptions(index(), str(home.cameras_folder / f"{camera.name}.yaml"))
     StarIndex.open(options.index)  # one clear refusal instead of one per frame
-    paths = list(wanted)
-    found = each_frame(partial(_search, options=options), paths, "finding", workers=workers, progress=progress)
-    outcomes = [_outcome(wanted[path], camera, place) for path, place in zip(paths, found, strict=True)]
+    found = each_frame(partial(_search, options=options), wanted, "finding", workers=workers, progress=progress)
+    outcomes = [_outcome(frame.info, camera, place) for frame, place in zip(wanted, found, strict=True)]
     home.overrides(camera.name).remember_places({(o.exposure, o.detector): o.cards for o in outcomes})
     home.apply_overrides(camera.name)
     return outcomes
 
 
-def _wanted(home: Repository, camera: Camera, every: bool) -> dict[Path, ObservationInfo]:
-    """Return the frames to search, by file."""
+@dataclass(frozen=True)
+class _Frame:
+    """One detector of one exposure, and the file that holds it."""
+
+    path: Path
+    info: ObservationInfo
+
+
+def _wanted(home: Repository, camera: Camera, every: bool) -> list[_Frame]:
+    """Return the frames to search."""
     refs = home.query("raw", collections=f"{camera.name}/raw/all", where="exposure.observation_type='science'")
     store = home.overrides(camera.name)
     said, known = store.said(home.butler), store.located()
     by_hand = {key for key, override in said.items() if _is_by_hand(override)}
-    wanted = {}
+    wanted = []
     for ref, info in zip(refs, home.raw_infos(refs), strict=True):
         key = info.exposure_id, info.detector_id
         unknown = key not in known and (info.wcs is None or info.wcs_is_approximate)
         if key not in by_hand and (every or unknown):
-            wanted[Path(home.butler.getURI(ref).ospath)] = info
+            wanted.append(_Frame(Path(home.butler.getURI(ref).ospath), info))
     return wanted
 
 
@@ -144,10 +151,10 @@ class _Place:
     statistics: dict[str, Any]
 
 
-def _search(path: Path, options: SearchOptions) -> _Place | str:
+def _search(frame: _Frame, options: SearchOptions) -> _Place | str:
     """Return where a frame is, or why that is not known."""
     try:
-        found = search_frame(path, options)
+        found = search_frame(frame.path, options, detector=frame.info.detector_id, exposure=frame.info.exposure_id)
     except EtendueError as error:
         return str(error)
     return _Place(found.how, found.solved.wcs.to_dict(), found.statistics())

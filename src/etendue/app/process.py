@@ -50,6 +50,8 @@ class ProcessResult:
         Warnings on the way.
     seconds : float
         Wall time [s].
+    detector : str
+        Name or id of the detector, as it was chosen; empty if none was.
     """
 
     frame: Path
@@ -59,6 +61,7 @@ class ProcessResult:
     match: ReferenceMatch | None = None
     notes: tuple[str, ...] = field(default=())
     seconds: float = 0.0
+    detector: str = ""
 
     @property
     def wcs(self) -> SkyWcs | None:
@@ -84,8 +87,8 @@ class ProcessResult:
         Returns
         -------
         Path
-            ``folder/<name of the frame>`` with ``image.fits``, ``sources.*``, ``image.wcs`` (where there is a WCS),
-            ``summary.json`` and pictures.
+            ``folder/<name of the frame>``, followed by ``.<detector>`` where one was chosen, with ``image.fits``,
+            ``sources.*``, ``image.wcs`` (where there is a WCS), ``summary.json`` and pictures.
 
         Raises
         ------
@@ -93,8 +96,8 @@ class ProcessResult:
             If it exists, or cannot be written.
         """
         return write_frame(
-            Path(folder) / frame_name(self.frame), exposure=self.exposure, sources=self.sources, match=self.match,
-            summary=self.summary(), file_format=file_format, plots=plots, overwrite=overwrite,
+            Path(folder) / frame_name(self.frame, self.detector), exposure=self.exposure, sources=self.sources,
+            match=self.match, summary=self.summary(), file_format=file_format, plots=plots, overwrite=overwrite,
         )  # fmt: skip
 
     def summary(self) -> dict[str, Any]:
@@ -142,6 +145,7 @@ def process(
     bias: str | Path | None = None,
     dark: str | Path | None = None,
     flat: str | Path | None = None,
+    detector: str | int | None = None,
     config: CalibrateImageConfig | None = None,
 ) -> ProcessResult:
     """Calibrate one raw frame and measure everything on it, in memory.
@@ -149,7 +153,7 @@ def process(
     Parameters
     ----------
     frame : str or Path
-        Raw science frame of one detector.
+        Raw science frame.
     refcat : str or Path, optional
         ``gaia``, ``ps1`` or ``2mass``; a sharded catalog; or a CSV, FITS, Parquet or VOTable file. Without one
         positions are by the header's WCS and fluxes on a relative scale.
@@ -160,6 +164,8 @@ def process(
         Shipped camera or YAML file; recognised or guessed by default.
     bias, dark, flat : str or Path, optional
         Masters, or folders of raw frames (see `MasterPaths`).
+    detector : str or int, optional
+        Name or id; needed for files of several detectors.
     config : CalibrateImageConfig, optional
         Every knob of the stage ``calibrate_image``.
 
@@ -179,7 +185,7 @@ def process(
         known, guessed = camera_of(path, camera)
         if guessed:
             notes.append(f"camera guessed from {path.name}: look at 'etendue camera guess' before trusting fluxes")
-        raw = read_raw(path, known)
+        raw = _read(path, known, detector)
         if raw.info.observation_type != "science":
             raise InputError("is no science frame", source=path, value=raw.info.observation_type, remedy="leave it out")
         masters = masters_for(raw, known, MasterPaths(*(None if p is None else str(p) for p in (bias, dark, flat))))
@@ -192,7 +198,20 @@ def process(
     return ProcessResult(
         frame=path, camera=known, exposure=result.exposure, sources=result.stars, match=_match(result, reference),
         notes=tuple(dict.fromkeys(notes)), seconds=time.monotonic() - begin,
+        detector="" if detector is None else str(detector),
     )  # fmt: skip
+
+
+def _read(path: Path, camera: Camera, detector: str | int | None) -> RawFrame:
+    """Read a frame, of the wanted detector if one is named."""
+    if detector is None:
+        return read_raw(path, camera)
+    wanted = camera.find_detector(str(detector)) or camera.detector(detector)
+    raw = read_raw(path, camera, detector=wanted.id)
+    if raw.detector_id != wanted.id:
+        own = camera.detector(raw.detector_id)
+        raise InputError(f"is not of detector {wanted.name}", source=path, value=own.name, remedy="leave it out")
+    return raw
 
 
 @dataclass(frozen=True, eq=False)

@@ -142,7 +142,7 @@ def frame_in(
         what = f"{len(found)} frames" if found else "no such frame"
         chosen = f"detector {detector}, exposure {exposure}" if not found else None
         raise InputError(f"holds {what} of camera {camera.name}", source=path, value=chosen,
-                         remedy="name the detector" if found else "check the file")  # fmt: skip
+                         remedy="say which detector" if found else "check the file")  # fmt: skip
     return found[0]
 
 

@@ -19,6 +19,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--dark", type=_FILE, help="Dark frame with the bias in it, or folder of raw ones.")
 @click.option("--flat", type=_FILE, help="Master flat of the filter, or folder of raw ones of any filters.")
 @click.option("--camera", help="Shipped camera or YAML file; default recognised or guessed from the header.")
+@click.option("--detector", help="Name or number; needed where a file holds several.")
 @click.option(
     "--out", type=_FILE, default="processed", show_default=True, help="Folder; each frame gets its own in it."
 )
@@ -30,13 +31,13 @@ _FILE = click.Path(path_type=Path)
 @AS_JSON
 def process(
     frames: tuple[Path, ...], refcat: str | None, index: Path | None, bias: Path | None, dark: Path | None,
-    flat: Path | None, camera: str | None, out: Path, file_format: str, no_plots: bool, overwrite: bool, workers: int,
-    as_json: bool,
+    flat: Path | None, camera: str | None, detector: str | None, out: Path, file_format: str, no_plots: bool,
+    overwrite: bool, workers: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Calibrate and measure raw science FRAMES (FITS files or folders): image, catalog, WCS header, check pictures.
 
-    Outputs of FRAME.fits lie in OUT/FRAME: image.fits (with mask and variance), sources.*, image.wcs, summary.json and
-    pictures. A frame that fails is named with the reason, and the others go on.
+    Outputs of FRAME.fits lie in OUT/FRAME, with --detector in OUT/FRAME.DETECTOR: image.fits (with mask and variance),
+    sources.*, image.wcs, summary.json and pictures. A frame that fails is named with the reason, and the others go on.
     """
     from etendue.app.frame_finder import fits_files
     from etendue.app.processing.batch import ProcessOptions, process_frames
@@ -47,7 +48,8 @@ def process(
     )
     if not paths:
         raise InputError("no FITS files found", source=", ".join(map(str, frames)))
-    arguments = {"refcat": refcat, "index": index, "bias": bias, "dark": dark, "flat": flat, "camera": camera}
+    arguments = {"refcat": refcat, "index": index, "bias": bias, "dark": dark, "flat": flat, "camera": camera,
+                 "detector": detector}  # fmt: skip
     options = ProcessOptions(out, arguments, file_format, not no_plots, overwrite)
     outcomes = process_frames(paths, options, workers=workers, progress=not as_json)
     if as_json:

@@ -12,6 +12,7 @@ from etendue.camera.frame_file import frames_in
 from etendue.camera.header_wcs import pointing_wcs
 from etendue.camera.raw import read_raw
 from etendue.camera.shipped import identify_camera, load_camera, shipped_cameras
+from etendue.errors import InputError
 from etendue.geom.sphere import separation_deg
 from etendue.middleware.repository import Repository
 from etendue.simulate.night.plan import plan_exposures
@@ -34,7 +35,7 @@ def survey_of(camera: str, detectors: tuple[int, ...]) -> SurveySpec:
         "conditions": {"cloudy_nights": 0.0},
         "sky": {"margin_deg": 0.02, "stars": {"brightest_mag": 15, "faintest_mag": 19}, "galaxies": None},
         "telescope": {"vignetting": None, "stray": None, "nodes": 2},
-        "calibrations": {"bias": 1, "flat": 0},
+        "calibrations": {"bias": int(load_camera(camera).header.observation_type.constant is None), "flat": 0},
     }  # fmt: skip
     return SurveySpec.parse(content, "test")
 
@@ -48,7 +49,7 @@ def test_raws_of_a_shipped_camera_are_read_back_and_ingested(tmp_path: Path, nam
     write_survey(spec, tmp_path / "raws")
     survey = Survey.plan(spec)
     paths = sorted((tmp_path / "raws").rglob("*.fits.fz"))
-    assert len(paths) == 2
+    assert len(paths) == 1 + spec.calibrations.bias
     home = Repository.create(tmp_path / "repo")
     home.register_camera(camera)
     for path in paths:
@@ -58,7 +59,7 @@ def test_raws_of_a_shipped_camera_are_read_back_and_ingested(tmp_path: Path, nam
         assert raw.array.shape == camera.detector(number).raw_shape
         assert raw.array.dtype == (np.uint16 if camera.files.bits <= 16 else np.int32)
     outcomes = home.ingest(paths)
-    assert [(o.status, o.detector) for o in outcomes] == [("ingested", number)] * 2
+    assert [(o.status, o.detector) for o in outcomes] == [("ingested", number)] * len(paths)
     science = next(o for o in outcomes if o.observation_type == "science")
     assert science.exposure == survey.exposures[0].exposure  # the truth tables name it so
     assert [o.defined for o in home.define_visits()] == [True]
@@ -77,6 +78,12 @@ def test_the_wcs_that_a_header_starts_with_is_near_the_true_one(name: str) -> No
     x, y = detector.bbox.corners()
     apart = separation_deg(*truth.pixel_to_sky(x=x, y=y), *start.pixel_to_sky(x=x, y=y))
     assert 3600.0 * apart.max() < 6.0  # what one matrix leaves of the distortion of a whole CCD
+
+
+def test_calibrations_that_no_header_of_the_camera_can_name_are_refused() -> None:
+    spec = survey_of("microobservatory", ()).model_copy(update={"calibrations": survey_of("simcam", ()).calibrations})
+    with pytest.raises(InputError, match=r"says 'science', none can say bias.*leave out 'calibrations'"):
+        Survey.plan(spec)
 
 
 def test_a_mosaic_in_one_file_is_written_whole(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def process_one(frame: Path, options: ProcessOptions) -> ProcessOutcome:
     ProcessOutcome
     """
     try:
-        check_free(options.out / frame_name(frame), options.overwrite)
+        check_free(options.out / frame_name(frame, options.arguments.get("detector")), options.overwrite)
         with threadpool_limits(1), _silent():
             result = process(frame, **options.arguments)
         folder = result.write(

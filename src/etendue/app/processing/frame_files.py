@@ -21,20 +21,23 @@ from etendue.table.export import SUFFIXES, export_table
 from etendue.table.table import Table
 
 
-def frame_name(path: Path) -> str:
+def frame_name(path: Path, detector: str | int | None = None) -> str:
     """Return the name of a frame's folder.
 
     Parameters
     ----------
     path : Path
         Raw file.
+    detector : str or int, optional
+        The detector that was chosen.
 
     Returns
     -------
     str
-        The file's name without the endings of FITS files.
+        The file's name without the endings of FITS files, and the detector's.
     """
-    return without_ending(path.name)
+    stem = without_ending(path.name)
+    return stem if detector in (None, "") else f"{stem}.{detector}"
 
 
 def check_free(target: Path, overwrite: bool) -> None:

@@ -175,9 +175,10 @@ def _dark(path: str, camera_text: str, detector_id: int) -> tuple[Exposure, floa
 def _raw_frames(path: str, camera: Camera, detector_id: int, kind: Kind) -> list[RawFrame]:
     """Read the frames of a kind in a folder; others are left out with a warning."""
     frames = []
+    chosen = detector_id if camera.files.detectors == "many" else None
     for file in sorted(entry for entry in Path(path).iterdir() if is_fits_name(entry)):
         try:
-            frame = read_raw(file, camera)
+            frame = read_raw(file, camera, detector=chosen)
         except EtendueError as error:
             _log.warning("%s left out: %s", kind, error)
             continue

@@ -1,7 +1,6 @@
 """Do the same with many frames, in several processes, with a progress bar."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -9,11 +8,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from etendue.processes import in_processes
 
+Frame = TypeVar("Frame")
 Result = TypeVar("Result")
 
 
 def each_frame(
-    action: Callable[[Path], Result], frames: Sequence[Path], title: str, *, workers: int, progress: bool
+    action: Callable[[Frame], Result], frames: Sequence[Frame], title: str, *, workers: int, progress: bool
 ) -> list[Result]:
     """Call a function with every frame.
 
@@ -21,7 +21,7 @@ def each_frame(
     ----------
     action : callable
         Can be pickled; its errors end everything.
-    frames : sequence of Path
+    frames : sequence
         Its arguments.
     title : str
         Stands before the progress bar.

@@ -97,7 +97,9 @@ class FoundFrame:
         return self.solved.statistics() | {"sources": int(self.stars.x.size), "fwhm_px": self.stars.fwhm_px}
 
 
-def search_frame(path: Path, options: SearchOptions) -> FoundFrame:
+def search_frame(
+    path: Path, options: SearchOptions, *, detector: int | None = None, exposure: int | None = None
+) -> FoundFrame:
     """Find a frame on the sky.
 
     Parameters
@@ -106,6 +108,8 @@ def search_frame(path: Path, options: SearchOptions) -> FoundFrame:
         FITS file.
     options : SearchOptions
         What is known before.
+    detector, exposure : int, optional
+        Ids that choose between the frames of a file that holds several.
 
     Returns
     -------
@@ -122,7 +126,7 @@ def search_frame(path: Path, options: SearchOptions) -> FoundFrame:
     with threadpool_limits(1):
         if camera is None:
             return find_exposure(_plain_exposure(path), None, None, options)
-        raw = read_raw(path, camera)
+        raw = read_raw(path, camera, detector=detector, exposure=exposure)
         return find_exposure(IsrTask().run(raw=raw, camera=camera), raw, camera, options)
 
 

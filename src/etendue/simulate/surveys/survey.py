@@ -69,6 +69,7 @@ class Survey:
             If the camera, a band, a file or the cadence is wrong.
         """
         camera = load_camera(spec.camera)
+        _check_calibrations(spec, camera)
         known = {*BANDS, *spec.bands}  # others, of narrow filters say, can be in no cadence
         bands = [entry.band for entry in camera.filters if entry.band in known]
         bandpasses = {band: bandpass_of(band, spec.bands.get(band)) for band in bands}
@@ -179,6 +180,15 @@ def calibration_count(spec: SurveySpec, camera: Camera) -> int:
     """
     amplifiers = max(len(detector.amplifiers) for detector in camera.detectors)
     return spec.calibrations.count(len(camera.filters), amplifiers)
+
+
+def _check_calibrations(spec: SurveySpec, camera: Camera) -> None:
+    kind = camera.header.observation_type
+    if not kind.keywords and kind.constant is not None and calibration_count(spec, camera) > 0:
+        raise InputError(
+            f"every header of camera {camera.name} says '{kind.constant}', none can say bias, dark or flat",
+            source=Path(spec.camera), remedy="leave out 'calibrations'",
+        )  # fmt: skip
 
 
 def _check_detectors(spec: SurveySpec, camera: Camera) -> None:
