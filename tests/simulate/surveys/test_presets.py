@@ -22,7 +22,11 @@ PROMISES = {
         4,
         {"stars", "galaxies", "variables", "agn", "transients", "moving", "satellites"},
     ),
-    "dr1-mini": (dict.fromkeys("ugrizy", 30), 9, {"stars", "galaxies", "variables", "agn", "transients", "flashes"}),
+    "dr1-mini": (
+        dict.fromkeys("ugrizy", 30),
+        9,
+        {"stars", "galaxies", "variables", "agn", "transients", "flashes", "moving"},
+    ),
     "ap-year": (None, 4, {"stars", "galaxies", "variables", "agn", "transients"}),
     "crowded": ({"g": 3, "r": 3}, 4, {"stars", "galaxies", "crowded", "variables"}),
     "wavefront": ({"r": 6}, 4, {"stars"}),
@@ -236,3 +240,11 @@ def test_a_wrong_survey_is_refused_in_one_line_that_names_file_and_entry(tmp_pat
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         load_survey(tmp_path / "none.yaml")
+
+
+@pytest.mark.slow
+def test_movers_of_the_small_data_release_are_there_every_night():
+    survey = planned("dr1-mini")
+    for night in sorted({exposure.day_obs for exposure in survey.exposures}):
+        exposure = next(exposure for exposure in survey.exposures if exposure.day_obs == night)
+        assert np.sum(columns_on_detectors(survey, exposure, "moving").mag < 24.5) >= 3

@@ -1,6 +1,7 @@
 """Make the layers of a survey's sky."""
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,7 @@ def make_layers(
         layers += _fixed_and_varying(spec, dust, field, span, exposures, seed, number)
     if spec.moving or spec.satellites or spec.comets is not None:
         wide = spec.margin_deg if spec.moving_margin_deg is None else spec.moving_margin_deg
-        layers += _above_the_earth(spec, survey_fields(camera, exposures, wide), span, seed)
+        layers += _above_the_earth(spec, survey_fields(camera, exposures, wide), span, exposures, seed)
     return tuple(layers)
 
 
@@ -152,20 +153,32 @@ def _fixed_and_varying(
         yield FlashLayer.make(flashes, field, seed, copy)
 
 
-def _above_the_earth(spec: SkySpec, fields: list[Field], span: tuple[float, float], seed: int) -> Iterator[Layer]:
+def _above_the_earth(
+    spec: SkySpec, fields: list[Field], span: tuple[float, float], exposures: Sequence[PlannedExposure], seed: int
+) -> Iterator[Layer]:
     """Give what moves: bodies are drawn around the first field, satellites around the Earth."""
     middle = 0.5 * (span[0] + span[1])
-    for copy, field in enumerate(fields):
+    epochs = _nights(exposures) if spec.moving_every_night else [middle]
+    for copy, (field, epoch) in enumerate(product(fields, epochs)):
         # Bodies of the whole sky are drawn once, those in a field for each.
         classes = tuple(one if copy == 0 else one.model_copy(update={"count": 0}) for one in spec.moving)
         if any(one.count or one.in_field for one in classes):
-            bodies = MovingSpec(epoch_mjd_tai=middle, classes=classes, mag_limit=spec.moving_mag_limit)
+            bodies = MovingSpec(epoch_mjd_tai=epoch, classes=classes, mag_limit=spec.moving_mag_limit)
             yield MovingLayer.make(bodies, field, seed, copy)
+    for copy, field in enumerate(fields):
         if spec.comets is not None and spec.comets.in_field:
             comets = CometSpec(epoch_mjd_tai=middle, in_field=spec.comets.in_field, mag_limit=spec.comets.mag_limit)
             yield CometLayer.make(comets, field, seed, copy)
     if spec.satellites:
         yield SatelliteLayer.make(SatelliteSpec(epoch_mjd_tai=span[0], shells=spec.satellites), fields[0], seed)
+
+
+def _nights(exposures: Sequence[PlannedExposure]) -> list[float]:
+    """Return the middle of the exposures of every night [day, TAI]."""
+    times: dict[int, list[float]] = {}
+    for exposure in exposures:
+        times.setdefault(exposure.day_obs, []).append(exposure.mjd_tai_mid)
+    return [0.5 * (found[0] + found[-1]) for found in times.values()]
 
 
 def _hosts(galaxies: GalaxyLayer) -> Hosts:

@@ -123,6 +123,9 @@ class SkySpec(_Part):
     """As ``margin_deg``, of bodies ``in_field``: what is in the field on one night is beside it on another; None takes
     ``margin_deg`` [deg]."""
 
+    moving_every_night: bool = False
+    """Draw bodies ``in_field`` for every night instead of the survey's middle, so that all nights have as many."""
+
     comets: CometsSpec | None = None
     """Comets."""
 
