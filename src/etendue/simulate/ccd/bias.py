@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.signal import lfilter
+from scipy.linalg import solve_banded
 
 from etendue.simulate.ccd.effect import EffectSpec, Vector
 from etendue.simulate.ccd.streams import Streams
@@ -136,7 +136,8 @@ class BiasStructure:
         keep = np.exp(-1.0 / spec.row_drift_px)
         kicks = exposure.rng(f"bias rows {number}").standard_normal(count)
         kicks[1:] *= np.sqrt(1.0 - keep**2)
-        drift = spec.row_drift_adu * lfilter([1.0], [1.0, -keep], kicks)
+        # Each row keeps a part of the one before: a bidiagonal system (scipy.signal takes 0.4 s to import).
+        drift = spec.row_drift_adu * solve_banded((1, 0), [np.ones(count), np.full(count, -keep)], kicks)
         ramp = spec.row_ramp_adu * np.exp(-np.arange(count) / spec.row_ramp_px)
         return (self.level(number, hours, exposure) + ramp + drift).astype(np.float32)
 
