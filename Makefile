@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-all lint bench campaign warm clean
+.PHONY: demo test test-all test-services lint bench campaign warm clean
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"etendue needs Python 3.11 or newer, found {sys.version.split()[0]}; set PYTHON=/path/to/python3.11"'
@@ -24,10 +24,14 @@ demo: $(VENV)/.warm  ## simulate a small survey, run everything, compare with th
 	$(BIN)/etendue demo demo-output --overwrite
 
 test: $(VENV)/.warm  ## the unit suite
-	$(BIN)/python -m pytest -n 2 -m 'not slow'
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not services'
 
 test-all: $(VENV)/.warm  ## also the end-to-end runs
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m 'not services'
+
+test-services: $(VENV)/.warm  ## runs in the jobs of a Slurm cluster and by bps, both on this machine
+	$(BIN)/python -m pip install -q -e '.[bps]'
+	$(BIN)/python -m pytest -m services --durations=12
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -30,7 +30,7 @@ class InputError(EtendueError):
         super().__init__(" ".join(f"{prefix}{message}{got}{advice}".split()))
 
 
-class NothingToDo(InputError):
+class NothingToDoError(InputError):
     """No data match what was asked for."""
 
 

@@ -127,8 +127,11 @@ def routed(folder: Path) -> Any:
     log = (folder / "log").read_text().splitlines()
     with sqlite3.connect(folder / "repo" / "etendue" / "router" / "live" / "stream.sqlite3") as database:
         events = [key for [key] in database.execute("SELECT key FROM event ORDER BY id")]
-    known = {Path(replica.butler.getURI(ref).ospath).name for name in collections for kind in ("number", "offset", "label")
-             for ref in replica.query(kind, collections=name, find_first=False)}  # fmt: skip
+    kinds = ("number", "offset", "label")
+    refs = [
+        ref for name in collections for kind in kinds for ref in replica.query(kind, collections=name, find_first=False)
+    ]
+    known = {Path(replica.butler.getURI(ref).ospath).name for ref in refs}
     assert {path.name for path in (folder / "replica" / "toy").rglob("*.*")} == known, "a killed router left files"
     assert len(set(log)) == len(log), "a command ran twice for one key"
     assert [one.reason for one in statuses(folder / "repo" / "etendue" / "router") if one.state != "off"] == []

@@ -14,7 +14,6 @@ from etendue.middleware.content_hash import content_hashes
 from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.repository import Repository
 
-pytestmark = pytest.mark.slow
 PRODUCTS = ("measured", "total", "summary", "note")
 BIN = Path(sys.executable).parent
 BPS = """
@@ -57,6 +56,7 @@ def run_here(home, output, where=""):
     return content_hashes(home, output, PRODUCTS)
 
 
+@pytest.mark.slow
 def test_a_graph_that_pipetask_saved_runs_with_pipetask_and_makes_the_same(toy_repository, tmp_path):
     graph = tmp_path / "graph.qg"
     expected = run_here(toy_repository, "toy/here")
@@ -67,6 +67,7 @@ def test_a_graph_that_pipetask_saved_runs_with_pipetask_and_makes_the_same(toy_r
     assert content_hashes(toy_repository, "toy/stock", PRODUCTS) == expected
 
 
+@pytest.mark.services
 def test_bps_runs_our_pipelines(toy_repository, tmp_path):
     pytest.importorskip("lsst.ctrl.bps.parsl")
     expected = run_here(toy_repository, "toy/here", where="exposure < 3")
@@ -77,6 +78,7 @@ def test_bps_runs_our_pipelines(toy_repository, tmp_path):
     assert content_hashes(toy_repository, "toy/bps/one", PRODUCTS) == expected
 
 
+@pytest.mark.slow
 def test_commands_of_butler_read_move_and_remove_our_products(toy_repository, tmp_path):
     run_here(toy_repository, "toy/here")
     root = str(toy_repository.path)
@@ -99,6 +101,7 @@ def test_commands_of_butler_read_move_and_remove_our_products(toy_repository, tm
     assert toy_repository.query("note", collections="toy/here") == ()
 
 
+@pytest.mark.slow
 def test_a_repository_of_plain_butler_code_is_opened_and_processed(tmp_path, monkeypatch):
     here = str(Path(__file__).parent)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH", "")])))

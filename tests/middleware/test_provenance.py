@@ -25,8 +25,8 @@ def finished(filled_folder, tmp_path_factory):
     shutil.copytree(filled_folder, folder := tmp_path_factory.mktemp("provenance") / "repo")
     home = Repository.open(folder)
     for name, pipeline in (("first", TOY), ("second", f"{TOY}#total,summary")):
-        run_pipeline(home, pipeline, inputs=[*INPUTS, *(["toy/out/first"] if name == "second" else [])], output="toy/out",
-                     workers=1, progress=False, run_name=name)  # fmt: skip
+        inputs = [*INPUTS, *(["toy/out/first"] if name == "second" else [])]
+        run_pipeline(home, pipeline, inputs=inputs, output="toy/out", workers=1, progress=False, run_name=name)
     return folder
 
 

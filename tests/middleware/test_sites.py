@@ -50,14 +50,14 @@ def slurm(tmp_path_factory):
         yield variables
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_a_local_site_makes_the_same_products(toy_repository, expected):
     pytest.importorskip("parsl")
     assert run(toy_repository, site=LOCAL).ok
     assert hashes(toy_repository, "toy/out") == expected
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_a_killed_worker_costs_an_attempt_at_its_quantum(toy_repository, expected, tmp_path):
     pytest.importorskip("parsl")
     (tmp_path / "deadly").touch()
@@ -67,7 +67,7 @@ def test_a_killed_worker_costs_an_attempt_at_its_quantum(toy_repository, expecte
     assert hashes(toy_repository, "toy/out") == expected
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_a_quantum_over_its_limit_is_stopped_and_the_reason_told(toy_repository):
     pytest.importorskip("parsl")
     limits = Limits(retries=0, task_time_s={"total": 60.0, "measure": 0.6})
@@ -78,7 +78,7 @@ def test_a_quantum_over_its_limit_is_stopped_and_the_reason_told(toy_repository)
     assert "0.6" in failed[0].message
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_workers_of_a_killed_driver_end_and_the_run_is_resumed(toy_repository, expected):
     pytest.importorskip("parsl")
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(toy_repository.path)])
@@ -116,7 +116,7 @@ def wait_for(found, longest_s=60.0):
     raise AssertionError("waited in vain")
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_jobs_of_slurm_make_the_same_products(toy_repository, expected, slurm, monkeypatch):
     pytest.importorskip("parsl")
     monkeypatch.setenv("SLURM_CONF", slurm["SLURM_CONF"])
@@ -127,7 +127,7 @@ def test_jobs_of_slurm_make_the_same_products(toy_repository, expected, slurm, m
     assert subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=True).stdout == ""
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_a_job_that_slurm_kills_loses_only_its_quanta(toy_repository, expected, slurm, monkeypatch, tmp_path):
     pytest.importorskip("parsl")
     monkeypatch.setenv("SLURM_CONF", slurm["SLURM_CONF"])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
-from etendue.errors import InputError, NothingToDo
+from etendue.errors import InputError, NothingToDoError
 from etendue.middleware.graphs import build_graph
 from etendue.middleware.repository import Repository
 
@@ -46,7 +46,7 @@ def expected_quanta(home: Repository, pipelines: Sequence[Pipeline], inputs: Seq
     butler = home.butler.clone(collections=list(inputs))
     try:
         components = build_graph(whole, butler, f"{output}/run", output=output, where=where)
-    except NothingToDo:
+    except NothingToDoError:
         return Counter()
     return _count(components.assemble())
 

@@ -9,7 +9,7 @@ from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQua
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraphComponents
 from lsst.pipe.base.quantum_graph_builder import QuantumGraphBuilderError
 
-from etendue.errors import InputError, NothingToDo
+from etendue.errors import InputError, NothingToDoError
 from etendue.middleware.pipeline import check_pipeline
 
 QuantumKey = tuple[str, tuple[int | str, ...]]
@@ -84,7 +84,7 @@ def build_graph(
     except QuantumGraphBuilderError as error:
         if not isinstance(error.__context__, MissingDatasetTypeError):
             raise _unbuildable(error) from error
-        raise NothingToDo(
+        raise NothingToDoError(
             "nothing to do: the repository holds no data of a kind that the pipeline reads",
             source=str(error).partition(" found (")[0].removeprefix("No datasets for overall-input "),
             remedy="ingest frames, or run the pipeline that makes them",

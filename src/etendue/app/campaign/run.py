@@ -10,7 +10,7 @@ from etendue.app.campaign.forecast import CostRow, cost_table, forecast
 from etendue.app.campaign.progress import CampaignProgress, GroupProgress, StepProgress
 from etendue.app.campaign.spec import CampaignSpec, StepSpec
 from etendue.app.quickstart import publish_products
-from etendue.errors import EtendueError, InputError, NothingToDo
+from etendue.errors import EtendueError, InputError, NothingToDoError
 from etendue.faults import fault_point
 from etendue.middleware.changes import certify_current
 from etendue.middleware.data_groups import data_groups
@@ -197,7 +197,7 @@ class Campaign:
                 resume=self._latest(output) != group.before,
                 limits=Limits(step.retries, step.time_limit_s, step.memory_limit_mib), site=self.site,
             )  # fmt: skip
-        except NothingToDo:
+        except NothingToDoError:
             group.status = "done"  # a group of data can be empty
             self.progress.save()
             return

@@ -10,7 +10,7 @@ import numpy as np
 
 from etendue.app.quickstart import SKYMAP
 from etendue.app.watching.events import FrameDone
-from etendue.errors import InputError, NothingToDo
+from etendue.errors import InputError, NothingToDoError
 from etendue.middleware.changes import own_collections
 from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.journal import QuantumOutcome
@@ -246,7 +246,7 @@ class Night:
                 self.home, pipeline, inputs=inputs, output=output, where=where, workers=workers, progress=False,
                 reuse=True, stop=self.stop,
             )  # fmt: skip
-        except NothingToDo:
+        except NothingToDoError:
             return None
 
     def _finish_earlier(self, output: str, pipelines: Sequence[str]) -> RunReport | None:

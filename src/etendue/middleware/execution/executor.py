@@ -13,7 +13,7 @@ from lsst.pipe.base import Pipeline
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from etendue.disk import disk_trouble, whole_file
-from etendue.errors import InputError, Interrupted, NothingToDo
+from etendue.errors import InputError, Interrupted, NothingToDoError
 from etendue.faults import fault_point
 from etendue.middleware.changes import Changes, current_outcomes, keep_products, own_collections, plan_run
 from etendue.middleware.datastores import stored_sizes
@@ -187,7 +187,7 @@ def _prepare(
         where=description["where"], reuse=options.reuse, skip_existing=options.skip_existing,
     )  # fmt: skip
     if not plan.changes.total:
-        raise NothingToDo(
+        raise NothingToDoError(
             "nothing to do: no data match",
             value=description["where"] or description["inputs"],
             remedy="check the input collections and the expression",

@@ -2,7 +2,10 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Literal
+
+_BEGIN = datetime(1970, 1, 1)  # TAI
 
 State = Literal["waiting", "done", "dead", "gone", "expired", "replaced", "passed over"]
 """Of a delivery: to be made; made and verified; given up; the dataset left the source before; deleted at the sink by
@@ -56,7 +59,7 @@ class PutEvent:
         """Return it JSON-able."""
         return {"key": self.key, "rule": self.rule, "dataset_type": self.dataset_type,
                 "data_id": self.data_id | self.implied, "run": self.run, "id": str(self.dataset_id),
-                "registered_ns": self.revision}  # fmt: skip
+                "registered_tai": (_BEGIN + timedelta(microseconds=self.revision // 1000)).isoformat()}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
