@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from etendue.errors import InputError
+from etendue.simulate.population.lights import Lights
 from etendue.simulate.surveys.calibration_plan import calibration_frames
 from etendue.simulate.surveys.coverage import detector_of, focal_plane_lights
 from etendue.simulate.surveys.frames import calibration_frame, science_frame
@@ -56,7 +57,7 @@ def columns_on_detectors(survey, exposure, layer_name):
         if layer.name == layer_name:
             lights = focal_plane_lights(survey, exposure, layer)
             parts.append(lights.take(detector_of(survey, exposure, lights) >= 0))
-    return parts[0]
+    return Lights.concat(parts)
 
 
 def test_all_promised_surveys_are_shipped():
