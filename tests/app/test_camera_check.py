@@ -47,10 +47,22 @@ def test_notes_tell_what_is_odd_and_nothing_else() -> None:
     assert len(notes) == len(expected)
 
 
+def test_a_digit_too_few_is_noticed() -> None:
+    assert not any("median" in note for note in camera_notes(Camera.from_yaml(TEXT)))
+    decam = load_camera("decam")
+    first = decam.detectors[0]
+    wrong = first.amplifiers[1].model_copy(update={"saturation": first.amplifiers[1].saturation / 10.0})
+    ccd = first.model_copy(update={"amplifiers": (first.amplifiers[0], wrong)})
+    notes = camera_notes(decam.model_copy(update={"detectors": (ccd, *decam.detectors[1:])}))
+    assert [note for note in notes if "median" in note] == [
+        f"saturation {wrong.saturation:g} of amplifier {wrong.name} of detector {ccd.name}: the median of all is 43666"
+    ]
+
+
 @pytest.mark.parametrize("name", shipped_cameras())
-def test_shipped_cameras_have_no_overlaps(name: str) -> None:
-    notes = camera_notes(load_camera(name))
-    assert not any("overlap" in note or "other sections" in note or "converter" in note for note in notes)
+def test_shipped_cameras_are_sound(name: str) -> None:
+    words = "overlap", "other sections", "converter", "median"
+    assert not [note for note in camera_notes(load_camera(name)) if any(word in note for word in words)]
 
 
 def test_frames_are_traced_card_by_card(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from etendue.camera.header_spec import FieldSpec
 from etendue.camera.section import format_section
 
 _LEAST_OVERLAP_PX = 1.0
+_UNLIKE = 5.0  # ratio to the median
 _SECTIONS = ("raw_data", "raw_serial_overscan", "raw_parallel_overscan", "raw_prescan")
 
 
@@ -29,7 +30,7 @@ def camera_notes(camera: Camera) -> list[str]:
     list of str
         One line each; empty where nothing is odd.
     """
-    return [*_left_out(camera), *_overlaps(camera), *_of_detectors(camera)]
+    return [*_left_out(camera), *_overlaps(camera), *_of_detectors(camera), *_unlike_the_others(camera)]
 
 
 def corners_mm(detector: Detector) -> NDArray[np.float64]:
@@ -131,3 +132,20 @@ def _levels(detector: Detector, bits: int) -> Iterator[str]:
     unknown = [a.name for a in detector.amplifiers if "gain" not in a.model_fields_set]
     if unknown:
         yield f"no gain given for {len(unknown)} of {len(detector.amplifiers)} amplifiers: the header's counts, else 1"
+
+
+def _unlike_the_others(camera: Camera) -> Iterator[str]:
+    """Give notes on numbers with a digit too few or too many."""
+    amplifiers = [(detector.name, amplifier) for detector in camera.detectors for amplifier in detector.amplifiers]
+    for what in ("gain", "read_noise", "saturation"):
+        values = np.array([getattr(amplifier, what) for _, amplifier in amplifiers])
+        known = (values > 0.0) & np.isfinite(values)
+        median = float(np.median(values[known])) if known.any() else float("nan")
+        strange = np.flatnonzero(known & (np.abs(np.log(np.where(known, values, 1.0) / median)) > np.log(_UNLIKE)))
+        if strange.size:
+            name, amplifier = amplifiers[strange[0]]
+            more = f", and {strange.size - 1} more" if strange.size > 1 else ""
+            yield (
+                f"{what} {values[strange[0]]:g} of amplifier {amplifier.name} of detector {name}{more}: the median of"
+                f" all is {median:g}"
+            )
