@@ -15,6 +15,7 @@ FAST = {
     "docs/user/pipelines.md",
     "docs/user/python.md",
     "docs/user/refcats.md",
+    "docs/user/router.md",
     "docs/user/solving.md",
     "docs/user/overrides.md",
     "docs/user/simulated-catalogs.md",

@@ -83,6 +83,7 @@ def status(repo: Path, picture: Path | None, state: Path | None, as_json: bool) 
         return
     print_table([one.row() for one in found], title="router")
     print_lines([f"{one.name} is down: {one.reason}" for one in found if one.down_since is not None])
+    print_lines([f"{one.name}: {one.trouble}" for one in found if one.trouble])
     words = {"dead": "dead letter", "waiting": "to be tried again"}
     print_lines([f"{sink}: {words[kind]} after {n} attempts: {event.key} ({event.dataset_type}): {why}"
                  for sink, kind, event, n, why in failed])  # fmt: skip
@@ -153,7 +154,7 @@ def _teller(as_json: bool) -> Any:
         elif notice.kind == "dead":
             click.echo(f"{notice.sink}: {notice.count} dead letters, the last: {notice.text}", err=True)
         elif notice.kind in ("down", "trouble"):
-            where = f"{notice.sink} is down" if notice.sink else "trouble"
+            where = f"{notice.sink} is down" if notice.kind == "down" else notice.sink or "the source"
             click.echo(f"{where}: {notice.text}; it is tried again", err=True)
         elif notice.kind == "up":
             click.echo(f"{notice.sink} is up again")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from frames import CAMERA, write_frame
-from lsst.daf.butler import DatasetRef
+from lsst.daf.butler import CollectionType, DatasetRef, Timespan
 from sqlalchemy.engine import make_url
 from toy_survey import certify_offsets, fill
 
@@ -75,6 +75,38 @@ def test_a_change_of_validity_alone_reaches_the_replica(routing, replica):
         butler.collections.redefine_chain("toy/calib", ["toy/certified", "toy/offsets/late"])
     routing.once(all_rules())
     assert replica().butler.collections.get_info("toy/calib").children == ("toy/certified", "toy/offsets/late")
+
+
+def test_what_the_replica_has_of_its_own_in_a_collection_stays_and_holds_up_no_delivery(routing, replica):
+    routing.once(all_rules())
+    other = replica()
+    with other.writing() as writer:  # somebody certifies another calibration there, where the source's ends
+        writer.collections.register("mine", CollectionType.RUN)
+        ref = writer.put(1.0, "offset", instrument="toy", detector=0, run="mine")
+        writer.registry.decertify("toy/certified", "offset", Timespan(None, None), dataIds=[ref.dataId])
+        writer.registry.certify("toy/certified", [ref], Timespan(None, None))
+        writer.collections.redefine_chain("toy/calib", ["toy/certified", "mine"])
+    routing.repository.put(7, "number", {"instrument": "toy", "exposure": 1, "detector": 0}, run="toy/new")
+    status = routing.once(all_rules())["replica"]
+    assert (status.counts["done"], status.state) == (18, "off")
+    assert "ConflictingDefinitionError" in status.trouble
+    assert "trouble" in [notice.kind for notice in routing.notices]
+    assert replica().butler.collections.get_info("toy/calib").children == ("toy/certified", "mine")
+    found = replica().butler.registry.queryDatasetAssociations("offset", "toy/certified")
+    assert {a.ref.run for a in found} == {"mine", "toy/offsets/early", "toy/offsets/late"}
+
+
+def test_tags_follow_the_source(routing, replica):
+    refs = routing.repository.query("number", collections="toy/numbers")
+    with routing.repository.writing() as writer:
+        writer.collections.register("chosen", CollectionType.TAGGED)
+        writer.registry.associate("chosen", refs[:4])
+    routing.once(all_rules())
+    with routing.repository.writing() as writer:
+        writer.registry.disassociate("chosen", refs[:1])
+        writer.registry.associate("chosen", refs[4:6])
+    routing.once(all_rules())
+    assert {ref.id for ref in replica().query("number", collections="chosen")} == {ref.id for ref in refs[1:6]}
 
 
 @pytest.mark.slow

@@ -21,7 +21,9 @@ def scanner(filled_folder):
 
 @pytest.fixture
 def fresh(toy_repository):
-    return Scanner(Repository.open(toy_repository.path, writeable=False))
+    scanner = Scanner(Repository.open(toy_repository.path, writeable=False))
+    yield scanner
+    scanner.close()
 
 
 def found(scanner, *arguments, **settings):
@@ -42,6 +44,7 @@ def test_types_expressions_and_collections_narrow_it(scanner):
     assert found(scanner, "*", collections="toy/lab*") == {("toy/labels", "toy")}
     assert found(scanner, "nothing") == set()
     assert found(scanner, collections="nowhere/*") == set()
+    assert found(scanner, collections=["not/yet", "toy/numbers"]) == found(scanner)
 
 
 def test_chains_tags_and_validity_ranges_are_searched_too(toy_repository, fresh):

@@ -82,6 +82,7 @@ def check(repository: Repository, rules: Rules, *, state: Path | None = None, re
         One per sink.
     """
     scanner, folder = Scanner(repository), state_folder(repository, state)
+    scanner.close()  # nothing is watched
     found = []
     for name, spec in rules.sinks.items():
         named = [event for rule in rules.rules if name in rule.sinks for event in scanner.find(rule)]

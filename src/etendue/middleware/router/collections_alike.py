@@ -1,21 +1,21 @@
 """Collections of a replica: chains, tags and validity ranges as at the source, of what the replica has."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from lsst.daf.butler import Butler, CollectionType, DatasetAssociation, DatasetRef, Timespan
+from lsst.daf.butler import Butler, CollectionInfo, CollectionType, DatasetAssociation, DatasetRef, Timespan
 
-from etendue.log import get_logger
 from etendue.middleware.repository import Repository
 
-_LOG = get_logger(__name__)
 _OF_DATASETS = {CollectionType.TAGGED, CollectionType.CALIBRATION}
+Span = tuple[Any, Timespan | None]
 
 
 def make_collections_alike(source: Repository, sink: Repository) -> None:
     """Make the collections of a replica like those of the source; doing it again changes nothing.
 
-    A collection of the source of which the replica has nothing is not made; one that the source does not have, or has
-    as another kind, is left alone.
+    A collection of which the replica has nothing is not made. What the replica has of its own in a collection of the
+    same name (datasets, members of chains that the source does not know) stays.
 
     Parameters
     ----------
@@ -23,71 +23,94 @@ def make_collections_alike(source: Repository, sink: Repository) -> None:
         Where the collections are as they should be.
     sink : Repository
         Writeable.
+
+    Raises
+    ------
+    lsst.daf.butler.registry.ConflictingDefinitionError
+        A calibration of the replica's own is valid at the time of one of the source; all else was done.
+    lsst.daf.butler.registry.CollectionTypeError
+        The replica has a collection of another kind under the same name; all else but what depends on it was done.
     """
     here = {info.name: info for info in source.butler.collections.query_info("*", include_summary=True)}
-    there = {info.name: info.type for info in sink.butler.collections.query_info("*")}
+    there = {info.name for info in sink.butler.collections.query_info("*")}
+    trouble: Exception | None = None
     with sink.writing() as writer:
-        for name, info in here.items():
-            if info.type in _OF_DATASETS and there.get(name, info.type) is info.type:
-                for dataset_type in sorted(info.dataset_types or ()):
-                    if _make_datasets_alike(source.butler, writer, name, info.type, dataset_type):
-                        there[name] = info.type
+        for info in here.values():
+            if info.type in _OF_DATASETS:
+                try:
+                    _make_datasets_alike(source.butler, writer, info, there)
+                except Exception as error:  # one collection must not hold up the others
+                    trouble = error
         chains = {name: info.children for name, info in here.items() if info.type is CollectionType.CHAINED}
         for name in chains:
-            _make_chain_alike(writer, name, chains, there)
+            try:
+                _make_chain_alike(writer, name, chains, there, set(here))
+            except Exception as error:
+                trouble = error
+    if trouble is not None:
+        raise trouble
 
 
 def _make_chain_alike(
-    writer: Butler, name: str, chains: dict[str, tuple[str, ...]], there: dict[str, CollectionType]
+    writer: Butler, name: str, chains: Mapping[str, tuple[str, ...]], there: set[str], here: set[str]
 ) -> None:
     """Define a chain, its members that are chains first; members that are not there are left out."""
-    if there.get(name, CollectionType.CHAINED) is not CollectionType.CHAINED:
-        _LOG.warning("collection %s is no chain at the sink: it is left alone", name)
-        return
     for child in chains[name]:
         if child in chains:
-            _make_chain_alike(writer, child, chains, there)
-    members = tuple(child for child in chains[name] if child in there)
+            _make_chain_alike(writer, child, chains, there, here)
+    members = [child for child in chains[name] if child in there]
     if not members:
         return
-    if name not in there:
-        writer.collections.register(name, CollectionType.CHAINED)
-        there[name] = CollectionType.CHAINED
-    if writer.collections.get_info(name).children != members:
-        writer.collections.redefine_chain(name, members)
+    writer.collections.register(name, CollectionType.CHAINED)
+    there.add(name)
+    present = writer.collections.get_info(name).children
+    wanted = [*members, *(child for child in present if child not in here)]
+    if list(present) != wanted:
+        writer.collections.redefine_chain(name, wanted)
 
 
-def _make_datasets_alike(source: Butler, writer: Butler, name: str, kind: CollectionType, dataset_type: str) -> bool:
-    """Make one collection hold the same datasets of one type, valid at the same times; return whether any are there."""
-    wanted = list(source.registry.queryDatasetAssociations(dataset_type, name, collectionTypes={kind}))
-    known = {ref.id: ref for ref in writer.get_many_datasets({entry.ref.id for entry in wanted})}
-    if not known:
-        return False
-    writer.collections.register(name, kind)
-    right = _spans(entry for entry in wanted if entry.ref.id in known)
-    present = list(writer.registry.queryDatasetAssociations(dataset_type, name, collectionTypes={kind}))
-    if right == _spans(present):
-        return True
-    with writer.transaction():
-        if kind is CollectionType.TAGGED:
-            writer.registry.disassociate(name, [entry.ref for entry in present])
-            writer.registry.associate(name, list(known.values()))
-            return True
-        if present:  # Rubin's decertify fails on a collection that holds none of the type
-            writer.registry.decertify(name, dataset_type, Timespan(None, None))
-        for span, refs in _by_span(right, known).items():
-            writer.registry.certify(name, refs, span)
-    return True
+def _make_datasets_alike(source: Butler, writer: Butler, info: CollectionInfo, there: set[str]) -> None:
+    """Make a collection hold the same datasets, valid at the same times."""
+    for dataset_type in sorted(info.dataset_types or ()):
+        wanted = _associations(source, dataset_type, info)
+        known = {ref.id: ref for ref in writer.get_many_datasets({entry.ref.id for entry in wanted})}
+        right = _spans(entry for entry in wanted if entry.ref.id in known)
+        if not right and info.name not in there:
+            continue
+        writer.collections.register(info.name, info.type)
+        there.add(info.name)
+        present = _associations(writer, dataset_type, info)
+        from_here = {ref.id for ref in source.get_many_datasets({entry.ref.id for entry in present})}
+        stale = [e for e in present if (e.ref.id, e.timespan) not in right and e.ref.id in from_here]
+        lacking = right - _spans(present)
+        with writer.transaction():
+            _take_away(writer, info, dataset_type, stale)
+            _add(writer, info, lacking, known)
 
 
-def _spans(entries: Iterable[DatasetAssociation]) -> set[tuple[object, Timespan | None]]:
+def _associations(butler: Butler, dataset_type: str, info: CollectionInfo) -> list[DatasetAssociation]:
+    return list(butler.registry.queryDatasetAssociations(dataset_type, info.name, collectionTypes={info.type}))
+
+
+def _take_away(writer: Butler, info: CollectionInfo, dataset_type: str, stale: list[DatasetAssociation]) -> None:
+    if info.type is CollectionType.TAGGED:
+        writer.registry.disassociate(info.name, [entry.ref for entry in stale])
+        return
+    for entry in stale:  # at its time nothing else is valid for its data ID
+        span = entry.timespan or Timespan(None, None)
+        writer.registry.decertify(info.name, dataset_type, span, dataIds=[entry.ref.dataId])
+
+
+def _add(writer: Butler, info: CollectionInfo, lacking: set[Span], known: Mapping[Any, DatasetRef]) -> None:
+    if info.type is CollectionType.TAGGED:
+        writer.registry.associate(info.name, [known[key] for key, _ in lacking])
+        return
+    by_span: dict[Timespan, list[DatasetRef]] = {}
+    for key, span in lacking:
+        by_span.setdefault(span or Timespan(None, None), []).append(known[key])
+    for span, refs in by_span.items():
+        writer.registry.certify(info.name, refs, span)
+
+
+def _spans(entries: Iterable[DatasetAssociation]) -> set[Span]:
     return {(entry.ref.id, entry.timespan) for entry in entries}
-
-
-def _by_span(
-    right: set[tuple[object, Timespan | None]], known: dict[object, DatasetRef]
-) -> dict[Timespan, list[DatasetRef]]:
-    found: dict[Timespan, list[DatasetRef]] = {}
-    for key, span in right:
-        found.setdefault(span or Timespan(None, None), []).append(known[key])
-    return found

@@ -159,18 +159,34 @@ class Courier:
             self._tell(Notice(self._name, "dead", dead, why))
 
     def _tidy_up(self) -> None:
-        """Do what is to be done when nothing waits."""
+        """Do what is to be done when nothing waits; what fails there holds up no delivery."""
+        trouble = ""
+        for work in (self._settle, self._expire):
+            try:
+                work()
+            except Exception as error:
+                if down_reason(error):
+                    raise
+                trouble = one_line(error)
+        if trouble != (self._queue.fact("trouble") or ""):
+            self._queue.note(trouble=trouble)
+            if trouble:
+                self._tell(Notice(self._name, "trouble", text=trouble))
+
+    def _settle(self) -> None:
         begin = time.monotonic()
         if not self._settled and begin >= self._next_settling:
             self._settled = True
-            self._sink.settle(self._source)
-            self._next_settling = time.monotonic() + _SETTLING_REST * (time.monotonic() - begin)
-        limits = getattr(self._spec, "retention", None)
-        if isinstance(limits, Retention) and limits.limited and time.monotonic() >= self._next_retention:
-            self._expire(limits)
-            self._next_retention = time.monotonic() + _RETENTION_S
+            try:
+                self._sink.settle(self._source)
+            finally:
+                self._next_settling = time.monotonic() + _SETTLING_REST * (time.monotonic() - begin)
 
-    def _expire(self, limits: Retention) -> None:
+    def _expire(self) -> None:
+        limits = getattr(self._spec, "retention", None)
+        if not isinstance(limits, Retention) or not limits.limited or time.monotonic() < self._next_retention:
+            return
+        self._next_retention = time.monotonic() + _RETENTION_S
         overdue = self._queue.overdue(limits.days, limits.gigabytes, time.time())
         for first in range(0, len(overdue), self._sink.batch):
             part = overdue[first : first + self._sink.batch]

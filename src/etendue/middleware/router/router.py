@@ -14,6 +14,7 @@ from etendue.middleware.router.command_sink import CommandSink
 from etendue.middleware.router.courier import Courier, CourierThread, Notice
 from etendue.middleware.router.directory_sink import DirectorySink
 from etendue.middleware.router.event import PutEvent
+from etendue.middleware.router.pace import Pace
 from etendue.middleware.router.previews import Previews
 from etendue.middleware.router.queue import Queue
 from etendue.middleware.router.repository_sink import RepositorySink, require_another
@@ -31,11 +32,9 @@ from etendue.middleware.router.sink import RouterSink, SinkDownError, down_reaso
 from etendue.middleware.router.stream_server import StreamServer
 from etendue.middleware.router.stream_sink import StreamSink
 
-_LOOK_S = 0.05  # between two looks at the files of a SQLite database
+_LOOK_S = 0.05  # between two questions whether a SQLite database has changed
 _CHUNK = 5000  # events per transaction of a queue
 _OVERLAP_NS = 30 * 10**9  # transactions may end later than others that began later
-_WHOLE_S = 60.0  # the longest between two looks at everything
-_REST = 10.0  # after a look at everything that changed nothing else, in units of the time it took
 _AGAIN_S = 10.0  # after the source could not be read
 
 
@@ -66,7 +65,7 @@ class Router:
     state : Path, optional
         Folder of the queues; inside the repository by default.
     poll_s : float
-        Time between two looks at a database server [s]; changes of a SQLite file are seen at once.
+        Time between two looks at a database server [s]; a change of a SQLite database is seen at once.
     tell : callable, optional
         Called with what happened, from several threads.
 
@@ -122,6 +121,7 @@ class Router:
             Another router works on one of the sinks, a port is in use, or the disk of the queues is full.
         """
         with ExitStack() as stack:
+            stack.callback(self._scanner.close)
             for name in self._rules.sinks:
                 folder = self._state / name
                 folder.mkdir(parents=True, exist_ok=True)
@@ -191,7 +191,7 @@ class Router:
     def _keep_looking(self, queues: dict[str, Queue], stack: ExitStack) -> None:
         stack.callback(self._wait_for_threads)
         self._work(once=False)
-        pace = _Pace(self._poll_s)
+        pace = Pace(self._poll_s)
         while not self._stop.is_set():
             self._heed_threads()
             try:
@@ -268,40 +268,6 @@ class Router:
         if old := [event for event in events if event.revision <= begin]:
             queue.add(old, passed_over=True)
         return queue.add(event for event in events if event.revision > begin)
-
-
-class _Pace:
-    """When to look, and whether at everything: rarely where that takes long, never where nobody wrote."""
-
-    def __init__(self, poll_s: float):
-        self._poll_s = poll_s
-        self._next_look = self._next_poll = self._next_whole = self._rested = 0.0
-        self._changed = self._suspicious = True
-
-    def is_due(self, changed: bool | None) -> bool:
-        """Whether to look now; ``changed`` is None where that cannot be told."""
-        now = time.monotonic()
-        if changed:
-            self._changed = self._suspicious = True
-        if changed is None and now >= self._next_poll:
-            self._changed = True
-        return now >= self._next_look and (self._changed or self.whole_is_due())
-
-    def whole_is_due(self) -> bool:
-        """Whether to look at everything: soon after a change that brought nothing, or when it was not for long."""
-        now = time.monotonic()
-        return now >= self._rested and (self._suspicious or (self._changed and now >= self._next_whole))
-
-    def looked(self, took_s: float, *, whole: bool, found: int) -> None:
-        """Note how long a look took and what it found."""
-        now = time.monotonic()
-        self._next_look, self._next_poll = now + took_s, now + max(self._poll_s, took_s)
-        self._changed = False
-        if whole:
-            self._rested, self._next_whole = now + _REST * took_s, now + max(_WHOLE_S, _REST * took_s)
-            self._suspicious = False
-        elif found:
-            self._suspicious = False
 
 
 def _for_one_thread(repository: Repository) -> Repository:

@@ -1,12 +1,13 @@
 """Finds the datasets that rules name, whoever registered them."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+import sqlite3
+from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 from astropy.time import Time
-from lsst.daf.butler import Butler, CollectionType
+from lsst.daf.butler import Butler, CollectionInfo, CollectionType, MissingCollectionError
 from lsst.daf.butler.time_utils import TimeConverter
 
 from etendue.errors import EtendueError, InputError
@@ -30,19 +31,27 @@ class Scanner:
 
     def __init__(self, repository: Repository):
         self._repository = repository
-        self._stamps = _database_files(repository)
-        self._seen: tuple[tuple[int, int], ...] | None = None
+        self._watched = _sqlite_connection(repository)
+        self._version = -1
 
     def changed(self) -> bool | None:
         """Return whether anybody wrote to the database since the last call; None if this cannot be told.
 
-        Of SQLite the files tell; of a database server nothing does.
+        SQLite counts the commits of others; a database server does not.
         """
-        if not self._stamps:
+        if self._watched is None:
             return None
-        now = tuple(_stamp(path) for path in self._stamps)
-        changed, self._seen = now != self._seen, now
+        try:
+            [version] = self._watched.execute("PRAGMA data_version").fetchone()
+        except sqlite3.OperationalError:  # somebody is writing: ask again
+            return False
+        changed, self._version = version != self._version, version
         return changed
+
+    def close(self) -> None:
+        """Close what watches the database."""
+        if self._watched is not None:
+            self._watched.close()
 
     def find(self, rule: Rule, since_ns: int | None = None) -> Iterator[PutEvent]:
         """Give the datasets of a rule.
@@ -65,10 +74,7 @@ class Scanner:
             The expression is wrong.
         """
         self._repository.butler.registry.refresh()
-        butler = self._repository.butler
-        present = butler.collections.query_info(
-            list(rule.collections), collection_types=_SEARCHED, flatten_chains=True, include_summary=True
-        )
+        present = _collections(self._repository.butler, rule.collections)
         for name in sorted({name for info in present for name in info.dataset_types or ()}):
             if any(_matches(name, pattern) for pattern in rule.datasets):
                 holding = [info.name for info in present if name in (info.dataset_types or ())]
@@ -94,6 +100,20 @@ class Scanner:
                 f"rule {rule.name}: cannot query {name}: {one_line(error)}", source=self._repository.path,
                 value=rule.where or None, remedy="correct 'where', as in \"instrument = 'X' AND visit > 5\"",
             ) from error  # fmt: skip
+
+
+def _collections(butler: Butler, patterns: Iterable[str]) -> list[CollectionInfo]:
+    """Return the collections that patterns mean; one that is not there yet means none."""
+    found: dict[str, CollectionInfo] = {}
+    for pattern in patterns:
+        try:
+            infos = butler.collections.query_info(
+                pattern, collection_types=_SEARCHED, flatten_chains=True, include_summary=True
+            )
+        except MissingCollectionError:
+            continue
+        found |= {info.name: info for info in infos}
+    return list(found.values())
 
 
 def _rows(
@@ -138,18 +158,9 @@ def _matches(name: str, pattern: str) -> bool:
     return re.fullmatch(expression, name) is not None
 
 
-def _database_files(repository: Repository) -> tuple[Path, ...]:
-    """Return the files of a SQLite database; none of another."""
+def _sqlite_connection(repository: Repository) -> sqlite3.Connection | None:
+    """Return a connection of its own to a SQLite database, which waits for nobody; None of another database."""
     url = repository.butler._registry._db._engine.url
     if not url.drivername.startswith("sqlite") or not url.database:
-        return ()
-    base = str(url.database)
-    return Path(base), Path(base + "-wal")
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size
+        return None
+    return sqlite3.connect(f"file:{quote(str(url.database))}?mode=ro", uri=True, timeout=0.0, check_same_thread=False)

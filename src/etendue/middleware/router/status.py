@@ -25,6 +25,8 @@ class SinkStatus:
         When it went down [s since 1970]; None if it is not, or nobody tried.
     reason : str
         Why it is down.
+    trouble : str
+        What else does not succeed there: its collections, deleting what is overdue.
     counts : dict of str to int
         Deliveries by state, and ``retrying`` among the waiting.
     bytes : int
@@ -41,6 +43,7 @@ class SinkStatus:
     served: bool
     down_since: float | None
     reason: str
+    trouble: str
     counts: dict[str, int]
     bytes: int
     oldest_s: float | None
@@ -69,8 +72,8 @@ class SinkStatus:
         """Return it JSON-able."""
         return {
             "sink": self.name, "kind": self.kind, "place": self.place, "state": self.state, "served": self.served,
-            "down_since": self.down_since, "reason": self.reason, "counts": self.counts, "bytes": self.bytes,
-            "oldest_waiting_s": self.oldest_s, "last_done_s": self.last_s,
+            "down_since": self.down_since, "reason": self.reason, "trouble": self.trouble,
+            "counts": self.counts, "bytes": self.bytes, "oldest_waiting_s": self.oldest_s, "last_done_s": self.last_s,
         }  # fmt: skip
 
 
@@ -110,6 +113,7 @@ def statuses(state: Path) -> list[SinkStatus]:
                 _served(state / name),
                 queue.fact("down"),
                 queue.fact("reason") or "",
+                queue.fact("trouble") or "",
                 queue.counts(),
                 queue.total_bytes(),
                 None if oldest is None else now - oldest,
