@@ -10,6 +10,7 @@ from astropy.io import fits
 from etendue.app.camera_check import check_camera, draw_camera
 from etendue.camera.camera import Camera
 from etendue.camera.geometry_check import camera_notes
+from etendue.camera.guess import guess_camera
 from etendue.camera.shipped import load_camera, shipped_cameras
 from etendue.errors import InputError
 from etendue.qa.focal_plane import focal_plane_plot
@@ -105,3 +106,20 @@ def test_pictures_of_focal_planes_are_pngs_and_repeatable(tmp_path: Path, name: 
     content = (tmp_path / "a.png").read_bytes()
     assert content.startswith(b"\x89PNG")
     assert content == focal_plane_plot(load_camera(name))
+
+
+@pytest.mark.realdata
+def test_a_camera_made_from_a_real_frame_reads_it(shared_data: Path, tmp_path: Path) -> None:
+    frame = shared_data / "lowell42" / "raw" / "20190326.0132.fits.fz"
+    path = tmp_path / "mycam.yaml"
+    path.write_text(guess_camera(frame).to_yaml())
+    found = check_camera(str(path), [frame])
+    assert (found.faults, found.refused) == ((), [])
+    rows = {row["quantity"]: row for row in found.frames[0].trace()}
+    assert rows["time"]["from"] == "DATE-OBS+UTCSTART"
+    assert rows["WCS"]["from"] == "WCS cards"
+    frames = [next((shared_data / "lowell42" / kind).glob("*.fz")) for kind in ("raw", "bias", "flat")]
+    real = check_camera("lowell42", frames)
+    assert [frame.info.observation_type for frame in real.frames if frame.info] == ["science", "bias", "flat"]
+    other = check_camera("lowell42", [next((shared_data / "hatp32").glob("*.fz"))])
+    assert len(other.refused) == 1

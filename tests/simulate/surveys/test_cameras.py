@@ -41,7 +41,7 @@ def survey_of(camera: str, detectors: tuple[int, ...]) -> SurveySpec:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(set(shipped_cameras()) - {"widecam"}))
+@pytest.mark.parametrize("name", shipped_cameras())
 def test_raws_of_a_shipped_camera_are_read_back_and_ingested(tmp_path: Path, name: str) -> None:
     camera = load_camera(name)
     number = OFF_AXIS.get(name, camera.detectors[0].id)
