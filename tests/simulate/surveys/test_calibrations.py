@@ -9,6 +9,7 @@ from etendue.simulate.night.heavens import horizontal, sun_position
 from etendue.simulate.surveys.calibration_light import screen_light, twilight_exposure
 from etendue.simulate.surveys.calibration_plan import calibration_frames
 from etendue.simulate.surveys.frames import calibration_frame
+from etendue.simulate.surveys.illumination import illumination_map
 from etendue.simulate.surveys.survey import Survey
 from etendue.simulate.surveys.wavefront_truth import wavefront_truth
 from etendue.simulate.telescope.field_angle import DetectorPlace
@@ -86,9 +87,9 @@ def test_a_lamp_that_scatters_does_so_in_the_light_and_not_in_the_exposure_time(
 
 def test_the_screen_is_uneven_and_the_sky_is_not(survey):
     detector = survey.detectors[0]
-    screen = screen_light(survey, detector)
+    screen = screen_light(survey, detector, "r")
     even = Survey.plan(small(calibrations=CALIBRATIONS | {"screen": None}), seed=3)
-    vignetting = screen_light(even, detector)
+    vignetting = screen_light(even, detector, "r")
     ratio = screen if vignetting is None else screen / vignetting
     width = (detector.bbox.x.size - 1) * survey.camera.plate_scale / 3600.0
     middle = ratio[ratio.shape[0] // 2].astype(float)
@@ -145,3 +146,21 @@ def test_the_truth_of_wavefronts_adds_the_height_of_a_detector_to_the_defocus():
     assert defocus == pytest.approx(100.0 + 0.5e6 / (16.0 * np.sqrt(3.0) * 2.5**2))
     coma = truth["amplitude_nm"][truth["noll"] == 7]
     assert coma[0] == coma[3] != coma[1]  # changes along x only
+
+
+def test_dust_of_a_filter_shows_in_its_flats_only_and_that_of_the_window_in_all():
+    optics = {"diameter_m": 1.6, "obscuration": 0.4, "f_ratio": 2.5}
+    dust = {"loss": 0.05, "filter_per_deg2": 200.0, "window_per_deg2": 0.0}
+    chip = Survey.plan(small(telescope={"optics": optics, "vignetting": None, "dust": dust}), seed=2)
+    red, green = (illumination_map(chip, chip.detectors[0], band) for band in "rg")
+    assert red.min() < 0.98
+    assert red.max() == 1.0
+    assert (red != green).mean() > 0.01
+    ring = np.pi * (0.5 * 8.0 / 2.5 / 0.01) ** 2 * (1.0 - 0.4**2)  # [px]
+    expected = 200.0 * ring * (chip.camera.plate_scale / 3600.0) ** 2  # rings over every pixel, in the mean
+    assert np.log(red).mean() == pytest.approx(np.log(0.95) * expected, rel=0.6)
+    dust |= {"filter_per_deg2": 0.0, "window_per_deg2": 200.0}
+    chip = Survey.plan(small(telescope={"optics": optics, "vignetting": None, "dust": dust}), seed=2)
+    red, green = (illumination_map(chip, chip.detectors[0], band) for band in "rg")
+    assert np.array_equal(red, green)
+    assert red.min() < 0.98

@@ -12,16 +12,16 @@ from etendue.simulate.night.planned_exposure import PlannedExposure
 from etendue.simulate.random_streams import stream
 from etendue.simulate.surveys.calibration_plan import CalibrationFrame
 from etendue.simulate.surveys.calibration_spec import CalibrationSpec
+from etendue.simulate.surveys.illumination import illumination_map
 from etendue.simulate.surveys.survey import Survey
 from etendue.simulate.telescope.field_angle import DetectorPlace
-from etendue.simulate.telescope.vignetting import vignetting_map
 
 Plane = NDArray[np.float32]
 
 _LOWEST_DEG = 25.0  # fields lower than that are not used for flats
 
 
-def screen_light(survey: Survey, detector: Detector) -> Plane | None:
+def screen_light(survey: Survey, detector: Detector, band: str) -> Plane | None:
     """Return what a screen and the telescope make of even light.
 
     Parameters
@@ -30,15 +30,16 @@ def screen_light(survey: Survey, detector: Detector) -> Plane | None:
         The survey.
     detector : Detector
         One of its detectors.
+    band : str
+        Band of the flat.
 
     Returns
     -------
     ndarray, float32, shape (ny, nx), or None
         Factor on the light; None for 1.
     """
-    screen, vignetting = survey.spec.calibrations.screen, survey.spec.telescope.vignetting
-    place = DetectorPlace.nominal(survey.camera, detector)
-    share = None if vignetting is None else vignetting_map(vignetting, detector, place)
+    screen, place = survey.spec.calibrations.screen, DetectorPlace.nominal(survey.camera, detector)
+    share = illumination_map(survey, detector, band)
     if screen is None:
         return share
     ny, nx = detector.bbox.shape

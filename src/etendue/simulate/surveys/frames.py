@@ -139,7 +139,7 @@ def _calibration_light(survey: Survey, frame: CalibrationFrame, detector: Detect
     elif frame.kind == "spot":
         light = spot(survey.spec.calibrations, frame, detector)
     elif frame.kind == "flat":
-        share = screen_light(survey, detector)
+        share = screen_light(survey, detector, frame.band)
     rng = stream(survey.seed, "calibration", frame.exposure, detector.id)
     ccd = survey.ccd(detector)
     return scene, ccd.collect(light, frame.seconds, rng, band=frame.band, illumination=share)

@@ -13,6 +13,7 @@ from etendue.simulate.night.planned_exposure import PlannedExposure
 from etendue.simulate.population.layer import kind_of
 from etendue.simulate.population.lights import Lights
 from etendue.simulate.population.moment import Moment
+from etendue.simulate.surveys.illumination import illumination_map
 from etendue.simulate.surveys.survey import Survey
 from etendue.simulate.telescope.chip_psf import ChipPsf
 from etendue.simulate.telescope.field_angle import DetectorPlace
@@ -22,7 +23,6 @@ from etendue.simulate.telescope.refraction import colour_shift_arcsec
 from etendue.simulate.telescope.stray_light import add_stray_light
 from etendue.simulate.telescope.true_wcs import TrueWcs, true_wcs
 from etendue.simulate.telescope.turbulence import turbulence
-from etendue.simulate.telescope.vignetting import vignetting_map
 
 Vector = NDArray[np.float64]
 Plane = NDArray[np.float32]
@@ -41,7 +41,7 @@ class Scene:
     Parameters
     ----------
     expected : ndarray, float32, shape (ny, nx)
-        Electrons that a perfect CCD is expected to collect: sources and sky, vignetting apart [e].
+        Electrons that a perfect CCD is expected to collect: sources and sky, vignetting and dust apart [e].
     sky : ndarray, float32, shape (ny, nx)
         The sky's part [e].
     illumination : ndarray, float32, shape (ny, nx), or None
@@ -97,9 +97,7 @@ def make_scene(survey: Survey, exposure: PlannedExposure, detector: Detector) ->
         add_stray_light(image, placed.sources.x, placed.sources.y, placed.sources.electrons, telescope.stray,
                         telescope.optics, detector, wcs.optics.place)  # fmt: skip
     sky = _sky(survey, exposure, detector, zero_point)
-    illumination = None
-    if telescope.vignetting is not None:
-        illumination = vignetting_map(telescope.vignetting, detector, DetectorPlace.nominal(survey.camera, detector))
+    illumination = illumination_map(survey, detector, exposure.band)
     psf_truth = {"psf_ixx": drawn.ixx, "psf_iyy": drawn.iyy, "psf_ixy": drawn.ixy, "psf_area": drawn.effective_area}
     truth = _on_detector(placed.truth | psf_truth, exposure, detector)
     middle = summarize_psf(psf, x=detector.bbox.x.center, y=detector.bbox.y.center)

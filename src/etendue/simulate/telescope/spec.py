@@ -141,6 +141,25 @@ class VignettingSpec(_Part):
     """Radius at which half of the light is lost [deg]."""
 
 
+class DustSpec(_Part):
+    """Dust that throws shadows onto the detectors."""
+
+    filter_per_deg2: float = Field(150.0, ge=0.0)
+    """Specks on every filter, seen from the detectors [1/deg**2]."""
+
+    filter_mm: float = Field(8.0, gt=0.0)
+    """Height of the filter above the detectors: over the focal ratio, the diameter of the rings [mm]."""
+
+    window_per_deg2: float = Field(150.0, ge=0.0)
+    """Specks on the window, the same for all bands [1/deg**2]."""
+
+    window_mm: float = Field(2.0, gt=0.0)
+    """Its height [mm]."""
+
+    loss: float = Field(0.01, gt=0.0, le=0.5)
+    """Typical loss of light inside a ring."""
+
+
 class GhostSpec(_Part):
     """A doubly reflected, defocused image of the pupil."""
 
@@ -199,6 +218,9 @@ class TelescopeSpec(_Part):
 
     vignetting: VignettingSpec | None = VignettingSpec()
     """Loss of light."""
+
+    dust: DustSpec | None = None
+    """Shadows of dust."""
 
     stray: StraySpec | None = StraySpec()
     """Haloes, spikes and ghosts."""
