@@ -212,16 +212,19 @@ def registrations(home: Any, output: str) -> Counter[tuple[str, str, str]]:
     return Counter((ref.run, ref.datasetType.name, str(ref.dataId.required)) for ref in refs)
 
 
-def campaign(place: Place, frames: Path, count: int, seed: int) -> dict[str, Any]:
+def campaign(place: Place, frames: Path, count: int, seed: int, save: Callable[[dict[str, Any]], None]) -> None:
+    """Disturb surveys until all disturbances are used up; what happened so far is saved after each."""
     draw = random.Random(seed)
     left = [draw.choice(KINDS) for _ in range(count)]
     prepare(place, frames)
-    happened, rounds = [], []
+    happened: list[dict[str, Any]] = []
+    rounds: list[dict[str, Any]] = []
     while left:
         happened += run_disturbed(place, draw, left)
         rounds.append(judge(place))
         print(f"{len(happened)} of {count}: {rounds[-1]['equal']} of {rounds[-1]['products']} equal", flush=True)
-    return {"disturbances": dict(Counter(event["kind"] for event in happened)), "surveys": rounds, "events": happened}
+        kinds = Counter(event["kind"] for event in happened)
+        save({"seed": seed, "disturbances": dict(kinds), "surveys": rounds, "events": happened})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -235,19 +238,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     frames = options.scratch / "frames"
     if not frames.exists():
         etendue("simulate", "smoke", frames, "--seed", options.seed)
-    results = {}
+    date = f"{datetime.now(UTC):%Y-%m-%d}"
     for database in options.databases:
-        folder = options.scratch / database
+        folder, path = options.scratch / database, options.out / f"disturbances-{database}-{date}.json"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        head = {"what": "disturbed runs of the smoke survey, resumed", "date": date, "machine": machine_facts()}
+
+        def save(found: dict[str, Any], path: Path = path, head: dict[str, Any] = head) -> None:
+            path.write_text(json.dumps(head | found, indent=1) + "\n")
+
         with running_server() if database == "postgres" else nullcontext() as server:
-            results[database] = campaign(Place(folder, server), frames, options.disturbances, options.seed)
-    date = f"{datetime.now(UTC):%Y-%m-%d}"
-    result = {"what": "disturbed runs of the smoke survey, resumed", "date": date, "seed": options.seed,
-              "machine": machine_facts(), **results}  # fmt: skip
-    path = options.out / f"disturbances-{'-'.join(options.databases)}-{date}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(path.name)
+            campaign(Place(folder, server), frames, options.disturbances, options.seed, save)
 
 
 if __name__ == "__main__":
