@@ -65,6 +65,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill(repository)
     certify_offsets(repository)
     Repository.create(folder / "survey").register_camera(CAMERA)
+    Repository.create(folder / "replica")
     for seq in (1, 2):
         write_frame(folder / "raw", seq, "science")
     return folder

@@ -113,8 +113,6 @@ rules:
 
 
 def route(folder: Path) -> None:
-    if not (folder / "replica").exists():
-        Repository.create(folder / "replica")
     (folder / "files").mkdir(exist_ok=True)
     path = folder / "routes.yaml"
     path.write_text(ROUTES.replace("FOLDER", str(folder)))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fault_states import STATES, said
 
-COMMANDS = ("run", "ingest", "publish", "report", "skymap", "certify", "camera", "refcat")
+COMMANDS = ("run", "ingest", "publish", "report", "skymap", "certify", "camera", "refcat", "route")
 SIZE = 32 * 2**20
 
 
