@@ -13,32 +13,53 @@ WORKERS = 2
 
 
 def fill(folder: Path, n: int) -> Any:
-    """Return a new repository with ``n`` exposures of one detector."""
-    from astropy.time import Time
-    from lsst.daf.butler import Timespan
-
+    """Return a new repository with ``n`` exposures of one detector, and the number 0 for each of them."""
     from etendue.middleware.repository import Repository
 
     repository = Repository.create(folder)
-    insert = repository.butler.registry.insertDimensionData
-    insert("instrument", {"name": "none", "class_name": "etendue.middleware.cameras.none", "detector_max": 1})
-    insert("physical_filter", {"instrument": "none", "name": "none", "band": "none"})
-    insert("day_obs", {"instrument": "none", "id": 20230225})
-    insert("detector", {"instrument": "none", "id": 0, "full_name": "d0"})
-    begin, end = (Time(60000.0 + hours / 24.0, format="mjd", scale="tai") for hours in (0.0, 1.0))
-    common = {"instrument": "none", "physical_filter": "none", "day_obs": 20230225, "observation_type": "science"}
-    for i in range(1, n + 1):
-        name = str(i)
-        insert("group", {"instrument": "none", "name": name})
-        insert("exposure", common | {"id": i, "obs_id": name, "group": name, "timespan": Timespan(begin, end)})
-    repository.register_dataset_type("number", ("instrument", "exposure", "detector"), "EtendueJson")
-    with repository.writing(run=INPUTS[0]) as butler:
-        for i in range(1, n + 1):
-            butler.put(i, "number", instrument="none", exposure=i, detector=0)
+    insert_exposures(repository, n, detectors=1)
+    data_ids = [{"instrument": "none", "exposure": i, "detector": 0} for i in range(1, n + 1)]
+    give_file(
+        repository, folder / "nothing.json", "number", ("instrument", "exposure", "detector"), data_ids, INPUTS[0]
+    )
     return repository
 
 
-def _pipeline() -> Any:
+def insert_exposures(repository: Any, n: int, *, detectors: int) -> None:
+    """Insert the dimension records of exposures."""
+    from astropy.time import Time
+    from lsst.daf.butler import Timespan
+
+    insert = repository.butler.registry.insertDimensionData
+    insert("instrument", {"name": "none", "class_name": "etendue.middleware.cameras.none", "detector_max": detectors})
+    insert("physical_filter", {"instrument": "none", "name": "none", "band": "none"})
+    insert("day_obs", {"instrument": "none", "id": 20230225})
+    insert("detector", *({"instrument": "none", "id": d, "full_name": f"d{d}"} for d in range(detectors)))
+    begin, end = (Time(60000.0 + hours / 24.0, format="mjd", scale="tai") for hours in (0.0, 1.0))
+    common = {"instrument": "none", "physical_filter": "none", "day_obs": 20230225, "observation_type": "science"}
+    names = [str(i) for i in range(1, n + 1)]
+    insert("group", *({"instrument": "none", "name": name} for name in names))
+    span = Timespan(begin, end)
+    insert("exposure", *(common | {"id": int(i), "obs_id": i, "group": i, "timespan": span} for i in names))
+
+
+def give_file(
+    repository: Any, path: Path, kind: str, dimensions: tuple[str, ...], data_ids: list[dict[str, Any]], run: str, *,
+    calibration: bool = False,
+) -> None:  # fmt: skip
+    """Give one small file, made where it is missing, to many data IDs of a new dataset type."""
+    from lsst.daf.butler import DatasetRef, FileDataset
+
+    path.write_text("0")
+    repository.register_dataset_type(kind, dimensions, "EtendueJson", calibration=calibration)
+    dataset_type = repository.butler.get_dataset_type(kind)
+    with repository.writing(run=run) as writer:
+        refs = [DatasetRef(dataset_type, writer.registry.expandDataId(data_id), run) for data_id in data_ids]
+        writer.ingest(*(FileDataset(str(path), ref) for ref in refs), transfer="direct")
+
+
+def empty_pipeline() -> Any:
+    """Return a pipeline of the empty stage."""
     from lsst.pipe.base import Pipeline
 
     pipeline = Pipeline("Nothing but machinery")
@@ -50,7 +71,7 @@ def our_executor(folder: Path, *, quanta: int, **_: Any) -> Work:
     from etendue.middleware.execution.executor import run_pipeline
 
     repository = fill(folder / "pool", FEW + quanta)
-    pipeline, number = _pipeline(), count()
+    pipeline, number = empty_pipeline(), count()
 
     def run(n: int) -> dict[str, float]:
         report = run_pipeline(
@@ -77,7 +98,7 @@ def stock_executor(folder: Path, *, quanta: int, **_: Any) -> Work:
     from lsst.pipe.base.separable_pipeline_executor import SeparablePipelineExecutor
 
     repository = fill(folder / "stock", FEW + quanta)
-    pipeline, number = _pipeline(), count()
+    pipeline, number = empty_pipeline(), count()
 
     def run(n: int) -> dict[str, float]:
         name = f"empty/{next(number)}"
@@ -86,7 +107,7 @@ def stock_executor(folder: Path, *, quanta: int, **_: Any) -> Work:
             graph = executor.build_quantum_graph(pipeline, f"instrument = 'none' AND exposure <= {n}")
             executor.pre_execute_qgraph(graph, register_dataset_types=True)
             executor.run_pipeline(graph)
-            assert butler.get("echo", instrument="none", exposure=n, detector=0, collections=name) == n
+            assert butler.get("echo", instrument="none", exposure=n, detector=0, collections=name) == 0
         return {}
 
     return lambda: _marginal(run, quanta)

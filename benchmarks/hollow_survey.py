@@ -1,11 +1,11 @@
 """A survey of hollow files with the dimensions of ``dr1-mini``: 9 detectors of 1k x 1k, six bands, one tract."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from executor_sides import give_file
 
 INPUTS = ("hollow/raw", "hollow/calib", "hollow/shared", "simcam9/calib", "skymaps")
 TASKS = (
@@ -113,19 +113,18 @@ def _insert_visits(repository: Any, camera: Any, images: list[list[tuple[int, An
 
 def _add_inputs(repository: Any, path: Path, camera: Any, n_visits: int) -> None:
     """Give one small file to the data IDs of all inputs."""
-    path.write_text(json.dumps(0))
     chips = [{"instrument": camera.name, "detector": int(d.id)} for d in camera.detectors]
     filters = [entry.physical_filter for entry in camera.filters]
     frames = [chip | {"exposure": visit} for visit in range(1, n_visits + 1) for chip in chips]
     shards = [{"htm7": index} for index in _shards()]
-    _ingest(repository, path, "raw", ("instrument", "exposure", "detector"), frames, INPUTS[0])
+    give_file(repository, path, "raw", ("instrument", "exposure", "detector"), frames, INPUTS[0])
     for kind in ("bias", "defects", "ptc"):
-        _ingest(repository, path, kind, ("instrument", "detector"), chips, INPUTS[1], calibration=True)
+        give_file(repository, path, kind, ("instrument", "detector"), chips, INPUTS[1], calibration=True)
     colours = [chip | {"physical_filter": name} for chip in chips for name in filters]
-    _ingest(
+    give_file(
         repository, path, "flat", ("instrument", "detector", "physical_filter"), colours, INPUTS[1], calibration=True
     )
-    _ingest(repository, path, "refcat", ("htm7",), shards, INPUTS[2])
+    give_file(repository, path, "refcat", ("htm7",), shards, INPUTS[2])
     repository.certify(("bias", "defects", "ptc", "flat"), run=INPUTS[1], camera=camera.name)
 
 
@@ -136,16 +135,3 @@ def _shards() -> list[int]:
 
     circle = Circle(unit_vectors(*_FIELD)[0], Angle.fromDegrees(0.6))
     return [index for begin, end in HtmPixelization(7).envelope(circle) for index in range(begin, end)]
-
-
-def _ingest(
-    repository: Any, path: Path, kind: str, dimensions: tuple[str, ...], data_ids: list[dict[str, Any]], run: str,
-    calibration: bool = False,
-) -> None:  # fmt: skip
-    from lsst.daf.butler import DatasetRef, FileDataset
-
-    repository.register_dataset_type(kind, dimensions, "EtendueJson", calibration=calibration)
-    dataset_type = repository.butler.get_dataset_type(kind)
-    with repository.writing(run=run) as writer:
-        refs = [DatasetRef(dataset_type, writer.registry.expandDataId(data_id), run) for data_id in data_ids]
-        writer.ingest(*(FileDataset(str(path), ref) for ref in refs), transfer="direct")
