@@ -51,6 +51,7 @@ def test_steps_make_what_one_run_of_the_whole_pipeline_makes(toy_repository):
     assert [len(step.groups) for step in result.progress.steps] == [3, 1, 1]
 
 
+@pytest.mark.slow
 def test_clean_up_deletes_what_the_campaign_made_and_nothing_else(toy_repository):
     run_pipeline(toy_repository, TOY, inputs=INPUTS, output="toy/whole", workers=1, progress=False)
     result = campaign(toy_repository).run(progress=False)
@@ -65,6 +66,7 @@ def test_what_is_done_is_not_done_again(toy_repository, monkeypatch):
     assert campaign(toy_repository).run(progress=False).is_done
 
 
+@pytest.mark.slow
 def test_a_changed_step_and_those_after_it_begin_anew(toy_repository):
     steps = [*STEPS[:2], STEPS[2] | {"clean_up": []}]
     first = campaign(toy_repository, steps).run(progress=False)
@@ -76,6 +78,7 @@ def test_a_changed_step_and_those_after_it_begin_anew(toy_repository):
     assert products(toy_repository) == before
 
 
+@pytest.mark.slow
 def test_a_step_whose_products_were_cleaned_up_begins_anew_where_they_are_needed(toy_repository):
     campaign(toy_repository).run(progress=False)
     before = products(toy_repository)
@@ -91,6 +94,7 @@ def test_a_step_without_data_is_an_error(toy_repository):
         campaign(toy_repository, [STEPS[0], STEPS[1] | {"where": "detector = 7"}]).run(progress=False)
 
 
+@pytest.mark.slow
 def test_products_of_a_former_configuration_are_not_read(toy_repository):
     campaign(toy_repository).run(progress=False)
     before = products(toy_repository)
@@ -100,6 +104,7 @@ def test_products_of_a_former_configuration_are_not_read(toy_repository):
     assert all(before[key] != after[key] for key in before)
 
 
+@pytest.mark.slow
 def test_too_many_failures_stop_it_and_a_repaired_cause_lets_it_go_on(toy_repository, tmp_path):
     broken = with_config(0, "measure:broken=[3]")
     with pytest.raises(EtendueError, match="step measure: 2 quanta failed"):
@@ -142,6 +147,7 @@ def test_the_forecast_counts_all_quanta_before_anything_is_there(toy_repository)
     assert not (toy_repository.path / "etendue" / "campaigns").exists()
 
 
+@pytest.mark.slow
 def test_actual_costs_stand_beside_the_forecast(toy_repository):
     result = campaign(toy_repository).run(progress=False)
     assert {key: cost.quanta for key, cost in result.actual.items()} == {
@@ -186,6 +192,7 @@ def test_what_cannot_be_done_is_said_before_anything_runs(toy_repository, change
     assert not toy_repository.has_collection("toy/dr1")
 
 
+@pytest.mark.slow
 def test_the_commands_forecast_run_and_tell(toy_repository, tmp_path):
     path = tmp_path / "dr.yaml"
     path.write_text(textwrap.dedent(f"""

@@ -95,6 +95,7 @@ def test_a_product_that_was_tampered_with_is_named(home):
     assert [product.dataset_type for product in result.products if not product.equal] == ["total"]
 
 
+@pytest.mark.slow
 def test_the_recorded_inputs_are_read_and_not_the_newest(home):
     for detector in (0, 1):
         home.put(7.0, "offset", {"instrument": "toy", "detector": detector}, run="toy/offsets/later")
@@ -104,6 +105,7 @@ def test_the_recorded_inputs_are_read_and_not_the_newest(home):
     assert rerun_product(home, "measured", ["exposure=2", "detector=0"], progress=False).ok
 
 
+@pytest.mark.slow
 def test_copies_can_be_kept(home):
     result = rerun_product(home, "total", ["detector=0"], keep="again", progress=False)
     assert result.kept == "again"
@@ -112,6 +114,7 @@ def test_copies_can_be_kept(home):
         rerun_product(home, "total", ["detector=0"], keep="again", progress=False)
 
 
+@pytest.mark.slow
 def test_other_code_is_said(home, monkeypatch):
     monkeypatch.setattr(reruns, "code_version", lambda: "0.0+other")
     assert not rerun_product(home, "total", ["detector=0"], progress=False).same_code
@@ -127,6 +130,7 @@ def test_a_product_that_is_none_or_several_is_refused(home, product, words, mess
         provenance_of(home, product, words)
 
 
+@pytest.mark.slow
 def test_what_no_run_made_cannot_be_made_again(home):
     with pytest.raises(InputError, match="was not made by a run"):
         rerun_product(home, "number", ["exposure=1", "detector=0"], progress=False)
@@ -148,6 +152,7 @@ def test_the_command_prints_a_tree_that_fits_and_draws_it(home, tmp_path):
     assert len(json.loads(done.output)["makers"]) == 13
 
 
+@pytest.mark.slow
 def test_the_command_says_with_its_status_whether_all_is_the_same(home):
     done = CliRunner().invoke(main, ["rerun", str(home.path), "total", "detector=0"])
     assert done.exit_code == 0, done.output

@@ -11,7 +11,6 @@ from etendue.app.campaign.progress import CampaignProgress, GroupProgress, StepP
 from etendue.app.campaign.spec import CampaignSpec, StepSpec
 from etendue.app.quickstart import publish_products
 from etendue.errors import EtendueError, InputError, NothingToDoError
-from etendue.faults import fault_point
 from etendue.middleware.changes import certify_current
 from etendue.middleware.data_groups import data_groups
 from etendue.middleware.execution.executor import run_pipeline
@@ -189,7 +188,6 @@ class Campaign:
         if group.status == "waiting":
             group.status, group.before = "begun", self._latest(output)
             self.progress.save()
-            fault_point("campaign.group-begun")
         try:
             report = run_pipeline(
                 self.home, load_pipeline(step.pipeline, step.config), inputs=inputs, output=output,
@@ -201,7 +199,6 @@ class Campaign:
             group.status = "done"  # a group of data can be empty
             self.progress.save()
             return
-        fault_point("campaign.group-ran")
         group.run, group.counts = report.run, {status: n for status, n in report.counts.items() if n}
         bad = report.counts["failed"] + report.counts["skipped"]
         if bad > step.failures_allowed * len(report.outcomes):
