@@ -5,6 +5,7 @@ import pytest
 from astropy.io import fits
 
 from etendue.app.frame_finder import find_frames
+from etendue.camera.file_spec import CubeSpec, FileSpec
 from etendue.camera.guess import guess_camera
 from etendue.camera.shipped import load_camera
 from etendue.errors import InputError
@@ -43,6 +44,22 @@ def test_the_camera_of_most_frames_counts_and_others_are_refused(frames, tmp_pat
     found = find_frames([frames, tmp_path])
     assert found.camera.name == "simcam"
     assert found.refused == ((other, "is a frame of camera unknown"),)
+
+
+def test_cubes_of_a_known_camera_are_found(tmp_path):
+    home = load_camera("microobservatory").model_copy(
+        update={"name": "snaps", "files": FileSpec(cube=CubeSpec(snaps=2))}
+    )
+    header = fits.Header({"CREATOR": "MicroObservatory"})
+    fits.PrimaryHDU(np.zeros((2, 500, 650), np.uint16), header).writeto(tmp_path / "a.fits")
+    found = find_frames([tmp_path], known=[home])
+    assert (found.camera.name, found.refused) == ("snaps", ())
+
+
+def test_cubes_of_an_unknown_camera_are_refused(tmp_path):
+    fits.PrimaryHDU(np.zeros((2, 50, 65), np.uint16)).writeto(tmp_path / "a.fits")
+    with pytest.raises(InputError, match=r"no two-dimensional image.*files: cube"):
+        find_frames([tmp_path])
 
 
 def test_an_unknown_camera_is_guessed(tmp_path):

@@ -73,7 +73,7 @@ def find_frames(
     refused = []
     for path in files:
         try:
-            headers[path] = read_header(path)
+            headers[path] = read_header(path, cubes=True)
             taken[path] = identify_camera(headers[path], known)
         except InputError as error:
             refused.append((path, str(error)))

@@ -18,7 +18,7 @@ from etendue.app.watching.ledger import Ledger, Stamp
 from etendue.app.watching.night import Night
 from etendue.app.watching.template import GivenTemplate, Templates
 from etendue.camera.camera import Camera
-from etendue.camera.raw import read_header
+from etendue.camera.frame_file import frames_in
 from etendue.camera.shipped import load_camera
 from etendue.camera.translate import translate
 from etendue.disk import disk_trouble
@@ -556,7 +556,8 @@ def _names(paths: Sequence[Path]) -> str:
 
 def _is_calibration(path: Path, camera: Camera) -> bool:
     try:
-        return translate(read_header(path), camera, path).observation_type in ("bias", "flat")
+        frame = frames_in(path, camera)[0]
+        return translate(frame.header, camera, path, snap=frame.snap).observation_type in ("bias", "flat")
     except InputError:
         return False
 

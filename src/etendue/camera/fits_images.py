@@ -148,13 +148,15 @@ def is_image(hdu: Any) -> bool:
     return hdu.header.get("NAXIS", 0) >= 2 and getattr(hdu, "is_image", False) and all(hdu.shape)
 
 
-def read_header(path: str | Path) -> dict[str, Any]:
+def read_header(path: str | Path, *, cubes: bool = False) -> dict[str, Any]:
     """Return the header of the first two-dimensional image in a FITS file, primary cards included.
 
     Parameters
     ----------
     path : str or Path
         FITS file, plain or tile-compressed.
+    cubes : bool
+        Take a cube too; enough to tell which camera wrote it.
 
     Returns
     -------
@@ -166,7 +168,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
     InputError
         If the file cannot be read.
     """
-    return _read_first(Path(path), with_pixels=False)[0]
+    return _read_first(Path(path), with_pixels=False, cubes=cubes)[0]
 
 
 def read_pixels(path: str | Path) -> tuple[dict[str, Any], NDArray]:
@@ -189,15 +191,15 @@ def read_pixels(path: str | Path) -> tuple[dict[str, Any], NDArray]:
     InputError
         If the file cannot be read.
     """
-    return _read_first(Path(path), with_pixels=True)
+    return _read_first(Path(path), with_pixels=True, cubes=False)
 
 
-def _read_first(path: Path, *, with_pixels: bool) -> tuple[dict[str, Any], NDArray]:
+def _read_first(path: Path, *, with_pixels: bool, cubes: bool) -> tuple[dict[str, Any], NDArray]:
     # The file is opened here because astropy leaves it open where it fails.
     with readable(path), open_unpacked(path) as stream:
         _check_whole(stream, path)
         with fits.open(stream, memmap=False, lazy_load_hdus=True) as hdus:
-            image = _first_image(hdus, path)
+            image = _first_image(hdus, path, cubes)
             header = to_dict(hdus[0].header) | to_dict(image.header)
             check_scaling(header, path)
             return header, np.asarray(image.data).reshape(image.shape[-2:]) if with_pixels else np.empty((0, 0))
@@ -238,17 +240,17 @@ def _check_whole(stream: BinaryIO, path: Path) -> None:
     stream.seek(0)
 
 
-def _first_image(hdus: fits.HDUList, path: Path) -> Any:
-    """Return the first HDU with pixels in two dimensions; more of them may be there if their lengths are 1."""
-    cubes = []
+def _first_image(hdus: fits.HDUList, path: Path, cubes: bool) -> Any:
+    """Return the first HDU with pixels in two dimensions; others may be there if their lengths are 1, or with cubes."""
+    passed = []
     for hdu in hdus:
         if is_image(hdu):
-            if all(length == 1 for length in hdu.shape[:-2]):
+            if cubes or all(length == 1 for length in hdu.shape[:-2]):
                 return hdu
-            cubes.append(hdu.shape)
+            passed.append(hdu.shape)
     raise InputError(
-        "holds no two-dimensional image", source=path, value=f"shape {cubes[0]}" if cubes else None,
-        remedy="describe a cube of snaps as 'files: cube' in the camera YAML" if cubes else "give raw frames",
+        "holds no two-dimensional image", source=path, value=f"shape {passed[0]}" if passed else None,
+        remedy="describe a cube of snaps as 'files: cube' in the camera YAML" if passed else "give raw frames",
     )  # fmt: skip
 
 

@@ -96,7 +96,7 @@ def read_raw(
         frames and none is chosen.
     """
     path = Path(path)
-    chosen = camera or identify_camera(read_header(path))
+    chosen = camera or identify_camera(read_header(path, cubes=True))
     if chosen is None:
         raise InputError(
             "no shipped camera matches its header", source=path, remedy="make a YAML with 'etendue camera guess'"

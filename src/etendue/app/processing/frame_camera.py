@@ -49,5 +49,5 @@ def camera_of(path: Path, name: str | None = None) -> tuple[Camera, bool]:
     """
     if name is not None:
         return named_camera(name), False
-    known = identify_camera(read_header(path))
+    known = identify_camera(read_header(path, cubes=True))
     return (known, False) if known is not None else (guess_camera(path), True)
