@@ -1,3 +1,4 @@
+import sqlite3
 import time
 import uuid
 
@@ -5,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etendue.errors import InputError
 from etendue.middleware.router.event import Outcome, PutEvent
 from etendue.middleware.router.queue import Queue
 from etendue.middleware.router.rules import Retries
@@ -124,3 +126,17 @@ def test_a_look_needs_no_right_to_write(queue, tmp_path):
     look = Queue(tmp_path / "queue.sqlite3", writeable=False)
     assert (look.counts()["waiting"], look.fact("kind"), look.fact("nothing")) == (1, "stream", None)
     assert look.unknown([event(1), event(2)]) == 1
+
+
+def test_a_damaged_queue_is_one_line_with_a_way_out(queue, tmp_path):
+    path = tmp_path / "other.sqlite3"
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(InputError, match=r"other.sqlite3: the queue is damaged: .*delete its folder"):
+        Queue(path)
+
+
+def test_a_queue_of_a_newer_etendue_is_refused(queue, tmp_path):
+    with sqlite3.connect(tmp_path / "queue.sqlite3") as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(InputError, match="was made by a newer etendue: its layout is 99"):
+        Queue(tmp_path / "queue.sqlite3")

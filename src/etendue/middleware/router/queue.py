@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from etendue.errors import InputError
 from etendue.faults import fault_point
 from etendue.middleware.router.event import Delivery, Held, Outcome, PutEvent
 from etendue.middleware.router.rules import Retries
 
+_LAYOUT = 1
 _WAIT_S = 60.0  # for the other threads and processes that use the file
 _COLUMNS = "number, rule, dataset_id, revision, dataset_type, data_id, implied, run, attempts, tries, digest"
 _FOUND = "rule, dataset_id, revision, dataset_type, data_id, implied, run, state, found"
@@ -45,6 +47,11 @@ class Queue:
         The file; it is made when missing, in an existing folder.
     writeable : bool
         False only looks, and needs no right to write.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or of a newer etendue.
     """
 
     def __init__(self, path: Path, *, writeable: bool = True):
@@ -52,9 +59,24 @@ class Queue:
         mode = "rwc" if writeable else "ro"
         uri = f"file:{str(path).replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode={mode}"
         self._database = sqlite3.connect(uri, uri=True, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(writeable)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            remedy = (
+                "delete its folder: everything is found again, and repositories and folders recognise what they have"
+            )
+            raise InputError(f"the queue is damaged: {error}", source=path, remedy=remedy) from None
+
+    def _prepare(self, writeable: bool) -> None:
+        [layout] = self._database.execute("PRAGMA user_version").fetchone()
+        if layout > _LAYOUT:
+            remedy = "pip install --upgrade etendue"
+            raise InputError(f"was made by a newer etendue: its layout is {layout}", source=self.path, remedy=remedy)
         if writeable:
             self._database.execute("PRAGMA synchronous = FULL")
-            self._database.executescript(_SCHEMA)
+            self._database.executescript(f"{_SCHEMA} PRAGMA user_version = {_LAYOUT};")
 
     def close(self) -> None:
         """Close the file."""
