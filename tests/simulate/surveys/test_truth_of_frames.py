@@ -110,6 +110,7 @@ def test_pixels_go_to_the_sky_and_back_everywhere(survey, folder):
     back = wcs.sky_to_pixel(ra_deg=ra, dec_deg=dec)
     mas = 1e3 * survey.camera.plate_scale * np.hypot(back[0] - x, back[1] - y)
     assert mas.max() < 0.01
+    assert [float(value) for value in wcs.pixel_to_sky(x=x[7], y=y[7])] == pytest.approx([ra[7], dec[7]], abs=1e-11)
     with pytest.raises(InputError, match="no such frame"):
         read_true_wcs(folder, visit=1, detector=0)
 

@@ -42,8 +42,10 @@ class RandomField:
             One per component.
         """
         place = np.stack([field_y, field_x]) / self.step_deg + _CELLS / 2
+        flat = place.reshape(2, -1)  # the interpolation takes no single numbers
         return tuple(
-            map_coordinates(values, place, order=3, mode="grid-wrap", prefilter=False) for values in self.coefficients
+            map_coordinates(values, flat, order=3, mode="grid-wrap", prefilter=False).reshape(place.shape[1:])
+            for values in self.coefficients
         )
 
 
