@@ -30,10 +30,11 @@ def survey_of(camera: str, detectors: tuple[int, ...]) -> SurveySpec:
     band = "r" if "r" in {entry.band for entry in load_camera(camera).filters} else "R"
     content: dict[str, Any] = {
         "name": "one", "camera": camera, "detectors": detectors, "area_m2": 2.0, "bands": {band: "r"},
-        "cadence": {"start": "2025-07-22", "fields": [{"name": "f", "ra_deg": 293.0, "dec_deg": 5.0}],
+        "cadence": {"start": "2025-07-22", "fields": [{"name": "f", "ra_deg": 330.0, "dec_deg": 5.0}],
                     "exposure_time_s": 60.0, "nights": [{"day": 0, "bands": band}]},
         "conditions": {"cloudy_nights": 0.0},
-        "sky": {"margin_deg": 0.02, "stars": {"brightest_mag": 15, "faintest_mag": 19}, "galaxies": None},
+        "sky": {"margin_deg": 0.02, "galaxies": None,  # few stars: ZTF's field holds 10 million
+                "stars": {"brightest_mag": 15, "faintest_mag": 19, "density": 0.004}},
         "telescope": {"vignetting": None, "stray": None, "nodes": 2},
         "calibrations": {"bias": int(load_camera(camera).header.observation_type.constant is None), "flat": 0},
     }  # fmt: skip

@@ -23,6 +23,7 @@ Vector = NDArray[np.float64]
 _MODULUS = np.arange(-2.0, 21.0, 0.1)  # 4 pc to 160 kpc
 _ABSOLUTE = np.arange(-3.0, 20.0, 0.05)
 _STEP_MODULUS, _STEP_ABSOLUTE = 0.1, 0.05
+_AT_ONCE = 4_000_000  # candidates: wide fields with the plane in them have very many
 _SIGHT_LINES = 9
 _SIGHT_LINE_STEP_DEG = 4.0
 _EXTINCTION_R = 2.6  # least A_r / E(B-V) of any star, for the envelope
@@ -114,8 +115,21 @@ def _draw(kind: _Kind, spec: StarsSpec, field: SkyField, dust_map: DustMap, rng:
     reach = (_MODULUS + veil)[:, None] + _ABSOLUTE < spec.faintest_mag + _STEP_MODULUS + _STEP_ABSOLUTE
     rate = np.where(reach, rate, 0.0).ravel()
     count = int(rng.poisson(rate.sum() * field.area_deg2 * spec.density))
-    cell = np.searchsorted(np.cumsum(rate) / max(rate.sum(), 1e-300), rng.random(count), side="right")
-    row, column = np.divmod(np.minimum(cell, rate.size - 1), _ABSOLUTE.size)
+    cumulative = np.cumsum(rate) / max(rate.sum(), 1e-300)
+    parts = []
+    for start in range(0, max(count, 1), _AT_ONCE):
+        cell = np.searchsorted(cumulative, rng.random(min(_AT_ONCE, count - start)), side="right")
+        parts.append(_kept(kind, spec, field, dust_map, rng, envelope, np.minimum(cell, rate.size - 1)))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _kept(
+    kind: _Kind, spec: StarsSpec, field: SkyField, dust_map: DustMap, rng: np.random.Generator, envelope: Vector,
+    cell: NDArray[np.intp],
+) -> Columns:  # fmt: skip
+    """Return the stars that the model keeps of candidates in cells of modulus and absolute magnitude."""
+    count = cell.size
+    row, column = np.divmod(cell, _ABSOLUTE.size)
     modulus = _MODULUS[row] + rng.uniform(-0.5, 0.5, count) * _STEP_MODULUS
     absolute = _ABSOLUTE[column] + rng.uniform(-0.5, 0.5, count) * _STEP_ABSOLUTE
     ra, dec = field.scatter(rng, count)
