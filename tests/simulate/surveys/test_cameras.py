@@ -24,6 +24,8 @@ from etendue.simulate.telescope.true_wcs import true_wcs
 
 OFF_AXIS = {"lsstcam": 0, "lsstcomcam": 8, "latiss": 0, "decam": 1, "hsc": 0, "ztf": 6, "megacam": 2}  # at the edge
 
+ONE_OF_EACH = ("decam", "latiss", "megacam", "simcam4")
+
 
 def survey_of(camera: str, detectors: tuple[int, ...]) -> SurveySpec:
     """Return one exposure of a thin sky and one bias: what counts is the file."""
@@ -41,8 +43,13 @@ def survey_of(camera: str, detectors: tuple[int, ...]) -> SurveySpec:
     return SurveySpec.parse(content, "test")
 
 
+def in_turn(names: tuple[str, ...]) -> list[Any]:
+    """Return the names; all but one of each kind of file are for thorough runs."""
+    return [name if name in ONE_OF_EACH else pytest.param(name, marks=pytest.mark.thorough) for name in names]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", shipped_cameras())
+@pytest.mark.parametrize("name", in_turn(tuple(shipped_cameras())))
 def test_raws_of_a_shipped_camera_are_read_back_and_ingested(tmp_path: Path, name: str) -> None:
     camera = load_camera(name)
     number = OFF_AXIS.get(name, camera.detectors[0].id)
