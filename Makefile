@@ -24,7 +24,7 @@ demo: $(VENV)/.warm  ## simulate a small survey, run everything, compare with th
 	$(BIN)/etendue demo demo-output --overwrite
 
 test: $(VENV)/.warm  ## the unit suite
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not services'
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not services and not thorough'
 
 test-all: $(VENV)/.warm  ## also the end-to-end runs
 	$(BIN)/python -m pytest -n 2 -m 'not services'

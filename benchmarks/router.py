@@ -58,10 +58,12 @@ class Campaign:
 
     def run(self) -> dict[str, Any]:
         """Kill so often, then let the router finish."""
+        from etendue.middleware.repository import Repository
+
         shutil.rmtree(self.place, ignore_errors=True)
         self.place.mkdir(parents=True)
         make(self.place / "source", 20_000)
-        make_repository(self.place / "replica")
+        Repository.create(self.place / "replica")
         (self.place / "files").mkdir()
         (self.place / "rules.yaml").write_text(RULES % self.place)
         writer = subprocess.Popen(
@@ -142,44 +144,57 @@ class Campaign:
         return sum(abs(n - one.counts.get("done", 0)) for one in statuses(self.place / "source/etendue/router"))
 
 
-def make_repository(folder: Path) -> None:
-    from etendue.middleware.repository import Repository
-
-    Repository.create(folder)
-
-
 def throughput(place: Path, events: int) -> dict[str, Any]:
-    """Return events per second of each kind of sink, for JSON files of some bytes."""
-    from etendue.middleware.repository import Repository
-    from etendue.middleware.router.router import Router
-    from etendue.middleware.router.rules import Rules
-
+    """Return events per second of each kind of sink, for JSON files of some bytes and a few small images."""
     if not (place / "source").exists():
         make(place / "source", events)
         subprocess.run([sys.executable, HERE / "router_scene.py", place / "source", "1", str(events), "0"], check=True,
                        stdout=subprocess.DEVNULL)  # fmt: skip
     found = {}
-    for kind, spec in ONE.items():
+    for kind in ONE:
         count = events if kind != "command" else min(events, 500)
-        folder = place / kind
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "sink").mkdir(parents=True)
-        if kind == "repository":
-            (folder / "sink").rmdir()
-            make_repository(folder / "sink")
-        path = folder / "rules.yaml"
-        where = f"exposure <= {count} AND instrument = 'scene'"
-        path.write_text(
-            f"sinks: {{one: {spec}}}\n"
-            f'rules: [{{name: all, datasets: [number, picture], where: "{where}", sinks: one}}]\n'
-        )
-        home = Repository.open(place / "source", writeable=False)
-        router = Router(home, Rules.read(path), path, state=folder / "state")
-        begin, cpu = time.perf_counter(), time.process_time()
-        router.run(once=True)
-        wall = time.perf_counter() - begin
-        found[kind] = {"events": count, "per_s": count / wall, "cpu_ms_each": 1e3 * (time.process_time() - cpu) / count}
+        wall, cpu = routed(place, kind, f"exposure <= {count} AND instrument = 'scene'")
+        found[kind] = {"events": count, "per_s": count / wall, "cpu_ms_each": 1e3 * cpu / count}
     return found
+
+
+def bulk(place: Path, files: int) -> dict[str, Any]:
+    """Return how many bytes per second reach a repository and a folder, copied, read back and compared."""
+    from etendue.middleware.repository import Repository
+
+    if not (place / "source").exists():
+        make(place / "source", files)
+        home, draw = Repository.open(place / "source"), random.Random(1)
+        home.register_dataset_type("text", ("instrument", "exposure", "detector"), "EtendueText")
+        for k in range(1, files + 1):
+            text = draw.randbytes(4_000_000).hex()
+            home.put(text, "text", {"instrument": "scene", "exposure": k, "detector": 0}, run=RUN)
+    found: dict[str, Any] = {"files": files, "megabytes_each": 8.0}
+    for kind in ("repository", "directory"):
+        wall, cpu = routed(place, kind, "")
+        found[kind] = {"megabytes_per_s": 8.0 * files / wall, "cpu_ms_per_megabyte": 1e3 * cpu / (8.0 * files)}
+    return found
+
+
+def routed(place: Path, kind: str, where: str) -> tuple[float, float]:
+    """Send everything to one new sink; return wall and CPU time [s]."""
+    from etendue.middleware.repository import Repository
+    from etendue.middleware.router.router import Router
+    from etendue.middleware.router.rules import Rules
+
+    folder = place / kind
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "sink").mkdir(parents=True)
+    if kind == "repository":
+        Repository.create(folder / "sink")
+    path = folder / "rules.yaml"
+    rule = {"name": "all", "datasets": ["number", "picture", "text"], "where": where, "sinks": "one"}
+    path.write_text(f"sinks: {{one: {ONE[kind]}}}\nrules: [{json.dumps(rule)}]\n")
+    home = Repository.open(place / "source", writeable=False)
+    router = Router(home, Rules.read(path), path, state=folder / "state")
+    begin, cpu = time.perf_counter(), time.process_time()
+    router.run(once=True)
+    return time.perf_counter() - begin, time.process_time() - cpu
 
 
 def latency(place: Path, samples: int) -> dict[str, Any]:
@@ -250,6 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     result: dict[str, Any] = {"what": "router", "machine": machine_facts(), "seed": options.seed}
     if options.events:
         result["throughput"] = throughput(scratch / "throughput", options.events)
+        result["bulk"] = bulk(scratch / "bulk", 60)
         result["latency_sqlite"] = latency(scratch / "latency", 20)
     if options.scan:
         result["scan_sqlite"] = scan(scratch / "scan", options.scan)

@@ -8,6 +8,7 @@ from lsst.daf.butler.registry import ConflictingDefinitionError
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
+from etendue.disk import disk_trouble
 from etendue.errors import InputError
 
 _WAIT_MIN = 5  # how long Rubin's code lets a writer of SQLite wait for the others
@@ -48,8 +49,11 @@ def database_trouble(error: BaseException) -> InputError | None:
     Returns
     -------
     InputError or None
-        None where neither the error nor a cause of it is a database's, or where its words are not known.
+        None where neither the error nor a cause of it is a database's, where its words are not known, or where the
+        disk is the cause.
     """
+    if disk_trouble(error):  # what follows from it, such as a table that could not be made, is not the cause
+        return None
     for cause in _causes(error):
         if isinstance(cause, SQLAlchemyError | sqlite3.Error) or type(cause).__module__.startswith("psycopg2"):
             for words, (meaning, remedy) in _MEANINGS.items():

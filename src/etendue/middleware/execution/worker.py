@@ -66,6 +66,8 @@ def work(
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # so does what a batch system sends
     _die_with_driver(alive)
     arm(faults, fired)
+    (scratch / "cache").mkdir(exist_ok=True)  # of remote files: a folder of its own would stay after a kill
+    os.environ.setdefault("DAF_BUTLER_CACHE_DIRECTORY_IF_UNSET", str(scratch / "cache"))
     logging.getLogger().setLevel(logging.INFO)  # for the log dataset of each quantum; nothing is printed
     recorder = FlightRecorder(scratch)
     with QuantumRunner(root, graph_path, cache_bytes=cache_bytes) as runner:

@@ -1,10 +1,13 @@
 """The file of a backup: a plain tar, whose last member says what all others must be."""
 
+import gzip
 import hashlib
 import io
 import json
+import lzma
 import os
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +22,7 @@ from etendue.faults import fault_point
 FORMAT = 1
 MANIFEST, END = "etendue-backup.json", "etendue-backup-end.json"
 _BLOCK = 1 << 20
+_BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 _COMPRESSIONS = {".tar": "", ".gz": "gz", ".tgz": "gz", ".bz2": "bz2", ".xz": "xz"}
 
 
@@ -181,7 +185,7 @@ def read_backup(path: Path) -> Iterator[dict[str, Any] | Member]:
                 content = stream.extractfile(entry)
                 if content is None:
                     raise InputError("holds something that is no file", source=path, value=entry.name)
-                hashing = _Hashing(content)
+                hashing = _Hashing(content, path)
                 if not digests:
                     yield _manifest(path, entry.name, hashing.read())
                 elif entry.name == END:
@@ -190,10 +194,11 @@ def read_backup(path: Path) -> Iterator[dict[str, Any] | Member]:
                 else:
                     yield Member(_safe(entry.name, path), entry.size, partial(_save, hashing))
                 digests[entry.name] = hashing.hexdigest()
-    except (tarfile.TarError, EOFError) as error:
-        raise InputError(f"is no whole backup: {error}", source=path, remedy="use another backup") from error
+    except _BROKEN as error:
+        raise _refusal(path, error) from error
     if end is None:
-        raise InputError("is cut off", source=path, value=f"{len(digests)} files", remedy="use another backup")
+        value = f"{len(digests)} files"
+        raise InputError("is cut off or damaged", source=path, value=value, remedy="use another backup")
     wrong = sorted(name for name in {*end, *digests} if end.get(name) != digests.get(name))
     if wrong:
         raise InputError(f"{len(wrong)} of its files are not what was written", source=path, value=wrong[0],
@@ -201,19 +206,27 @@ def read_backup(path: Path) -> Iterator[dict[str, Any] | Member]:
 
 
 class _Hashing(io.RawIOBase):
-    """A stream that hashes what is read from it."""
+    """A stream that hashes what is read from it; of a backup that is cut off or damaged it says so."""
 
-    def __init__(self, stream: IO[bytes]):
+    def __init__(self, stream: IO[bytes], path: Path | None = None):
         self._stream = stream
+        self._path = path
         self._hash = hashlib.blake2b()
 
     def read(self, size: int = -1) -> bytes:
-        block = self._stream.read(size)
+        try:
+            block = self._stream.read(size)
+        except _BROKEN as error:
+            raise _refusal(self._path, error) from error
         self._hash.update(block)
         return block
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()
+
+
+def _refusal(path: Path | None, error: Exception) -> InputError:
+    return InputError(f"is no whole backup: {error}", source=path, remedy="use another backup")
 
 
 def _manifest(path: Path, name: str, content: bytes) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from lsst.daf.butler import DatasetRef
 from lsst.resources import ResourcePath
 from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError
 
 from etendue.errors import InputError
 from etendue.middleware.cameras import camera_for
@@ -150,9 +151,11 @@ def check(repository: Repository, *, depth: Depth = "checksum", workers: int = 2
     CheckReport
     """
     begin = time.perf_counter()
+    if broken := _database_problems(repository):  # nothing that it says can be trusted
+        return CheckReport(0, 0, 0, 0, 0, 0, 0, tuple(broken), (), (), time.perf_counter() - begin)
     listings = [found_files(store.root) for store in file_datastores(repository.butler)]
     held = holdings(repository.butler)
-    problems = [*_database_problems(repository), *_camera_problems(repository), *_unmirrored(held)]
+    problems = [*_camera_problems(repository), *_unmirrored(held)]
     missing = {id(copy): problem for copy in held.copies if (problem := _existence(copy, held, listings)) is not None}
     present = [copy for copy in held.copies if id(copy) not in missing]
     problems += missing.values()
@@ -328,10 +331,13 @@ def _database_problems(repository: Repository) -> list[Problem]:
     database = repository.butler._registry._db
     if database.dialect.name != "sqlite":
         return []  # a server checks its own
-    with database._engine.connect() as connection:
-        told = [str(row[0]) for row in connection.execute(text("PRAGMA integrity_check"))]
-        broken = [f"table {row[0]} refers to an entry of {row[2]} that does not exist"
-                  for row in connection.execute(text("PRAGMA foreign_key_check"))]  # fmt: skip
+    try:
+        with database._engine.connect() as connection:
+            told = [str(row[0]) for row in connection.execute(text("PRAGMA integrity_check"))]
+            broken = [f"table {row[0]} refers to an entry of {row[2]} that does not exist"
+                      for row in connection.execute(text("PRAGMA foreign_key_check"))]  # fmt: skip
+    except DatabaseError as error:
+        return [Problem("database", str(error.orig))]
     return [Problem("database", line) for line in [*(line for line in told if line != "ok"), *broken]]
 
 

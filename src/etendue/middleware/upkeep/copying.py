@@ -245,15 +245,11 @@ def wanted_datasets(
     where : str
         Data ID expression.
     """
-    if not where:
-        refs = all_datasets(source.butler, collections)
-        return [ref for ref in refs if not types or ref.datasetType.name in types]
-    names = source.butler.collections.query(list(collections) if collections is not None else "*")
-    infos = source.butler.collections.query_info(list(names), flatten_chains=True, include_summary=True)
-    every = sorted({name for info in infos for name in (info.dataset_types or ()) if not types or name in types})
-    found = {ref.id: ref for name in every
-             for ref in source.query(name, collections=list(names), where=where, find_first=False)}  # fmt: skip
-    return list(found.values())
+    try:
+        refs = all_datasets(source.butler, collections, where=where, records=True)
+    except Exception as error:  # expression errors have no common base
+        raise InputError(f"cannot query: {error}", source=source.path, value=where or None) from error
+    return [ref for ref in refs if not types or ref.datasetType.name in types]
 
 
 def asked_collections(

@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from lsst.daf.butler import DatasetRef
+from lsst.daf.butler import Butler
+from lsst.daf.butler.transfers import YamlRepoImportBackend
 
 from etendue.disk import whole_folder
 from etendue.errors import InputError
@@ -65,7 +66,7 @@ def export(
     with whole_folder(target, "export") as part:
         index = str(part / _INDEX)
         with butler.export(directory=str(part), filename=index, transfer="copy") as writer:
-            writer.saveDatasets([_expanded(repository, ref) for ref in stored])
+            writer.saveDatasets(stored)
             for info in infos:
                 writer.saveCollection(info.name)
         for path in repository.cameras_folder.glob("*") if repository.cameras_folder.is_dir() else ():
@@ -102,8 +103,12 @@ def import_(repository: Repository, folder: str | Path, *, transfer: str = "copy
     before = {ref.id for ref in all_datasets(repository.butler)}
     copy_cameras(source / _CAMERAS, repository)
     try:
-        with repository.writing() as butler:
-            butler.import_(directory=str(source), filename=str(source / _INDEX), transfer=transfer)
+        with repository.writing() as butler, (source / _INDEX).open() as stream:
+            backend = YamlRepoImportBackend(stream, butler)
+            backend.register()
+            _leave_out_known(backend, butler)
+            with butler.transaction():
+                backend.load(butler._datastore, directory=str(source), transfer=transfer)
     except InputError:
         raise
     except Exception as error:  # what conflicts depends on the database
@@ -114,7 +119,19 @@ def import_(repository: Repository, folder: str | Path, *, transfer: str = "copy
     return CopyReport(len(after), len(new), 0, tuple(sorted({str(ref.run) for ref in new})))
 
 
-def _expanded(repository: Repository, ref: DatasetRef) -> DatasetRef:
-    if ref.dataId.hasRecords():
-        return ref
-    return ref.expanded(repository.butler.registry.expandDataId(ref.dataId))
+def _leave_out_known(backend: YamlRepoImportBackend, butler: Butler) -> None:
+    """Take out of an import what is there already: Rubin's own would fail, and delete the files that are there."""
+    ids = [ref.id for files in backend.datasets.values() for file in files for ref in file.refs]
+    known = {ref.id: ref for ref in butler.get_many_datasets(ids)}
+    for key, files in backend.datasets.items():
+        backend.datasets[key] = [file for file in files if not any(ref.id in known for ref in file.refs)]
+    backend.refsByFileId.update(known)
+    for collection, spans in backend.calibAssociations.items():
+        names = {ref.datasetType.name for ref in known.values()}
+        there = {
+            (found.ref.id, found.timespan)
+            for name in names
+            for found in butler.registry.queryDatasetAssociations(name, collection)
+        }
+        for timespan, members in spans.items():
+            spans[timespan] = [member for member in members if (member, timespan) not in there]

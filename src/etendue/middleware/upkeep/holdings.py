@@ -84,7 +84,9 @@ class Holdings:
         return (copy for copy in self.copies if copy.ref.id in wanted)
 
 
-def all_datasets(butler: Butler, collections: Sequence[str] | None = None) -> list[DatasetRef]:
+def all_datasets(
+    butler: Butler, collections: Sequence[str] | None = None, *, where: str = "", records: bool = False
+) -> list[DatasetRef]:
     """Return the datasets of RUN collections, of every type, shadowed ones too.
 
     Parameters
@@ -93,6 +95,10 @@ def all_datasets(butler: Butler, collections: Sequence[str] | None = None) -> li
         Of the repository.
     collections : sequence of str, optional
         Names or patterns of collections; all by default.
+    where : str
+        Data ID expression.
+    records : bool
+        Whether their data IDs hold dimension records, which names of files are made of.
 
     Returns
     -------
@@ -109,7 +115,12 @@ def all_datasets(butler: Butler, collections: Sequence[str] | None = None) -> li
                 holding.setdefault(name, []).append(info.name)
     found: dict[UUID, DatasetRef] = {}
     for name in sorted(holding):
-        for ref in butler.query_datasets(name, collections=holding[name], find_first=False, explain=False, limit=None):
+        # A Butler that searches them by default knows which instrument an expression means.
+        searching = butler.clone(collections=holding[name]) if where else butler
+        for ref in searching.query_datasets(
+            name, collections=holding[name], where=where, find_first=False, with_dimension_records=records,
+            explain=False, limit=None,
+        ):  # fmt: skip
             found[ref.id] = ref
     return list(found.values())
 

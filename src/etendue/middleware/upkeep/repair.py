@@ -90,7 +90,7 @@ def _repair(
         elif lost is not None and not _same_content(lost, copy, record):
             reason = f"the copy in {name} has another content"
         else:
-            _replace(repository.butler, target, ref, record)
+            _replace(repository.butler, target, ref, _portable(record, target))
             return Repair(problem, name)
     return Repair(problem, "", reason)
 
@@ -133,7 +133,17 @@ def _same_content(lost: StoredCopy, copy: StoredCopy, record: FileTransferRecord
         return False
     if lost.checksum is None or lost.checksum.startswith(ETAG):
         return True
-    return (copy.checksum or digest(record.location.uri)) == lost.checksum
+    known = copy.checksum if copy.checksum is not None and not copy.checksum.startswith(ETAG) else None
+    return (known or digest(record.location.uri)) == lost.checksum
+
+
+def _portable(record: FileTransferRecord, target: FileDatastore) -> FileTransferRecord:
+    """Return a record with a checksum that can be compared where the file goes."""
+    checksum = record.file_info.checksum
+    if checksum is None or not checksum.startswith(ETAG) or target.root.scheme == "s3":
+        return record
+    whole = record.file_info.update(checksum=digest(record.location.uri))
+    return FileTransferRecord(file_info=whole, location=record.location)
 
 
 def _replace(butler: Butler, store: FileDatastore, ref: DatasetRef, record: FileTransferRecord) -> None:
