@@ -83,10 +83,9 @@ def main() -> int:
     for name in sys.argv[2:] or WANTED:
         survey = Survey.plan(load_survey(name), SEED)
         with tempfile.TemporaryDirectory() as scratch:
-            for path in write_preview(survey, Path(scratch)):
-                if path.stem in WANTED[name]:
-                    side = SIDE if path.stem == "focal-plane" else None
-                    save(path.read_bytes(), folder / f"{WANTED[name][path.stem]}.png", side=side)
+            for path in write_preview(survey, Path(scratch), names=WANTED[name]):
+                side = SIDE if path.stem == "focal-plane" else None
+                save(path.read_bytes(), folder / f"{WANTED[name][path.stem]}.png", side=side)
         if name == "demo":
             save(raw_part(survey), folder / "raw.png")
     return 0

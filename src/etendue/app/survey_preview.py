@@ -1,6 +1,6 @@
 """Pictures of a simulated survey: what a user looks at before rendering all of it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,7 +40,9 @@ class _Step:
     draw: Callable[[], bytes]
 
 
-def write_preview(survey: Survey, folder: Path, progress: Progress | None = None) -> list[Path]:
+def write_preview(
+    survey: Survey, folder: Path, progress: Progress | None = None, names: Collection[str] = ()
+) -> list[Path]:
     """Write pictures of a survey.
 
     Parameters
@@ -51,6 +53,8 @@ def write_preview(survey: Survey, folder: Path, progress: Progress | None = None
         Made if needed.
     progress : callable, optional
         Called with the number of pictures that are made, and that are wanted.
+    names : collection of str
+        Pictures that are wanted, without ``.png``; all by default.
 
     Returns
     -------
@@ -60,7 +64,7 @@ def write_preview(survey: Survey, folder: Path, progress: Progress | None = None
         ``photon-transfer.png``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    steps = list(_steps(survey))
+    steps = [step for step in _steps(survey) if not names or step.name in names]
     written = []
     for done, step in enumerate(steps, start=1):
         path = folder / f"{step.name}.png"
