@@ -12,6 +12,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#:]+)(?:#[^)]*)?\)")
 # The other pages take more than 5 s.
 FAST = {
     "docs/user/cameras.md",
+    "docs/user/repositories.md",
     "docs/user/pipelines.md",
     "docs/user/python.md",
     "docs/user/refcats.md",

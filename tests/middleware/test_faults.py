@@ -91,9 +91,7 @@ def test_a_worker_killed_at_a_point_is_replaced(point, server, folder, undisturb
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "point"), IN_DRIVER)
-def test_killed_at_a_point(command, point, server, folder, undisturbed, request):
-    if command == "repair":
-        request.applymarker(pytest.mark.xfail(reason="the damaged repository does not reach the point", strict=False))
+def test_killed_at_a_point(command, point, server, folder, undisturbed):
     if command == "run_with_failure":
         server.do(command, folder)
     assert server.do(command, folder, f"{point}=kill") == -signal.SIGKILL

@@ -15,14 +15,14 @@ from etendue.middleware.upkeep.repair import repair
 
 
 def repaired(folder: Path) -> None:
-    if not (folder / "replica").exists():
-        shutil.copytree(folder / "repo", folder / "replica")
+    if not (folder / "twin").exists():
+        shutil.copytree(folder / "repo", folder / "twin")
         home = Repository.open(folder / "repo")
         first, second, *_ = home.query("number", collections="toy/numbers")
         Path(home.butler.getURI(first).ospath).write_text("?")
         Path(home.butler.getURI(second).ospath).unlink()
     home = Repository.open(folder / "repo")
-    repair(home, check(home, workers=1), replicas=[folder / "replica"])
+    repair(home, check(home, workers=1), replicas=[folder / "twin"])
 
 
 def pruned(folder: Path) -> None:

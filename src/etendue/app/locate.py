@@ -1,6 +1,7 @@
 """Find the raw frames of a repository by their stars, where headers give a pointing at best."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from etendue.camera.observation_info import ObservationInfo
 from etendue.errors import EtendueError
 from etendue.geom.sky_wcs import SkyWcs
 from etendue.geom.sphere import separation_deg
+from etendue.middleware.datastores import local_file
 from etendue.middleware.repository import Repository
 from etendue.refcat.star_index import StarIndex
 
@@ -102,16 +104,23 @@ def locate_frames(
     InputError
         If there is no index.
     """
-    wanted = _wanted(home, camera, every)
-    if not wanted:
-        return []
-    options = SearchOptions(index(), str(home.cameras_folder / f"{camera.name}.yaml"))
-    StarIndex.open(options.index)  # one clear refusal instead of one per frame
-    found = each_frame(partial(_search, options=options), wanted, "finding", workers=workers, progress=progress)
-    outcomes = [_outcome(frame.info, camera, place) for frame, place in zip(wanted, found, strict=True)]
+    with ExitStack() as fetched:
+        wanted = _wanted(home, camera, every, fetched)
+        if not wanted:
+            return []
+        outcomes = _searched(home, camera, index, wanted, workers, progress)
     home.overrides(camera.name).remember_places({(o.exposure, o.detector): o.cards for o in outcomes})
     home.apply_overrides(camera.name)
     return outcomes
+
+
+def _searched(
+    home: Repository, camera: Camera, index: Callable[[], Path], wanted: list["_Frame"], workers: int, progress: bool
+) -> list[LocateOutcome]:
+    options = SearchOptions(index(), str(home.cameras_folder / f"{camera.name}.yaml"))
+    StarIndex.open(options.index)  # one clear refusal instead of one per frame
+    found = each_frame(partial(_search, options=options), wanted, "finding", workers=workers, progress=progress)
+    return [_outcome(frame.info, camera, place) for frame, place in zip(wanted, found, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -122,8 +131,8 @@ class _Frame:
     info: ObservationInfo
 
 
-def _wanted(home: Repository, camera: Camera, every: bool) -> list[_Frame]:
-    """Return the frames to search."""
+def _wanted(home: Repository, camera: Camera, every: bool, fetched: ExitStack) -> list[_Frame]:
+    """Return the frames to search; those in a remote store are fetched until the stack is closed."""
     refs = home.query("raw", collections=f"{camera.name}/raw/all", where="exposure.observation_type='science'")
     store = home.overrides(camera.name)
     said, known = store.said(home.butler), store.located()
@@ -133,7 +142,7 @@ def _wanted(home: Repository, camera: Camera, every: bool) -> list[_Frame]:
         key = info.exposure_id, info.detector_id
         unknown = key not in known and (info.wcs is None or info.wcs_is_approximate)
         if key not in by_hand and (every or unknown):
-            wanted.append(_Frame(Path(home.butler.getURI(ref).ospath), info))
+            wanted.append(_Frame(fetched.enter_context(local_file(home.butler.getURI(ref))), info))
     return wanted
 
 

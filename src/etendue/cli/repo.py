@@ -82,6 +82,8 @@ def check(
 
     if replicas and not repair:
         raise InputError("a replica is for repairs only", value=str(replicas[0]), remedy="give --repair as well")
+    for replica in replicas:  # a wrong one is told even if there is nothing to repair
+        Repository.open(replica, writeable=False).butler.close()
     home = Repository.open(repo, writeable=repair or record)
     report = check_repository(home, depth=depth, workers=workers)
     facts: dict[str, Any] = {}
