@@ -31,6 +31,7 @@ def complete_tables(butler: Butler) -> int:
     sqlalchemy.exc.OperationalError
         The disk is full or cannot be written.
     """
+    butler.registry.refresh()  # a clone may have recorded the type
     database, managers = butler._registry._db, butler._registry._managers
     collections, spans = type(managers.collections), database.getTimespanRepresentation()
     present = set(sqlalchemy.inspect(database._engine).get_table_names(schema=database.namespace))
