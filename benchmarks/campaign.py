@@ -1,6 +1,6 @@
 """Score the demo survey on fresh seeds, and the lowell42 night if it is there; write the figures as JSON.
 
-Usage: python benchmarks/campaign.py [--seeds 101 102 ...] [--out benchmarks/results] [--lowell42 DIR]
+Usage: python benchmarks/campaign.py [--seeds 101 102 ...] [--out benchmarks/results] [--add] [--lowell42 DIR]
 """
 
 import argparse
@@ -87,11 +87,18 @@ def table_lines(summary: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
-def run_demo_campaign(seeds: Sequence[int], out: Path, *, workers: int, date: str) -> dict[str, Any]:
-    """Score the demo on every seed; the file is rewritten after each, so that it holds exactly the seeds scored."""
-    facts, scored = machine_facts(), []
+def run_demo_campaign(
+    seeds: Sequence[int], path: Path, *, workers: int, date: str, add: bool = False
+) -> dict[str, Any]:
+    """Score the demo on every seed; the file is rewritten after each, so that it holds exactly the seeds scored.
+
+    With `add` seeds that the file holds already are kept: a campaign can be run in pieces.
+    """
+    kept = json.loads(path.read_text())["by_seed"] if add and path.is_file() else []
+    scored = [item for item in kept if item["seed"] not in seeds]
     for seed in seeds:
-        scored.append(run_seed(seed, workers=workers))
+        facts = machine_facts()
+        scored.append(run_seed(seed, workers=workers) | {"machine": facts})
         print(f"seed {seed}: {'ok' if scored[-1]['ok'] else 'not ok'}, {scored[-1]['wall_s']:.0f} s", flush=True)
         result = {
             "what": "etendue demo on fresh seeds: recovered against true",
@@ -103,7 +110,7 @@ def run_demo_campaign(seeds: Sequence[int], out: Path, *, workers: int, date: st
             "not_ok": failures(scored),
             "by_seed": scored,
         }
-        write_json(result, out / f"campaign-demo-{date}.json")
+        write_json(result, path)
     return result
 
 
@@ -129,6 +136,8 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Score the demo on fresh seeds; write the figures as JSON.")
     parser.add_argument("--seeds", type=int, nargs="*", default=list(SEEDS), help="none of them used in tuning")
     parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--add", action="store_true", help="keep the seeds that the file holds already")
+    parser.add_argument("--label", default="demo", help="the file is campaign-LABEL-DATE.json")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--lowell42", type=Path, metavar="DIR", help="also process the night into this new repository", default=None
@@ -140,7 +149,8 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
     options, date = parsed(arguments), f"{clock():%Y-%m-%d}"
     if options.seeds:
-        result = run_demo_campaign(options.seeds, options.out, workers=options.workers, date=date)
+        path = options.out / f"campaign-{options.label}-{date}.json"
+        result = run_demo_campaign(options.seeds, path, workers=options.workers, date=date, add=options.add)
         print("\n".join(table_lines(result["summary"])))
         for row in result["not_ok"]:
             print(f"not ok: seed {row['seed']}: {row['what']}: {row['recovered']} (true: {row['true']})")

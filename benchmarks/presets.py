@@ -1,8 +1,9 @@
-"""Write shipped simulated surveys or stated parts of them, process them with `quickstart`, score against the truth.
+"""Write shipped simulated surveys or parts of them, make frames alone, process with `quickstart`, score by truth.
 
-Usage: python benchmarks/presets.py NAME [--seed 201] [--scratch DIR] [--out benchmarks/results]
-[--step write run score]
+Usage: python benchmarks/presets.py NAME --scratch DIR [--seed 201] [--out benchmarks/results] [--whole]
+[--step write alone run score]
 What a part leaves out of the survey stands in `PARTS`; the scores are those of `etendue demo`, and of every magnitude.
+Surveys that no pipeline takes are written and counted only (`calib` is measured by calibration_estimates.py).
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lone_frames import lone_frames
 from machine import HERE, machine_facts, rounded
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -24,18 +26,19 @@ Columns = dict[str, NDArray[Any]]
 PARTS: dict[str, Parts] = {
     "crowded": {},
     "dr1-mini": {
-        "detectors": [0, 1, 3, 4],
+        "detectors": [1, 4],
         "cadence": {
             "nights": [
-                {"day": 0, "bands": "riri", "spacing_min": 17.0},
-                {"day": 1, "bands": "irir", "spacing_min": 17.0},
-                {"day": 9, "bands": "riri", "spacing_min": 17.0, "begin_h": 13.7},
-                {"day": 31, "bands": "irir", "spacing_min": 17.0},
+                {"day": 0, "bands": "ugrizy", "spacing_min": 12.0},
+                {"day": 1, "bands": "yzirgu", "spacing_min": 12.0},
+                {"day": 9, "bands": "yzirgu", "spacing_min": 12.0},
+                {"day": 31, "bands": "ugrizy", "spacing_min": 12.0},
             ]
         },
     },
-    "ap-year": {"detectors": [0], "cadence": {"scheduler": {"nights": 31, "every_days": 12}}},
+    "ap-year": {"detectors": [0], "cadence": {"scheduler": {"nights": 13, "every_days": 28}}},
 }
+"""Those that are processed, and what is left of them then; others are written whole."""
 _RAD = np.pi / 180.0
 _MATCH_ARCSEC, _MATCH_MAG = 0.5, 0.75
 _BIN = 0.5
@@ -45,13 +48,13 @@ _FLAGS = ("edge", "bad", "interpolated", "saturated", "cr")
 _GALAXY_FLUXES = ("psfFlux", "ap12Flux", "ap25Flux", "ap50Flux")
 
 
-def spec_of(name: str) -> Any:
-    """Return the survey with its part left in."""
+def spec_of(name: str, whole: bool) -> Any:
+    """Return the survey, or the part of it that is processed."""
     from etendue.simulate.surveys.presets import load_survey
     from etendue.simulate.surveys.spec import SurveySpec
 
     content = load_survey(name).model_dump(mode="json", exclude_unset=True)
-    return SurveySpec.parse(_merged(content, PARTS[name]), name)
+    return SurveySpec.parse(_merged(content, {} if whole else PARTS.get(name, {})), name)
 
 
 def _merged(content: Parts, part: Parts) -> Parts:
@@ -218,49 +221,78 @@ def score(frames: Path, repository: Path) -> dict[str, Any]:
     return result
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Write, process and score parts of shipped surveys; store JSON.")
-    parser.add_argument("name", choices=sorted(PARTS))
+def write(spec: Any, frames: Path, *, seed: int, workers: int) -> dict[str, Any]:
+    """Write a survey; return wall time, size and counts."""
+    from etendue.app.simulate import simulate_into
+
+    start = time.perf_counter()
+    made = simulate_into(spec, frames, seed=seed, workers=workers, progress=False).to_dict()
+    wall_s = time.perf_counter() - start
+    size = {path.name: _bytes(path) for path in sorted(frames.iterdir())}
+    made.pop("folder")
+    return {"wall_s": wall_s, "machine": machine_facts(), "bytes": sum(size.values()), "bytes_by_folder": size, **made}
+
+
+def _bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+
+
+def process(frames: Path, repository: Path, *, workers: int) -> dict[str, Any]:
+    """Process a survey with `quickstart`; return wall times and what was missing."""
+    from etendue.app.quickstart import quickstart
+
+    folders = [path for path in frames.iterdir() if path.is_dir() and path.name != "truth"]
+    run = quickstart(folders, repository=repository, refcat=str(frames / "refcat.csv"), workers=workers,
+                     progress=False)  # fmt: skip
+    return {"wall_by_step_s": run.wall_s, "missing": list(run.missing), "runs": [r.to_dict() for r in run.runs]}
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    from etendue.simulate.surveys.presets import shipped_surveys
+
+    parser = argparse.ArgumentParser(description="Write, process and score shipped surveys or parts; store JSON.")
+    parser.add_argument("name", choices=sorted(shipped_surveys()))
     parser.add_argument("--seed", type=int, default=201)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--scratch", type=Path, required=True, help="folder for frames and repository; kept")
     parser.add_argument("--out", type=Path, default=HERE / "results")
-    parser.add_argument("--step", choices=["write", "run", "score"], nargs="*", default=["write", "run", "score"])
-    options = parser.parse_args(arguments)
-    from etendue.app.quickstart import quickstart
-    from etendue.app.simulate import simulate_into
+    parser.add_argument("--whole", action="store_true", help="write all of it; no run, no score")
+    parser.add_argument("--lone", type=int, default=6, help="frames of each sort that are made alone")
+    parser.add_argument("--step", choices=["write", "alone", "run", "score"], nargs="*",
+                        default=["write", "alone", "run", "score"])  # fmt: skip
+    return parser.parse_args(arguments)
 
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parsed(arguments)
+    processed = options.name in PARTS and not options.whole
     frames, repository = options.scratch / "frames", options.scratch / "repository"
     log = options.scratch / "steps.json"
     steps: dict[str, Any] = json.loads(log.read_text()) if log.is_file() else {}
-    spec = spec_of(options.name)
+    spec = spec_of(options.name, options.whole)
+
+    def keep(name: str, done: dict[str, Any]) -> None:
+        steps[name] = done
+        log.write_text(json.dumps(steps, indent=1))
+
     if "write" in options.step:
-        start = time.perf_counter()
-        made = simulate_into(spec, frames, seed=options.seed, workers=options.workers, progress=False)
-        size = sum(path.stat().st_size for path in frames.rglob("*") if path.is_file())
-        steps["write"] = {"wall_s": time.perf_counter() - start, "bytes": size, **made.to_dict()}
-        log.write_text(json.dumps(steps, indent=1))
-    if "run" in options.step:
-        folders = [path for path in frames.iterdir() if path.is_dir() and path.name != "truth"]
-        run = quickstart(folders, repository=repository, refcat=str(frames / "refcat.csv"), workers=options.workers,
-                         progress=False)  # fmt: skip
-        steps["run"] = {
-            "wall_by_step_s": run.wall_s,
-            "missing": list(run.missing),
-            "runs": [r.to_dict() for r in run.runs],
-        }
-        log.write_text(json.dumps(steps, indent=1))
+        keep("write", write(spec, frames, seed=options.seed, workers=options.workers))
+    if "alone" in options.step:
+        keep("alone", lone_frames(spec, frames, options.seed, options.lone))
+    if "run" in options.step and processed:
+        keep("run", process(frames, repository, workers=options.workers))
+    facts: dict[str, Any] = {
+        "what": f"{options.name}: written, frames made alone" + ", by quickstart against the truth" * processed,
+        "date": f"{datetime.now(UTC):%Y-%m-%d}", "seed": options.seed, "part": PARTS[options.name] if processed else {},
+        "workers": options.workers, "machine": machine_facts(), "steps": steps,
+    }  # fmt: skip
     if "score" in options.step:
-        date = f"{datetime.now(UTC):%Y-%m-%d}"
-        facts: dict[str, Any] = {
-            "what": f"{options.name} by quickstart against the truth", "date": date, "seed": options.seed,
-            "part": PARTS[options.name], "workers": options.workers, "machine": machine_facts(), "steps": steps,
-        }  # fmt: skip
-        result = rounded({**facts, **score(frames, repository)})
-        path = options.out / f"preset-{options.name}-{date}.json"
-        path.write_text(json.dumps(result, indent=1) + "\n")
-        for row in result["rows"]:
+        result = rounded(facts | (score(frames, repository) if processed else {}))
+        name = options.name + "-whole" * (options.whole and options.name in PARTS)
+        (options.out / f"preset-{name}-{facts['date']}.json").write_text(json.dumps(result, indent=1) + "\n")
+        for row in result.get("rows", ()):
             print(f"{row['what']}: {row['recovered']} (true: {row['true']})")
+    print(json.dumps(rounded({name: steps[name] for name in ("write", "alone") if name in steps})))
 
 
 if __name__ == "__main__":

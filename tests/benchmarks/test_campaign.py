@@ -1,3 +1,4 @@
+import json
 import math
 
 import campaign
@@ -37,6 +38,17 @@ def test_the_table_has_a_line_per_quantity():
     lines = campaign.table_lines(campaign.aggregate(SEEDS))
     assert len(lines) == 4
     assert lines[2].startswith("| star fluxes | 2/2 | bias 2 ± 1, ")
+
+
+def test_a_campaign_in_pieces_holds_all_its_seeds(tmp_path, monkeypatch):
+    monkeypatch.setattr(campaign, "run_seed", lambda number, workers: seed(number, bias=float(number), found=4))
+    path = tmp_path / "campaign.json"
+    for numbers in ((1,), (2, 3), (3,)):
+        result = campaign.run_demo_campaign(numbers, path, workers=1, date="2026-01-01", add=True)
+    assert result["seeds"] == json.loads(path.read_text())["seeds"] == [1, 2, 3]
+    assert result["summary"]["star fluxes"]["bias"]["mean"] == 2.0
+    campaign.run_demo_campaign((4,), path, workers=1, date="2026-01-01")
+    assert json.loads(path.read_text())["seeds"] == [4]
 
 
 def test_one_seed_has_no_error_and_json_no_nan():
