@@ -26,7 +26,7 @@ from etendue.simulate.population.satellites import SatelliteLayer, SatelliteSpec
 from etendue.simulate.population.stars import make_stars
 from etendue.simulate.population.transients import TransientLayer, TransientSpec
 from etendue.simulate.population.variables import VariableLayer, VariableSpec
-from etendue.simulate.surveys.sky_spec import SkySpec
+from etendue.simulate.surveys.sky_spec import CometsSpec, SkySpec
 from etendue.simulate.surveys.user_layers import make_user_layer
 
 _LEAST_SPAN_DAY = 1.0
@@ -118,7 +118,11 @@ def make_layers(
         layers += _fixed_and_varying(spec, dust, field, span, exposures, seed, number)
     if spec.moving or spec.satellites or spec.comets is not None:
         wide = spec.margin_deg if spec.moving_margin_deg is None else spec.moving_margin_deg
-        layers += _above_the_earth(spec, survey_fields(camera, exposures, wide), span, exposures, seed)
+        wider = survey_fields(camera, exposures, wide)
+        layers += _above_the_earth(spec, wider, span, exposures, seed)
+        if spec.comets is not None:
+            near = fields if spec.comets.every_night else wider
+            layers += _comets(spec.comets, near, _epochs(spec.comets.every_night, span, exposures), seed)
     return tuple(layers)
 
 
@@ -157,20 +161,29 @@ def _above_the_earth(
     spec: SkySpec, fields: list[Field], span: tuple[float, float], exposures: Sequence[PlannedExposure], seed: int
 ) -> Iterator[Layer]:
     """Give what moves: bodies are drawn around the first field, satellites around the Earth."""
-    middle = 0.5 * (span[0] + span[1])
-    epochs = _nights(exposures) if spec.moving_every_night else [middle]
+    epochs = _epochs(spec.moving_every_night, span, exposures)
     for copy, (field, epoch) in enumerate(product(fields, epochs)):
         # Bodies of the whole sky are drawn once, those in a field for each.
         classes = tuple(one if copy == 0 else one.model_copy(update={"count": 0}) for one in spec.moving)
         if any(one.count or one.in_field for one in classes):
             bodies = MovingSpec(epoch_mjd_tai=epoch, classes=classes, mag_limit=spec.moving_mag_limit)
             yield MovingLayer.make(bodies, field, seed, copy)
-    for copy, field in enumerate(fields):
-        if spec.comets is not None and spec.comets.in_field:
-            comets = CometSpec(epoch_mjd_tai=middle, in_field=spec.comets.in_field, mag_limit=spec.comets.mag_limit)
-            yield CometLayer.make(comets, field, seed, copy)
     if spec.satellites:
         yield SatelliteLayer.make(SatelliteSpec(epoch_mjd_tai=span[0], shells=spec.satellites), fields[0], seed)
+
+
+def _comets(spec: CometsSpec, fields: list[Field], epochs: list[float], seed: int) -> Iterator[Layer]:
+    """Give comets: those of the whole sky once, those in a field for each and every epoch."""
+    for copy, (field, epoch) in enumerate(product(fields, epochs)):
+        count = spec.count if copy == 0 else 0
+        if count or spec.in_field:
+            comets = CometSpec(epoch_mjd_tai=epoch, count=count, in_field=spec.in_field, mag_limit=spec.mag_limit)
+            yield CometLayer.make(comets, field, seed, copy)
+
+
+def _epochs(every_night: bool, span: tuple[float, float], exposures: Sequence[PlannedExposure]) -> list[float]:
+    """Return when bodies are drawn into a field: in the middle of the survey, or in that of every night."""
+    return _nights(exposures) if every_night else [0.5 * (span[0] + span[1])]
 
 
 def _nights(exposures: Sequence[PlannedExposure]) -> list[float]:

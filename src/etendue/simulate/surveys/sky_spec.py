@@ -76,11 +76,18 @@ class FlashesSpec(_Part):
 class CometsSpec(_Part):
     """Comets with comae."""
 
+    count: int = Field(0, ge=0, le=1_000_000)
+    """Comets on the whole sky within five years of their perihelion."""
+
     in_field: int = Field(0, ge=0, le=10_000)
     """Comets in each field in the middle of the survey."""
 
     mag_limit: float = 22.0
-    """Faintest of them [mag]."""
+    """Faintest of those in the field [mag]."""
+
+    every_night: bool = False
+    """Draw those ``in_field`` for every night instead, within ``margin_deg`` of the detectors whatever
+    ``moving_margin_deg`` is: some comet is to be seen each night."""
 
 
 class SkySpec(_Part):
