@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from etendue.app import truth_match
-from etendue.app.truth_match import match_truth
+from etendue.app.truth_match import _OF_DETECTORS, match_truth
 from etendue.errors import InputError
 from etendue.simulate.population.layer import layer_ids
 from etendue.simulate.surveys.truth_tables import SurveyTruth
@@ -22,7 +22,7 @@ class Rows(dict):
         return tuple(self)
 
     def __len__(self):
-        return self["ra"].size
+        return next(iter(self.values())).size
 
 
 @pytest.fixture
@@ -36,7 +36,15 @@ def truth(tmp_path):
     parts = [one | {"visit": np.full(41, visit), "mag": one["mag"] - shift} for visit, shift in ((1, 0.0), (2, 0.5))]
     sources = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     sources["flux_njy"] = 10.0 ** (-0.4 * (sources["mag"] - 31.4))
-    SurveyTruth({"sources": sources, "exposures": {"exposure": np.array([1, 2])}}).write(tmp_path / "truth")
+    exposures = {name: np.array([1.0, 2.0]) for name in ("airmass", "seeing_arcsec", "cloud_mag", "sky_mag_arcsec2")}
+    frames = {name: np.array([0.1, 0.2]) for name in _OF_DETECTORS} | {"visit": np.array([1, 2]), "detector": [0, 0]}
+    SurveyTruth(
+        {
+            "sources": sources,
+            "exposures": exposures | {"exposure": np.array([1, 2])},
+            "detectors": {name: np.asarray(values) for name, values in frames.items()},
+        }
+    ).write(tmp_path / "truth")
     return tmp_path / "truth"
 
 
@@ -73,6 +81,46 @@ def test_objects_are_matched_to_mean_places(truth, monkeypatch, tmp_path):
     assert match.columns["true_object_id"].tolist() == [STARS[1]]
     match.write(tmp_path / "object.parquet")
     assert pq.read_table(tmp_path / "object.parquet")["true_kind"].to_pylist() == ["stars"]
+
+
+def test_the_brightest_may_be_saturated_and_do_not_count_as_too_faint(truth, monkeypatch):
+    index = np.arange(12, 30)
+    found_in(monkeypatch, ra=10.0 + index * 10.0 * ARCSEC, dec=np.zeros(18))
+    assert match_truth(None, truth, "object").depth_mag > 23.0
+
+
+def test_rows_of_any_table_with_visits_get_the_light_of_that_visit(truth, monkeypatch):
+    found_in(monkeypatch, coord_ra=np.full(2, 10.0), coord_dec=np.zeros(2), visit=np.array([1, 2]))
+    np.testing.assert_allclose(match_truth(None, truth, "forced_source").columns["true_mag"], [18.0, 17.5])
+
+
+def test_tracks_are_of_the_object_of_most_of_their_detections(truth, monkeypatch):
+    tables = {
+        "tracklet_source": Rows(
+            ra=10.0 + np.array([0.0, 0.0, 10.0, 3.0]) * ARCSEC, dec=np.zeros(4), visit=np.array([1, 2, 2, 2]),
+            trackletId=np.array([7, 7, 7, 8]),
+        ),
+        "tracklet": Rows(trackletId=np.array([7, 8]), ra=np.zeros(2), dec=np.zeros(2)),
+    }  # fmt: skip
+    monkeypatch.setattr(truth_match, "_read", lambda home, table, collection: tables[table])
+    match = match_truth(None, truth, "tracklet")
+    assert match.columns["true_object_id"].tolist() == [STARS[0], 0]
+    np.testing.assert_allclose(match.columns["true_share"], [2 / 3, np.nan])
+    assert match.summary() == {"table": "tracklet", "rows": 2, "matched": 1}
+
+
+def test_visit_summaries_get_what_is_true_of_their_frames(truth, monkeypatch):
+    found_in(monkeypatch, visit=np.array([2, 1, 3]), detector=np.array([0, 0, 0]), ra=np.zeros(3))
+    match = match_truth(None, truth, "visit_summary")
+    np.testing.assert_allclose(match.columns["true_seeing"], [0.2, 0.1, np.nan])
+    np.testing.assert_allclose(match.columns["true_airmass"], [2.0, 1.0, np.nan])
+    assert match.summary() == {"table": "visit_summary", "rows": 3, "matched": 2}
+
+
+def test_a_table_without_places_is_refused(truth, monkeypatch):
+    found_in(monkeypatch, effect=np.zeros(2))
+    with pytest.raises(InputError, match="no places on the sky"):
+        match_truth(None, truth, "series_effect")
 
 
 def test_a_folder_without_truth_is_refused(tmp_path, monkeypatch):
