@@ -24,6 +24,8 @@ from etendue.archive.archive import Archive
 from etendue.cli.main import main
 from etendue.geom.skymap import SingleTractSkyMap
 from etendue.middleware.calibrations import certify as certify_types
+from etendue.middleware.calibrations import decertify as end_validity
+from etendue.middleware.curated.versions import load_curated
 from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.refcats import register_refcat
 from etendue.middleware.repository import Repository
@@ -69,6 +71,20 @@ def certify(folder: Path) -> None:
     with repository.writing() as butler:
         butler.collections.register("toy/certified", CollectionType.CALIBRATION)
         certify_types(butler, ["offset"], run="toy/offsets/late", collection="toy/certified", replace=True)
+
+
+def decertify(folder: Path) -> None:
+    repository = Repository.open(folder / "repo")
+    with repository.writing() as butler:
+        end_validity(butler, ["offset"], collection="toy/certified", detectors=[1], end_mjd_tai=60002.0)
+
+
+def curate(folder: Path) -> None:
+    place = folder / "kept" / "simcam" / "defects" / "S00"
+    place.mkdir(parents=True, exist_ok=True)
+    for year in (2025, 2026):
+        (place / f"{year}0101T000000.yaml").write_text(f"boxes: [{{x0: {year - 2000}, y0: 0, width: 1, height: 9}}]\n")
+    load_curated(Repository.open(folder / "survey"), folder / "kept", label="first")
 
 
 def skymap(folder: Path) -> None:
@@ -130,7 +146,8 @@ def simulate(folder: Path) -> None:
 COMMANDS = {
     command.__name__: command
     for command in (
-        run, run_in_pool, run_with_failure, ingest, camera, certify, skymap, refcat, publish, report, route, simulate
+        run, run_in_pool, run_with_failure, ingest, camera, certify, decertify, curate,
+        skymap, refcat, publish, report, route, simulate,
     )
 } | upkeep_commands.COMMANDS  # fmt: skip
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import upkeep_commands
 from lsst.daf.butler import DatasetRef
@@ -15,9 +16,11 @@ from lsst.daf.butler import DatasetRef
 from etendue.alerts.alert_log import AlertLog
 from etendue.archive.archive import Archive
 from etendue.middleware.content_hash import content_hashes
+from etendue.middleware.curated.versions import versions
 from etendue.middleware.journal import FINISHED
 from etendue.middleware.repository import Repository
 from etendue.middleware.router.status import statuses
+from etendue.middleware.validity import validities
 from etendue.refcat.catalog import ReferenceCatalog
 
 HERE = Path(__file__).parent
@@ -90,6 +93,19 @@ def validity(folder: Path) -> Any:
     return sorted((str(a.ref.dataId), a.ref.run, str(a.timespan)) for a in found)
 
 
+def curated(folder: Path) -> Any:
+    repository = Repository.open(folder / "survey", writeable=False)
+    rows = validities(repository, "simcam")
+    boxes = [repository.get(repository.butler.get_dataset(UUID(row.dataset_id))).to_dict() for row in rows]
+    runs = repository.butler.collections.query("simcam/calib/curated/*")
+    return (
+        [(row.run, str(row.span)) for row in rows],
+        boxes,
+        sorted(runs),
+        [(one.label, one.in_use) for one in versions(repository)],
+    )
+
+
 def patches(folder: Path) -> Any:
     repository = Repository.open(folder / "survey", writeable=False)
     skymap = repository.get("skyMap", {"skymap": "field"}, collections="skymaps")
@@ -140,7 +156,8 @@ def routed(folder: Path) -> Any:
 
 STATES: dict[str, Callable[[Path], Any]] = {
     "run": products, "run_in_pool": products, "run_with_failure": products, "ingest": raws, "camera": cameras,
-    "certify": validity, "skymap": patches, "refcat": stars, "publish": published, "report": page, "route": routed,
+    "certify": validity, "decertify": validity, "curate": curated,
+    "skymap": patches, "refcat": stars, "publish": published, "report": page, "route": routed,
     "simulate": frame,
 } | upkeep_commands.STATES  # fmt: skip
 

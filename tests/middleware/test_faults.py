@@ -25,6 +25,8 @@ POINTS = {
     ),
     "camera": ("camera.after-records", "camera.after-put", "camera-yaml.before-rename", "camera-yaml.after-rename"),
     "certify": ("certify.after-decertify", "certify.between-types"),
+    "decertify": ("decertify.between-types",),
+    "curate": ("curated.between-files", "curated.after-files", "curated.after-certify"),
     "skymap": ("skymap.after-records", "skymap.after-put"),
     "refcat": ("refcat-shards.before-rename", "refcat.between-shards"),
     "publish": (

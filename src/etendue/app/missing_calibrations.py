@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from etendue.middleware.calibrations import calibration_chain
 from etendue.middleware.repository import Repository
 
 
@@ -23,7 +24,7 @@ def missing_calibrations(home: Repository, camera: str) -> tuple[str, ...]:
     science = home.query("raw", collections=f"{camera}/raw/all", where="exposure.observation_type='science'")
     names = {detector.id: detector.name for detector in home.camera(camera).detectors}
     frames = Counter((int(ref.dataId["detector"]), str(ref.dataId["physical_filter"])) for ref in science)
-    certified = home.calibration_collection(camera)
+    certified = calibration_chain(camera)  # with curated ones
     bias = {int(ref.dataId["detector"]) for ref in _certified(home, "bias", certified)}
     flats = {
         (int(ref.dataId["detector"]), str(ref.dataId["physical_filter"])) for ref in _certified(home, "flat", certified)

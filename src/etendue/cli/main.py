@@ -9,6 +9,7 @@ import click
 from etendue import __version__
 from etendue.cli.alerts import alerts
 from etendue.cli.archive import archive
+from etendue.cli.calib import calib, certify
 from etendue.cli.camera import camera
 from etendue.cli.campaign import campaign
 from etendue.cli.lightcurve import lightcurve
@@ -20,7 +21,7 @@ from etendue.cli.provenance import provenance, rerun
 from etendue.cli.refcat import refcat
 from etendue.cli.repo import repo_group
 from etendue.cli.report import report
-from etendue.cli.repository import certify, hash_command, ingest, init, skymap
+from etendue.cli.repository import hash_command, ingest, init, skymap
 from etendue.cli.router import router
 from etendue.cli.run import publish, run
 from etendue.cli.solve import solve
@@ -120,7 +121,9 @@ def main() -> None:
 
 for _command in (
     quickstart, process, watch, demo, init, camera, ingest, overrides, refcat, solve, locate, skymap, run, pipeline,
-    certify, publish, router, report, submit, lightcurve, archive, alerts, repo_group, hash_command, provenance, rerun,
+    calib, publish, router, report, submit, lightcurve, archive, alerts, repo_group, hash_command, provenance, rerun,
     campaign, simulate, truth, warm,
 ):  # fmt: skip
     main.add_command(_command)
+main.add_command(click.Command("certify", callback=certify.callback, params=certify.params, help=certify.help,
+                               hidden=True))  # the name of earlier versions, for scripts

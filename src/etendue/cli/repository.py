@@ -116,33 +116,6 @@ def ingest(repo: Path, paths: tuple[Path, ...], camera: str | None, transfer: An
         raise InputError("no file could be ingested", source=repo, remedy="see the reasons above")
 
 
-@click.command(short_help="Make the calibrations of a run valid for later runs.")
-@REPO
-@click.argument("collection")
-@click.option("-t", "--type", "types", multiple=True, help="Dataset type, repeatable; default bias flat ptc defects.")
-@click.option("--camera", help="Registered camera; needed only if there are several.")
-@click.option("--begin", type=float, help="Valid from this MJD (TAI).")
-@click.option("--end", type=float, help="Valid until this MJD (TAI).")
-@click.option("--replace", is_flag=True, help="Take the validity away from earlier calibrations.")
-def certify(
-    repo: Path, collection: str, types: tuple[str, ...], camera: str | None, begin: float | None,
-    end: float | None, replace: bool,
-) -> None:  # fmt: skip
-    """Make the calibrations in COLLECTION of REPO valid for later runs."""
-    from etendue.errors import InputError
-    from etendue.middleware.repository import Repository
-
-    home = Repository.open(repo)
-    require_collection(home, collection)
-    names = types or ("bias", "flat", "ptc", "defects")
-    count = home.certify(
-        names, run=collection, camera=camera, begin_mjd_tai=begin, end_mjd_tai=end, replace=replace
-    )  # fmt: skip
-    if not count:
-        raise InputError(f"holds no {', '.join(names)}", source=collection, remedy="run the pipeline calib first")
-    click.echo(f"certified {count} datasets")
-
-
 @click.command(short_help="Lay a skymap around all science frames.")
 @REPO
 @click.option("--camera", help="Registered camera; needed only if there are several.")

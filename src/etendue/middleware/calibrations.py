@@ -17,6 +17,37 @@ from etendue.errors import InputError
 from etendue.faults import fault_point
 
 _FIRST_MJD, _LAST_MJD = 40588, 88127  # Rubin's time spans reach from 1970 to 2099
+CURATED_DESCRIPTION = "curated_calibrations"
+"""Dataset type that says of what files a version of curated calibrations was made."""
+
+
+def calibration_chain(camera: str) -> str:
+    """Return the chain in which pipelines of a camera look for calibrations."""
+    return f"{camera}/calib"
+
+
+def chain_members(butler: Butler, chain: str, wanted: Sequence[str] = ()) -> list[str]:
+    """Return the members of a chain in the order that they have, and behind them those it lacks.
+
+    Parameters
+    ----------
+    butler : Butler
+        The Butler.
+    chain : str
+        CHAINED collection, which may not exist yet.
+    wanted : sequence of str
+        Collections that must be in it.
+
+    Returns
+    -------
+    list of str
+        Empty where there is no such chain and nothing is wanted.
+    """
+    try:
+        present = butler.collections.get_info(chain).children
+    except MissingCollectionError:
+        present = ()
+    return [*present, *(name for name in wanted if name not in present)]
 
 
 def certify(
@@ -81,6 +112,72 @@ def _certify_type(butler: Butler, name: str, run: str, collection: str, span: Ti
         ) from None
     fault_point("certify.between-types")
     return len(refs)
+
+
+def decertify(
+    butler: Butler,
+    dataset_types: Sequence[str],
+    *,
+    collection: str,
+    detectors: Collection[int] = (),
+    physical_filters: Collection[str] = (),
+    begin_mjd_tai: float | None = None,
+    end_mjd_tai: float | None = None,
+) -> int:
+    """End the validity of calibrations over a stretch of time; the calibrations themselves stay.
+
+    Parameters
+    ----------
+    butler : Butler
+        Writeable.
+    dataset_types : sequence of str
+        Which calibrations; a type of which none is certified is passed over.
+    collection : str
+        CALIBRATION collection.
+    detectors : collection of int
+        Only of these; of all by default.
+    physical_filters : collection of str
+        Only of these, and no calibration of all filters; of all by default.
+    begin_mjd_tai, end_mjd_tai : float, optional
+        Stretch of time [day, TAI]; unbounded where left out.
+
+    Returns
+    -------
+    int
+        Number of validity ranges that ended, became shorter or were cut in two.
+
+    Raises
+    ------
+    InputError
+        The stretch is empty or no time.
+    """
+    span = _span(begin_mjd_tai, end_mjd_tai)
+    count = 0
+    with butler.transaction():
+        for name in dataset_types:
+            found = [data_id for data_id in _valid_in(butler, name, collection, span)
+                     if _is_meant(data_id, detectors, physical_filters)]  # fmt: skip
+            if found:
+                butler.registry.decertify(collection, name, span, dataIds=list(dict.fromkeys(found)))
+                fault_point("decertify.between-types")
+            count += len(found)
+    return count
+
+
+def _valid_in(butler: Butler, name: str, collection: str, span: Timespan) -> list[DataCoordinate]:
+    """Return the data IDs of validity ranges that overlap a time span, once per range."""
+    try:
+        found = list(butler.registry.queryDatasetAssociations(name, collection, flattenChains=False))
+    except (MissingDatasetTypeError, MissingCollectionError):
+        return []
+    return [one.ref.dataId for one in found if one.timespan is not None and one.timespan.overlaps(span)]
+
+
+def _is_meant(data_id: DataCoordinate, detectors: Collection[int], physical_filters: Collection[str]) -> bool:
+    values = data_id.required
+    return (not detectors or ("detector" in values and int(values["detector"]) in detectors)) and (
+        not physical_filters or ("physical_filter" in values and str(values["physical_filter"]) in physical_filters)
+    )
 
 
 def withdraw_others(

@@ -161,7 +161,7 @@ class Repository:
         """
         register_records(self.butler.registry, camera, update=update)
         fault_point("camera.after-records")
-        run, chain = f"{camera.name}/calib/camera", f"{camera.name}/calib"
+        run, chain = f"{camera.name}/calib/camera", calibrations.calibration_chain(camera.name)
         self.register_dataset_type("camera", ("instrument",), "EtendueCamera")
         self.butler.collections.register(self.calibration_collection(camera.name), CollectionType.CALIBRATION)
         try:
@@ -173,7 +173,8 @@ class Repository:
             self._put_camera(camera, run, update=update)  # another process did: its camera must be the same
         for name in (f"{camera.name}/raw/all", skymaps.SKYMAP_RUN):
             self.butler.collections.register(name, CollectionType.RUN)
-        self._chain(chain, [self.calibration_collection(camera.name), run])
+        members = [self.calibration_collection(camera.name), run]
+        self._chain(chain, calibrations.chain_members(self.butler, chain, members))  # curated ones keep their place
         self._chain_defaults(camera.name)
 
     def _put_camera(self, camera: Camera, run: str, *, update: bool) -> None:

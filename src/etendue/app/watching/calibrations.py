@@ -3,6 +3,7 @@
 from collections import Counter
 
 from etendue.app.quickstart import CALIBRATIONS
+from etendue.middleware.calibrations import calibration_chain
 from etendue.middleware.changes import certify_current
 from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.repository import Repository
@@ -46,7 +47,7 @@ def buildable(home: Repository, camera: str) -> tuple[str, ...]:
 
 
 def _certified(home: Repository, camera: str) -> set[Key]:
-    collection = home.calibration_collection(camera)
+    collection = calibration_chain(camera)  # with curated ones: what they give need not be built
     return {
         (kind, int(ref.dataId["detector"]), str(ref.dataId["physical_filter"]) if kind == "flat" else "")
         for kind in ("bias", "flat")
