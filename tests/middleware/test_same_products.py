@@ -1,18 +1,22 @@
-"""The stock command runs the shipped data release pipeline to the same products as our executor."""
+"""The shipped data release pipeline makes the same products here, in a pool, on sites, and by the stock command."""
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.slurm import slurm_cluster
 
 import etendue.stages
 from etendue.app.quickstart import CALIBRATIONS, lay_out_sky
 from etendue.camera.shipped import load_camera
 from etendue.middleware.content_hash import content_hashes
 from etendue.middleware.execution.executor import run_pipeline
+from etendue.middleware.execution.limits import Limits
 from etendue.middleware.refcats import REFCAT_RUN, register_refcat
 from etendue.middleware.repository import Repository
+from etendue.middleware.sites.site import Site
 from etendue.refcat.build import build_reference_catalog
 from etendue.simulate.surveys.write import write_survey
 from small_surveys import small_survey
@@ -57,9 +61,41 @@ def stock(home: Repository) -> dict[str, str]:
     return content_hashes(Repository.open(home.path), "stock/drp", sorted(PRODUCTS))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_every_product_of_pipetask_is_ours(home, stock, workers):
-    run_pipeline(home, "drp", inputs=INPUTS, output=f"ours/{workers}", where=WHERE, workers=workers, progress=False)
-    ours = content_hashes(home, f"ours/{workers}", sorted(PRODUCTS))
+@pytest.fixture(scope="module")
+def here(home: Repository) -> dict[str, str]:
+    """Return the content hashes of what this process makes."""
+    return made(home, "ours/here", workers=1)
+
+
+def made(home: Repository, output: str, **how: Any) -> dict[str, str]:
+    """Run the pipeline into an output; return the content hashes of all its products."""
+    report = run_pipeline(home, "drp", inputs=INPUTS, output=output, where=WHERE, progress=False, **how)
+    assert not [outcome for outcome in report.outcomes if outcome.status in ("failed", "skipped")]
+    return content_hashes(home, output, sorted(PRODUCTS))
+
+
+def test_every_product_of_pipetask_is_ours(here, stock):
     assert {key.split(" ")[0] for key in stock} == PRODUCTS
-    assert ours == stock
+    assert here == stock
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_pool_makes_the_same_products(home, here, workers):
+    watched = Limits(time_s=3600.0)  # needs a pool even for one worker
+    assert made(home, f"ours/{workers}", workers=workers, limits=watched) == here
+
+
+@pytest.mark.services
+def test_a_local_site_makes_the_same_products(home, here):
+    pytest.importorskip("parsl")
+    assert made(home, "ours/parsl", site=Site(provider="local", workers_per_node=2)) == here
+
+
+@pytest.mark.services
+def test_jobs_of_slurm_make_the_same_products(home, here, tmp_path, monkeypatch):
+    pytest.importorskip("parsl")
+    with slurm_cluster(tmp_path) as variables:
+        monkeypatch.setenv("SLURM_CONF", variables["SLURM_CONF"])
+        site = Site(provider="slurm", partition="main", workers_per_node=2, walltime="00:10:00", address="127.0.0.1",
+                    start_timeout_s=180.0)  # fmt: skip
+        assert made(home, "ours/slurm", site=site) == here
