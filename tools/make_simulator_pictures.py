@@ -1,6 +1,6 @@
 """Draw the pictures of the simulator's page: previews of the shipped surveys, and part of a raw frame.
 
-python tools/make_simulator_pictures.py docs/images/simulator
+python tools/make_simulator_pictures.py docs/images/simulator [NAME ...]; galaxies is one of the names
 """
 
 import io
@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from galaxy_picture import galaxy_picture
 from PIL import Image as Picture
 from PIL.Image import Resampling
 
@@ -80,7 +81,10 @@ def main() -> int:
     """Draw all pictures into a folder."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[2:] or WANTED:
+    for name in sys.argv[2:] or [*WANTED, "galaxies"]:
+        if name == "galaxies":
+            save(galaxy_picture(), folder / "galaxies.png")
+            continue
         survey = Survey.plan(load_survey(name), SEED)
         with tempfile.TemporaryDirectory() as scratch:
             for path in write_preview(survey, Path(scratch), names=WANTED[name]):
