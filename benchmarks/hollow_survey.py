@@ -82,7 +82,7 @@ def _insert_visits(repository: Any, camera: Any, images: list[list[tuple[int, An
     from lsst.daf.butler import Timespan
     from lsst.sphgeom import ConvexPolygon
 
-    from etendue.middleware.visits import unit_vectors
+    from etendue.middleware.sky_outline import unit_vectors
 
     name, filters = camera.name, {entry.band: entry.physical_filter for entry in camera.filters}
     records: dict[str, list[dict[str, Any]]] = {
@@ -131,7 +131,7 @@ def _add_inputs(repository: Any, path: Path, camera: Any, n_visits: int) -> None
 def _shards() -> list[int]:
     from lsst.sphgeom import Angle, Circle, HtmPixelization
 
-    from etendue.middleware.visits import unit_vectors
+    from etendue.middleware.sky_outline import unit_vectors
 
     circle = Circle(unit_vectors(*_FIELD)[0], Angle.fromDegrees(0.6))
     return [index for begin, end in HtmPixelization(7).envelope(circle) for index in range(begin, end)]

@@ -21,7 +21,7 @@ from etendue.geom.fields import FieldsSkyMap
 from etendue.log import get_logger
 from etendue.middleware.changes import Changes, certify_current
 from etendue.middleware.execution.executor import run_pipeline
-from etendue.middleware.ingest import IngestOutcome
+from etendue.middleware.ingest.outcome import IngestOutcome
 from etendue.middleware.refcats import REFCAT_RUN
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport

@@ -14,7 +14,7 @@ from etendue.app.watching.arrivals import Arrival, Arrivals, Poll
 from etendue.app.watching.calibrations import build_calibrations, buildable, calibration_frames
 from etendue.app.watching.chore import Chore
 from etendue.app.watching.events import Event, Note
-from etendue.app.watching.ledger import Ledger, Stamp
+from etendue.app.watching.ledger import Ledger
 from etendue.app.watching.night import Night
 from etendue.app.watching.template import GivenTemplate, Templates
 from etendue.camera.camera import Camera
@@ -23,6 +23,7 @@ from etendue.camera.shipped import load_camera
 from etendue.camera.translate import translate
 from etendue.disk import disk_trouble
 from etendue.errors import InputError, Interrupted
+from etendue.middleware.ingest.stamp import Stamp
 from etendue.middleware.raw_files import follow_headers, forget_raws
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport

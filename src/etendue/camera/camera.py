@@ -119,6 +119,9 @@ class Camera(_Part):
     files: FileSpec = FileSpec()
     """How raw files hold frames."""
 
+    visits: Literal["one", "group"] = "one"
+    """Which exposures make a visit: each by itself, or those of one group (snaps)."""
+
     header: HeaderSpec
     """Header translation."""
 

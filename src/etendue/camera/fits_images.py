@@ -200,7 +200,9 @@ def _read_first(path: Path, *, with_pixels: bool, cubes: bool) -> tuple[dict[str
         _check_whole(stream, path)
         with fits.open(stream, memmap=False, lazy_load_hdus=True) as hdus:
             image = _first_image(hdus, path, cubes)
-            header = to_dict(hdus[0].header) | to_dict(image.header)
+            header = to_dict(hdus[0].header)
+            if image is not hdus[0]:
+                header |= to_dict(image.header)
             check_scaling(header, path)
             return header, np.asarray(image.data).reshape(image.shape[-2:]) if with_pixels else np.empty((0, 0))
 

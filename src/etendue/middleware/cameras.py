@@ -17,6 +17,8 @@ from etendue.errors import InputError
 from etendue.middleware.formatters import RawFormatter
 
 NO_FILTER = "none"
+VISIT_SYSTEMS = {"one": 0, "group": 1}
+"""By the rule of the camera."""
 _EXPOSURE_MAX = 10**13  # day_obs * 100000 + seq stays below until the year 9999
 
 
@@ -120,7 +122,7 @@ def _records(camera: Camera) -> list[tuple[str, dict[str, Any]]]:
         "detector_max": max(int(detector.id) for detector in camera.detectors) + 1,
         "exposure_max": _EXPOSURE_MAX,
         "visit_max": _EXPOSURE_MAX,
-        "visit_system": 0,
+        "visit_system": VISIT_SYSTEMS[camera.visits],
     }
     records = [("instrument", instrument)]
     records += [
@@ -129,7 +131,9 @@ def _records(camera: Camera) -> list[tuple[str, dict[str, Any]]]:
     ]
     filters = {entry.physical_filter: entry.band for entry in camera.filters} | {NO_FILTER: NO_FILTER}
     records += [("physical_filter", filter_record(camera.name, name, band)) for name, band in filters.items()]
-    records.append(("visit_system", {"instrument": camera.name, "id": 0, "name": "one-to-one"}))
+    names = {"one": "one-to-one", "group": "by-group"}
+    records += [("visit_system", {"instrument": camera.name, "id": VISIT_SYSTEMS[rule], "name": name})
+                for rule, name in names.items()]  # fmt: skip
     return records
 
 

@@ -32,7 +32,7 @@ from etendue.camera.overrides import BadFrame, Frame, Overrides
 from etendue.disk import whole_file
 from etendue.errors import InputError
 from etendue.log import get_logger
-from etendue.middleware.ingest import update_records
+from etendue.middleware.ingest.records import update_records
 from etendue.middleware.visits import raw_info
 
 _log = get_logger(__name__)

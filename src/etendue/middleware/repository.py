@@ -1,8 +1,7 @@
 """One door to a repository: cameras, raws, visits, calibrations, skymaps, datasets."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,12 @@ from etendue.middleware.database import database_trouble, lost_race
 from etendue.middleware.database_tables import complete_tables, lacks_table
 from etendue.middleware.datastores import share_side_files
 from etendue.middleware.formatters import camera_folders
-from etendue.middleware.ingest import IngestOutcome, Transfer, ingest_files
+from etendue.middleware.ingest.file_reader import FoundFrame
+from etendue.middleware.ingest.intake import REGION_PADDING_PX, Intake, IntakeRules
+from etendue.middleware.ingest.outcome import IngestOutcome, Transfer
 from etendue.middleware.overrides import OverrideChange, OverrideStore, correct_records
 from etendue.middleware.refusals import Refusals
 from etendue.middleware.visits import VisitOutcome
-
-_REGION_PADDING_PX = 50
 
 
 class Repository:
@@ -50,6 +49,7 @@ class Repository:
     def __init__(self, root: Path, butler: Butler):
         self.path = root
         self.butler = butler
+        self._read: dict[str, dict[tuple[int, int], FoundFrame]] = {}  # by camera: headers of the last ingest
         camera_folders.add(self.cameras_folder)
 
     @classmethod
@@ -236,7 +236,13 @@ class Repository:
         return camera_for(name, (self.cameras_folder,))
 
     def ingest(
-        self, paths: Iterable[str | Path], *, camera: str | None = None, transfer: Transfer = "copy"
+        self,
+        paths: Iterable[str | Path],
+        *,
+        camera: str | None = None,
+        transfer: Transfer = "copy",
+        rules: IntakeRules | None = None,
+        seen: Callable[[Sequence[IngestOutcome]], None] = lambda _: None,
     ) -> tuple[IngestOutcome, ...]:
         """Ingest raw frames into ``<camera>/raw/all``; files that are there already are passed over.
 
@@ -248,28 +254,25 @@ class Repository:
             Registered camera; may be left out when only one is registered.
         transfer : {"copy", "link", "direct"}
             Copy into the repository, link from it, or refer to the file where it is.
+        rules : IntakeRules, optional
+            More of how they are taken; its transfer counts then.
+        seen : callable
+            Told what became of some files, as soon as they are in the repository for good.
 
         Returns
         -------
         tuple of IngestOutcome
-            One per frame: ingested, already there, or refused and why; `refusals` remembers the refused.
+            One per frame: ingested, replaced, already there, or refused and why; `refusals` remembers the refused.
         """
         chosen = self.camera(camera)
-        store = self.overrides(chosen.name)
-        said = store.read()
-        with self.writing(run=f"{chosen.name}/raw/all", collections=[f"{chosen.name}/raw/all"]) as butler:
-            outcomes = ingest_files(
-                butler, chosen, paths, transfer=transfer, override_of=partial(store.for_frame, said)
-            )
-        self.refusals.record({str(Path(o.path).resolve()): o.reason for o in outcomes}, camera=chosen.name)
-        if transfer != "direct":
-            store.remember_names({
-                (o.exposure, o.detector): Path(o.path).name
-                for o in outcomes
-                if o.status == "ingested" and o.exposure is not None and o.detector is not None
-            })  # fmt: skip
+        intake = Intake(self, chosen, rules or IntakeRules(transfer))
+        outcomes: list[IngestOutcome] = []
+        for some in intake.take(paths):
+            outcomes.extend(some)
+            seen(some)
+        self._read = {chosen.name: intake.frames}
         self.apply_overrides(chosen.name)
-        return outcomes
+        return tuple(outcomes)
 
     def overrides(self, camera: str) -> OverrideStore:
         """Return the manual overrides of a camera, with the file that people edit.
@@ -341,28 +344,31 @@ class Repository:
         return [visits.raw_info(self.butler, camera, ref, said.get(key)) for ref, key in zip(wanted, keys, strict=True)]
 
     def define_visits(
-        self, camera: str | None = None, *, padding_px: int = _REGION_PADDING_PX, again: Collection[int] = ()
+        self, camera: str | None = None, *, again: Collection[int] = (), only: Collection[int] | None = None
     ) -> tuple[VisitOutcome, ...]:
-        """Define a visit for every science exposure that is none yet.
+        """Define visits of all science exposures; detectors that came later are added to those that are there.
 
         Parameters
         ----------
         camera : str, optional
             Registered camera; may be left out when only one is registered.
-        padding_px : int
-            Margin of the sky regions, for pointing errors [px].
         again : collection of int
             Exposures to define anew although they are visits already.
+        only : collection of int, optional
+            Exposures to look at; all by default.
 
         Returns
         -------
         tuple of VisitOutcome
-            One per exposure looked at: defined, or why not.
+            One per exposure of which something was missing: defined, or why not.
         """
         chosen = self.camera(camera)
         with self.writing(collections=[f"{chosen.name}/raw/all"]) as butler:
             said = self.overrides(chosen.name).said(butler)
-            outcomes = visits.define_visits(butler, chosen, padding_px=padding_px, again=again, said=said)
+            outcomes = visits.define_visits(
+                butler, chosen, padding_px=REGION_PADDING_PX, again=again, only=only, said=said,
+                read=self._read.pop(chosen.name, {}),
+            )  # fmt: skip
         self.refusals.record({f"exposure {o.exposure}": o.reason for o in outcomes}, camera=chosen.name)
         return outcomes
 

@@ -10,7 +10,7 @@ from etendue.errors import InputError
 from etendue.faults import fault_point
 from etendue.geom.skymap import SkyMap
 from etendue.geom.tract import Tract
-from etendue.middleware.visits import unit_vectors
+from etendue.middleware.sky_outline import unit_vectors
 
 SKYMAP_RUN = "skymaps"
 DATASET_TYPE = "skyMap"  # LSST's name; Rubin refuses the name of a dimension

@@ -1,12 +1,11 @@
-"""Define visits, one per science exposure, with the sky regions of their detectors."""
+"""Define visits: the science exposures taken as one, with the sky regions of their detectors."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from lsst.daf.butler import Butler, DatasetRef
-from lsst.sphgeom import ConvexPolygon, UnitVector3d
+from lsst.daf.butler import Butler, DatasetRef, DimensionRecord, Timespan
+from lsst.sphgeom import ConvexPolygon
 
 from etendue.camera.camera import Camera
 from etendue.camera.frame_override import FrameOverride
@@ -14,10 +13,14 @@ from etendue.camera.observation_info import ObservationInfo
 from etendue.camera.raw import read_info
 from etendue.errors import InputError
 from etendue.faults import fault_point
-from etendue.geom.sphere import unit_vector
-from etendue.middleware.cameras import NO_FILTER
+from etendue.middleware.cameras import VISIT_SYSTEMS
 from etendue.middleware.datastores import local_file
-from etendue.middleware.ingest import timespan, zenith_angle_deg
+from etendue.middleware.ingest.file_reader import FoundFrame
+from etendue.middleware.ingest.records import exposure_records
+from etendue.middleware.sky_outline import SkyOutline, outline_of
+
+_PER_BATCH = 300  # visits of one transaction
+Key = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +30,9 @@ class VisitOutcome:
     Parameters
     ----------
     exposure : int
-        Exposure ID, which is the visit ID too.
+        Exposure ID.
     defined : bool
-        Whether it is a visit now.
+        Whether it is (part of) a visit now.
     reason : str
         Why not, in one line.
     """
@@ -39,73 +42,132 @@ class VisitOutcome:
     reason: str = ""
 
 
+@dataclass(slots=True)
+class _Visit:
+    """A visit to be made or completed: its exposures, and the regions of their detectors."""
+
+    id: int
+    exposures: dict[int, DimensionRecord] = field(default_factory=dict)
+    regions: dict[int, ConvexPolygon] = field(default_factory=dict)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The dimension record: that of the first exposure, with the times of all."""
+        first = self.exposures[min(self.exposures)]
+        spans = [exposure.timespan for exposure in self.exposures.values()]
+        return {
+            "instrument": first.instrument,
+            "id": self.id,
+            "name": str(self.id),
+            "physical_filter": first.physical_filter,
+            "day_obs": first.day_obs,
+            "seq_num": first.seq_num,
+            "exposure_time": sum(exposure.exposure_time for exposure in self.exposures.values()),
+            "target_name": first.target_name,
+            "observation_reason": first.observation_reason,
+            "science_program": first.science_program,
+            "azimuth": None,
+            "zenith_angle": first.zenith_angle,
+            "timespan": Timespan(min(span.begin for span in spans), max(span.end for span in spans)),
+            "region": ConvexPolygon([vertex for region in self.regions.values() for vertex in region.getVertices()]),
+        }
+
+
 def define_visits(
     butler: Butler,
     camera: Camera,
     *,
     padding_px: int,
     again: Collection[int] = (),
-    said: Mapping[tuple[int, int], FrameOverride] | None = None,
+    only: Collection[int] | None = None,
+    said: Mapping[Key, FrameOverride] | None = None,
+    read: Mapping[Key, FoundFrame] | None = None,
 ) -> tuple[VisitOutcome, ...]:
-    """Define a visit for every science exposure of a camera that has none yet.
+    """Define visits of all science exposures of a camera, and add detectors that came later to those that are there.
 
     Parameters
     ----------
     butler : Butler
         Writeable, searching the collection of raws.
     camera : Camera
-        Its header translation and geometry.
+        Its header translation, geometry, and rule of what belongs to one visit.
     padding_px : int
         Regions grow by this much on every side, because pointing keywords err [px].
     again : collection of int
         Exposures to define anew although they are visits already.
+    only : collection of int, optional
+        Exposures to look at; all by default.
     said : mapping, optional
         What people say instead of the headers, by exposure and detector.
+    read : mapping, optional
+        Headers that were read already, by exposure and detector; others are read now.
 
     Returns
     -------
     tuple of VisitOutcome
-        Sorted by exposure; exposures that were visits before are left out.
+        Sorted by exposure; exposures of which nothing is missing are left out.
     """
-    raws = butler.query_datasets(
-        "raw",
-        where="instrument = camera_name AND exposure.observation_type = 'science'",
-        bind={"camera_name": camera.name},
-        with_dimension_records=True,
-        explain=False,
+    raws = _science_raws(butler, camera, only)
+    known = _known(butler, camera, only)
+    wanted = [key for key in sorted(raws) if key not in known or key[0] in again]
+    outcomes: dict[int, VisitOutcome] = {}
+    outlines: dict[Key, SkyOutline] = {}
+    for key in wanted:
+        frame = read.get(key) if read is not None and key[0] not in again else None
+        found = outlines[key] = _outline(butler, camera, raws[key], padding_px, said or {}, frame)
+        if key[0] not in outcomes or found.fault:
+            outcomes[key[0]] = VisitOutcome(key[0], not found.fault, found.fault)
+    usable = {key: outline for key, outline in outlines.items() if outcomes[key[0]].defined}
+    exposures = {key[0]: raws[key].dataId.records["exposure"] for key in usable}
+    visits = list(_visits(butler, camera, usable, exposures, {k: v for k, v in known.items() if k[0] not in again}))
+    for begin in range(0, len(visits), _PER_BATCH):
+        with butler.transaction():
+            _insert(butler, camera, visits[begin : begin + _PER_BATCH])
+        fault_point("visit.between-visits")
+    return tuple(outcomes.values())
+
+
+def _science_raws(butler: Butler, camera: Camera, only: Collection[int] | None) -> dict[Key, DatasetRef]:
+    chosen = "" if only is None else " AND exposure IN (chosen)"
+    refs = butler.query_datasets(
+        "raw", where=f"instrument = camera_name AND exposure.observation_type = 'science'{chosen}",
+        bind={"camera_name": camera.name, "chosen": sorted(only or (0,))}, with_dimension_records=True, explain=False,
         limit=None,
+    )  # fmt: skip
+    return {(int(ref.dataId["exposure"]), int(ref.dataId["detector"])): ref for ref in refs}
+
+
+def _known(butler: Butler, camera: Camera, only: Collection[int] | None) -> dict[Key, tuple[int, ConvexPolygon]]:
+    """Return visit and region of the detectors that are defined, by exposure and detector."""
+    members: dict[int, list[int]] = {}
+    for record in butler.query_dimension_records("visit_definition", instrument=camera.name, explain=False, limit=None):
+        members.setdefault(int(record.visit), []).append(int(record.exposure))
+    chosen: dict[str, Any] = {}
+    if only is not None:
+        asked = [visit for visit, exposures in members.items() if not set(exposures).isdisjoint(only)]
+        chosen = {"where": "visit IN (chosen)", "bind": {"chosen": sorted(asked) or [0]}}
+    regions = butler.query_dimension_records(
+        "visit_detector_region", instrument=camera.name, explain=False, limit=None, **chosen
     )
-    known = {
-        record.id
-        for record in butler.query_dimension_records("visit", instrument=camera.name, explain=False, limit=None)
+    return {
+        (exposure, int(record.detector)): (int(record.visit), record.region)
+        for record in regions
+        for exposure in members.get(int(record.visit), ())
     }
-    frames: dict[int, list[DatasetRef]] = {}
-    for ref in raws:
-        exposure = int(ref.dataId["exposure"])
-        if exposure not in known or exposure in again:
-            frames.setdefault(exposure, []).append(ref)
-    return tuple(
-        _define(butler, camera, exposure, refs, padding_px, said or {}) for exposure, refs in sorted(frames.items())
-    )
 
 
-def _define(
-    butler: Butler,
-    camera: Camera,
-    exposure: int,
-    refs: list[DatasetRef],
-    padding_px: int,
-    said: Mapping[tuple[int, int], FrameOverride],
-) -> VisitOutcome:
+def _outline(
+    butler: Butler, camera: Camera, ref: DatasetRef, padding_px: int, said: Mapping[Key, FrameOverride],
+    read: FoundFrame | None,
+) -> SkyOutline:  # fmt: skip
+    """Return the outline of a frame, from its header unless that was read already."""
+    if read is not None and read.outline is not None:
+        return read.outline
+    key = int(ref.dataId["exposure"]), int(ref.dataId["detector"])
     try:
-        infos = [raw_info(butler, camera, ref, said.get((exposure, int(ref.dataId["detector"])))) for ref in refs]
-        corners = {info.detector_id: _corners(camera, info, padding_px) for info in infos}
+        return outline_of(camera, raw_info(butler, camera, ref, said.get(key)), padding_px)
     except InputError as error:
-        return VisitOutcome(exposure, False, str(error))
-    with butler.transaction():
-        _insert(butler, infos[0], corners)
-    fault_point("visit.between-visits")
-    return VisitOutcome(exposure, True)
+        return SkyOutline.unknown(str(error))
 
 
 def raw_info(butler: Butler, camera: Camera, ref: DatasetRef, override: FrameOverride | None = None) -> ObservationInfo:
@@ -115,63 +177,67 @@ def raw_info(butler: Butler, camera: Camera, ref: DatasetRef, override: FrameOve
         return read_info(str(path), camera, override, detector=detector, exposure=exposure)
 
 
-def _corners(camera: Camera, info: ObservationInfo, padding_px: int) -> list[UnitVector3d]:
-    if info.wcs is None:
-        raise InputError(
-            "no WCS and no pointing in its header", source=info.file_name, remedy="correct the header translation"
-        )
-    x, y = camera.detector(info.detector_id).bbox.dilated(padding_px).corners()
-    corners = unit_vectors(*info.wcs.pixel_to_sky(x=x, y=y))
-    try:
-        ConvexPolygon(corners)
-    except ValueError:
-        raise InputError("its WCS covers no area of the sky", source=info.file_name,
-                         remedy="correct the header, or give a WCS in overrides.yaml") from None  # fmt: skip
-    return corners
+def _visits(
+    butler: Butler, camera: Camera, outlines: Mapping[Key, SkyOutline], exposures: dict[int, DimensionRecord],
+    known: Mapping[Key, tuple[int, ConvexPolygon]],
+) -> Iterator[_Visit]:  # fmt: skip
+    """Put frames together to visits, with what is known of them."""
+    number_of = {exposure: visit for (exposure, _), (visit, _) in known.items()}
+    if camera.visits == "group":
+        number_of = _numbers_of_groups(butler, camera, exposures, number_of)
+    visits: dict[int, _Visit] = {}
+    for (exposure, detector), outline in outlines.items():
+        number = number_of.get(exposure, exposure)
+        visit = visits.setdefault(number, _Visit(number))
+        visit.exposures[exposure] = exposures[exposure]
+        visit.regions.setdefault(detector, ConvexPolygon(outline.vectors()))
+    missing = {exposure for (exposure, _), (number, _) in known.items() if number in visits} - exposures.keys()
+    exposures |= exposure_records(butler, camera.name, missing) if missing else {}
+    for (exposure, detector), (number, region) in known.items():
+        if number in visits:
+            visits[number].exposures[exposure] = exposures[exposure]
+            visits[number].regions.setdefault(detector, region)
+    yield from visits.values()
 
 
-def unit_vectors(ra_deg: Any, dec_deg: Any) -> list[UnitVector3d]:
-    """Return sphgeom vectors of positions.
+def _numbers_of_groups(
+    butler: Butler, camera: Camera, exposures: Mapping[int, DimensionRecord], number_of: Mapping[int, int]
+) -> dict[int, int]:
+    """Return the visit of every exposure: the one that its group has, else the number of the first of the group."""
+    groups = sorted({record.group for record in exposures.values()})
+    records = butler.query_dimension_records(
+        "exposure", instrument=camera.name, where="group IN (wanted)", bind={"wanted": groups}, explain=False,
+        limit=None,
+    )  # fmt: skip
+    members = sorted((r for r in records if r.observation_type == "science"), key=lambda record: record.id)
+    of_group: dict[str, int] = {}
+    for record in members:
+        of_group.setdefault(record.group, int(record.id))
+    of_group |= {record.group: number_of[int(record.id)] for record in members if int(record.id) in number_of}
+    return {**number_of, **{int(record.id): of_group[record.group] for record in members}}
 
-    Parameters
-    ----------
-    ra_deg, dec_deg : array_like, shape (n,)
-        Positions [deg].
 
-    Returns
-    -------
-    list of UnitVector3d
-    """
-    vectors = np.atleast_2d(unit_vector(ra_deg, dec_deg))
-    return [UnitVector3d(float(vx), float(vy), float(vz)) for vx, vy, vz in vectors]
-
-
-def _insert(butler: Butler, info: ObservationInfo, corners: dict[int, list[UnitVector3d]]) -> None:
-    registry, visit = butler.registry, int(info.exposure_id)
-    key = {"instrument": info.instrument, "visit": visit}
-    whole = ConvexPolygon([vector for vectors in corners.values() for vector in vectors])
-    registry.syncDimensionData("visit", _visit_record(info) | {"region": whole}, update=True)
+def _insert(butler: Butler, camera: Camera, visits: Sequence[_Visit]) -> None:
+    """Make records of visits; those that are there are brought up to date."""
+    registry = butler.registry
+    there = _present(butler, camera, visits)
+    registry.insertDimensionData("visit", *[v.record for v in visits if v.id not in there], skip_existing=True)
+    for visit in visits:
+        if visit.id in there:
+            registry.syncDimensionData("visit", visit.record, update=True)
     fault_point("visit.after-record")
-    registry.syncDimensionData("visit_definition", {**key, "exposure": visit})
-    registry.syncDimensionData("visit_system_membership", {**key, "visit_system": 0})
-    for detector, vectors in corners.items():
-        record = {**key, "detector": int(detector), "region": ConvexPolygon(vectors)}
-        registry.syncDimensionData("visit_detector_region", record, update=True)
+    keys = {visit.id: {"instrument": camera.name, "visit": visit.id} for visit in visits}
+    definitions = [{**keys[visit.id], "exposure": exposure} for visit in visits for exposure in visit.exposures]
+    registry.insertDimensionData("visit_definition", *definitions, skip_existing=True)
+    memberships = [{**key, "visit_system": VISIT_SYSTEMS[camera.visits]} for key in keys.values()]
+    registry.insertDimensionData("visit_system_membership", *memberships, skip_existing=True)
+    regions = [{**keys[v.id], "detector": int(d), "region": region} for v in visits for d, region in v.regions.items()]
+    registry.insertDimensionData("visit_detector_region", *regions, replace=bool(there), skip_existing=not there)
 
 
-def _visit_record(info: ObservationInfo) -> dict[str, Any]:
-    return {
-        "instrument": info.instrument,
-        "id": int(info.exposure_id),
-        "name": str(info.exposure_id),
-        "physical_filter": info.physical_filter or NO_FILTER,
-        "day_obs": int(info.day_obs),
-        "seq_num": int(info.seq),
-        "exposure_time": float(info.exposure_time_s),
-        "target_name": info.object[:64],
-        "observation_reason": info.observation_type,
-        "science_program": "",
-        "azimuth": None,
-        "zenith_angle": zenith_angle_deg(info),
-        "timespan": timespan(info),
-    }
+def _present(butler: Butler, camera: Camera, visits: Sequence[_Visit]) -> set[int]:
+    found = butler.query_dimension_records(
+        "visit", instrument=camera.name, where="visit IN (wanted)", bind={"wanted": [visit.id for visit in visits]},
+        explain=False, limit=None,
+    )  # fmt: skip
+    return {int(record.id) for record in found}

@@ -10,8 +10,9 @@ from astropy.io import fits
 
 from etendue.app.watching.arrivals import Arrivals
 from etendue.app.watching.chore import Chore
-from etendue.app.watching.ledger import Ledger, Stamp
+from etendue.app.watching.ledger import Ledger
 from etendue.errors import InputError
+from etendue.middleware.ingest.stamp import Stamp
 
 REST, PATIENCE = 0.2, 0.6
 

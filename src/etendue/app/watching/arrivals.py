@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from etendue.app.frame_finder import fits_files
-from etendue.app.watching.ledger import Ledger, Stamp
+from etendue.app.watching.ledger import Ledger
 from etendue.camera.fits_extent import missing_bytes
 from etendue.errors import InputError
+from etendue.middleware.ingest.stamp import Stamp
 
 
 @dataclass(frozen=True, slots=True)

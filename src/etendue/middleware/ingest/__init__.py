@@ -1,0 +1,1 @@
+"""Raw frames into a repository: headers read by several processes, entries made in batches."""
