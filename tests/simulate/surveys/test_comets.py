@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from etendue.simulate.population.moment import Moment
 from etendue.simulate.surveys.coverage import focal_plane_lights
 from etendue.simulate.surveys.survey import Survey
 
@@ -38,6 +39,16 @@ def test_by_default_they_are_in_the_wide_field_in_the_middle_of_the_survey():
     survey, (layer,) = comets_of(in_field=3, mag_limit=20.0)
     assert layer.objects["object_id"].size == 3
     assert min(seen_by_night(survey, [layer])) < 3
+
+
+def test_those_in_the_field_are_as_bright_as_told():
+    survey, (layer,) = comets_of(in_field=4, brightest_mag=17.0, mag_limit=20.0)
+    middle = 0.5 * (survey.exposures[0].mjd_tai_begin + survey.exposures[-1].mjd_tai_mid)
+    site = survey.camera.observatory
+    wide = Moment(survey.bandpasses["r"], middle, 30.0, 293.0, -21.5, 2.0, site)
+    mag = layer.lights(wide).mag
+    assert mag.size == 4
+    assert 16.5 < mag.min() < mag.max() < 20.2  # limits are in V
 
 
 def test_a_number_on_the_whole_sky_is_drawn_once():

@@ -21,7 +21,7 @@ PROMISES = {
     "demo": (
         {"g": 6, "r": 6},
         4,
-        {"stars", "galaxies", "variables", "agn", "transients", "moving", "satellites"},
+        {"stars", "galaxies", "variables", "agn", "transients", "flashes", "moving", "comets", "satellites"},
     ),
     "dr1-mini": (
         dict.fromkeys("ugrizy", 30),
@@ -158,6 +158,8 @@ def test_the_demo_has_every_kind_of_object_on_its_detectors():
     assert len(set(objects["kind"][np.isin(objects["object_id"], variables)])) >= 4
     assert np.sum(columns_on_detectors(survey, last, "transients").mag < 22.5) >= 2
     assert np.sum(columns_on_detectors(survey, first, "agn").mag < 22.0) >= 1
+    for name in ("comets", "flashes"):
+        assert sum(np.sum(columns_on_detectors(survey, e, name).mag < 22.0) for e in survey.exposures) >= 1, name
     hosts = next(layer.objects["host_id"] for layer in survey.layers if layer.name == "transients")
     assert np.all(hosts > 0)
     parts = next(layer.parts for layer in survey.layers if layer.name == "galaxies")

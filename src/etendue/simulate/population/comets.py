@@ -38,7 +38,10 @@ class CometSpec(BaseModel):
     """Comets on the whole sky with a perihelion within five years of the epoch."""
 
     in_field: int = Field(0, ge=0, le=10_000)
-    """Comets that are in the field and brighter than ``mag_limit`` at the epoch."""
+    """Comets that are in the field, of ``brightest_mag`` to ``mag_limit``, at the epoch."""
+
+    brightest_mag: float = 0.0
+    """Total V magnitude from which on comets are too bright to count as being in the field [mag]."""
 
     mag_limit: float = 23.0
     """Total V magnitude down to which comets count as being in the field [mag]."""
@@ -246,9 +249,13 @@ class CometLayer:
         def draw(count: int) -> Comets:
             return draw_comets(rng, count, epoch, spec.long_period_share)
 
+        def mags(comets: Comets, seen: Ephemeris) -> Vector:
+            total = _total_mag(comets, seen)
+            return np.where(total < spec.brightest_mag, np.inf, total)
+
         parts = [draw(spec.count)]
         if spec.in_field:
-            parts += draw_in_field(draw, _total_mag, spec.in_field, field, (spec.epoch_mjd_tai, spec.mag_limit))
+            parts += draw_in_field(draw, mags, spec.in_field, field, (spec.epoch_mjd_tai, spec.mag_limit))
         return cls(Comets.concat(parts), copy)
 
     @cached_property

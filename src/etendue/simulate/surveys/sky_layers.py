@@ -177,7 +177,8 @@ def _comets(spec: CometsSpec, fields: list[Field], epochs: list[float], seed: in
     for copy, (field, epoch) in enumerate(product(fields, epochs)):
         count = spec.count if copy == 0 else 0
         if count or spec.in_field:
-            comets = CometSpec(epoch_mjd_tai=epoch, count=count, in_field=spec.in_field, mag_limit=spec.mag_limit)
+            limits = {"brightest_mag": spec.brightest_mag, "mag_limit": spec.mag_limit}
+            comets = CometSpec(epoch_mjd_tai=epoch, count=count, in_field=spec.in_field, **limits)
             yield CometLayer.make(comets, field, seed, copy)
 
 

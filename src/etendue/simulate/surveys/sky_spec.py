@@ -82,6 +82,9 @@ class CometsSpec(_Part):
     in_field: int = Field(0, ge=0, le=10_000)
     """Comets in each field in the middle of the survey."""
 
+    brightest_mag: float = 0.0
+    """Brightest of those in the field [mag]."""
+
     mag_limit: float = 22.0
     """Faintest of those in the field [mag]."""
 
