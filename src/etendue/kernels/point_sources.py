@@ -14,6 +14,7 @@ from etendue.kernels.types import BOOL_2D, F64, F64_2D, F64_2D_OUT
 Real = NDArray[np.float64]
 
 _COLUMN = types.Array(types.float64, 1, "C")
+_DIVERGED = 1e3  # peak of a source over the largest pixel value at any source: no saturated core hides as much
 
 
 class PointSources(NamedTuple):
@@ -25,6 +26,7 @@ class PointSources(NamedTuple):
     residual: Real  # (ny, nx), image minus all sources
     weight_variance: Real  # (ny, nx), variance of the model, not of the data; infinite where unusable
     sky: Real  # (n,), local background subtracted at each source
+    diverged: bool  # whether the fluxes ran away instead of settling: nothing of the fit can be used
 
 
 def narrow_components(components: Real, step: float, half: int) -> Real:
@@ -157,7 +159,8 @@ def fit_point_sources(
     """Fit flux and position of all sources of an image together.
 
     The first round weights by the sky noise, later ones by the noise of the model; between rounds a local background
-    is taken from the image minus all sources.
+    is taken from the image minus all sources. Each source has weights of its own, so that where dozens of sources
+    overlap at every pixel, as in noise taken for sources, the rounds may not settle but diverge.
 
     Parameters
     ----------
@@ -193,7 +196,7 @@ def fit_point_sources(
     Returns
     -------
     PointSources
-        Fluxes, positions, residual image, weights.
+        Fluxes, positions, residual image, weights, and whether they diverged.
     """
     half = int(np.ceil(radius)) + 1
     guess = _value_at(image, x, y)
@@ -221,7 +224,9 @@ def fit_point_sources(
             subtract_cells(residual, cells, sky_cell)
             sky += cells_at(cells, sky_cell, np.rint(x), np.rint(y)) * _inside(image, x, y)
     back = np.argsort(order)
-    return PointSources(xs[back], ys[back], flux[back], residual, weight_variance, sky)
+    limit = _DIVERGED * max(np.abs(guess).max(initial=0.0), faintest) / stamp.max()
+    diverged = not np.abs(flux).max(initial=0.0) <= limit
+    return PointSources(xs[back], ys[back], flux[back], residual, weight_variance, sky, diverged)
 
 
 def _inside(image: Real, x: Real, y: Real) -> NDArray[np.bool_]:

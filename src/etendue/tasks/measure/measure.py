@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from etendue.errors import InputError
+from etendue.errors import AlgorithmError, InputError
 from etendue.image.exposure import Exposure
 from etendue.image.psf import PixelBasisPsf, Psf, pixel_basis_of
 from etendue.kernels.fisher import count_neighbours, fit_covariances
@@ -106,12 +106,16 @@ class MeasureTask(Task[MeasureConfig]):
         ------
         InputError
             If the exposure has no PSF or the positions are not finite columns of one length.
+        AlgorithmError
+            If the fluxes of overlapping sources diverge.
         """
         x, y = np.atleast_1d(np.asarray(x, np.float64)), np.atleast_1d(np.asarray(y, np.float64))
         if x.shape != y.shape or x.ndim != 1 or not (np.isfinite(x).all() and np.isfinite(y).all()):
             raise InputError("positions must be finite columns of one length", value=(x.shape, y.shape))
         frame = self._frame(exposure)
         fit = self._fit(exposure, frame, x, y, forced)
+        if fit.diverged:
+            raise AlgorithmError("The fluxes of overlapping sources do not settle", sources=x.size)
         return self._columns(exposure, frame, fit, np.full(x.size, not forced), x, y)
 
     def _frame(self, exposure: Exposure) -> _Frame:

@@ -141,7 +141,7 @@ class FitPsfTask(Task[FitPsfConfig]):
         Raises
         ------
         AlgorithmError
-            If fewer than ``min_stars`` stars are usable, or they do not agree.
+            If fewer than ``min_stars`` stars are usable, or they do not agree, or the fluxes of all sources diverge.
         """
         frame = self._frame(exposure, x, y)
         snr = np.asarray(snr, np.float64)
@@ -261,7 +261,7 @@ class FitPsfTask(Task[FitPsfConfig]):
     def _fit_sources(self, frame: _Frame, psf: PixelBasisPsf, exposure: Exposure) -> PointSources:
         x0, y0 = exposure.bbox.x.start, exposure.bbox.y.start
         fwhm = _width(psf, exposure)
-        return fit_point_sources(
+        fit = fit_point_sources(
             frame.image,
             frame.variance,
             frame.bad,
@@ -277,6 +277,9 @@ class FitPsfTask(Task[FitPsfConfig]):
             sky_cell=self.config.sky_cell,
             noise=frame.noise,
         )
+        if fit.diverged:
+            raise AlgorithmError("The fluxes of overlapping sources do not settle", sources=int(frame.x.size))
+        return fit
 
     def _star_stamps(
         self,
