@@ -18,6 +18,14 @@ def test_nothing_gives_nothing():
     assert list(in_processes(math.factorial, [], workers=2, preload="json")) == []
 
 
+def test_processes_have_the_variables_of_now_not_those_of_the_first_call(monkeypatch):
+    list(in_processes(os.getenv, ["HOME", "HOME"], workers=2, preload="json"))  # the server that forks them stays
+    for value in ("one key", "another key"):
+        monkeypatch.setenv("KEY_OF_A_STORE", value)
+        found = dict(in_processes(os.getenv, ["KEY_OF_A_STORE"] * 2, workers=2, preload="json"))
+        assert found == {0: value, 1: value}
+
+
 def test_a_killed_process_is_told_in_one_line():
     with pytest.raises(EtendueError, match="a worker process was killed"):
         list(in_processes(os._exit, [1, 1], workers=2, preload="json"))

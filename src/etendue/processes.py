@@ -1,6 +1,7 @@
 """Do the same with many things, in several processes."""
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -45,7 +46,9 @@ def in_processes(
         return
     context = get_context("forkserver")
     context.set_forkserver_preload([preload])
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=context) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(items)), mp_context=context, initializer=take_environment, initargs=(dict(os.environ),)
+    ) as pool:
         futures = {pool.submit(action, item): number for number, item in enumerate(items)}
         for future in as_completed(futures):
             try:
@@ -54,3 +57,18 @@ def in_processes(
                 raise EtendueError(
                     "a worker process was killed; run again, with fewer workers if memory is short"
                 ) from None
+
+
+def take_environment(environment: Mapping[str, str]) -> None:
+    """Give this process the environment variables of the one that asked for it.
+
+    The server that forks processes keeps those of the moment when the first was asked for: keys of a store that were
+    set, or changed, later would be missing.
+
+    Parameters
+    ----------
+    environment : mapping
+        All variables.
+    """
+    os.environ.clear()
+    os.environ.update(environment)

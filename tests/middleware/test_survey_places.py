@@ -26,7 +26,8 @@ PRODUCTS = (
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("survey")
-    write_survey(small_survey("rr", bias=3, flat=3, stars=0.2), folder / "frames")
+    # Written by processes: the server that forked them was started without the variables of the bucket, and lives on.
+    write_survey(small_survey("rr", bias=3, flat=3, stars=0.2), folder / "frames", workers=2)
     build_reference_catalog(folder / "frames" / "refcat.csv", folder / "refcat")
     return folder
 

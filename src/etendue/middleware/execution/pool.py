@@ -79,7 +79,9 @@ class _Worker:
     def __init__(self, context: Any, *arguments: Any):
         self.jobs, theirs = context.Pipe()
         alive, self._alive = context.Pipe(duplex=False)
-        self.process = context.Process(target=work, args=(*arguments, theirs, alive, *armed()), daemon=True)
+        self.process = context.Process(
+            target=work, args=(*arguments, theirs, alive, dict(os.environ), *armed()), daemon=True
+        )
         self.process.start()
         theirs.close()
         alive.close()

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from etendue.faults import arm, fault_point
 from etendue.middleware.execution.flight_log import FlightRecorder
 from etendue.middleware.execution.quantum_runner import QuantumRunner
+from etendue.processes import take_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Job:
 
 def work(
     root: str, graph_path: Path, scratch: Path, cache_bytes: int, jobs: Connection, alive: Connection,
-    faults: str = "", fired: str = "",
+    environment: Mapping[str, str], faults: str = "", fired: str = "",
 ) -> None:  # fmt: skip
     """Serve quanta until the driver closes the pipe.
 
@@ -59,12 +61,15 @@ def work(
         Receives `Job`, sends `QuantumOutcome`.
     alive : Connection
         Silent pipe whose end tells that the driver is dead.
+    environment : mapping
+        Environment variables of the driver.
     faults, fired : str
         Faults to arm, as in the driver.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the driver decides
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # so does what a batch system sends
     _die_with_driver(alive)
+    take_environment(environment)
     arm(faults, fired)
     (scratch / "cache").mkdir(exist_ok=True)  # of remote files: a folder of its own would stay after a kill
     os.environ.setdefault("DAF_BUTLER_CACHE_DIRECTORY_IF_UNSET", str(scratch / "cache"))
