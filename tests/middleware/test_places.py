@@ -7,6 +7,7 @@ import pytest
 from fault_commands import DRAWINGS
 from frames import CAMERA, write_frame
 from lsst.daf.butler import Config
+from sqlalchemy.engine import make_url
 from toy_survey import INPUTS, certify_offsets, fill
 
 from etendue.errors import InputError
@@ -57,6 +58,24 @@ def test_a_run_makes_the_same_products_anywhere(kind, plain, tmp_path, request):
     assert all(copy.size > 0 and copy.checksum for copy in held.copies)
     assert all({c.path for c in held.copies if c.store == n} == set(found_files(s.root)) for n, s in enumerate(stores))
     assert resumed(repository) == 0
+
+
+def test_connections_that_break_between_quanta_cost_nothing(plain, postgres, tmp_path):
+    database = postgres.new_database()
+    repository = Repository.create(tmp_path / "repo", Places(database=database))
+    fill(repository)
+    certify_offsets(repository)
+    broken = []
+
+    def break_connections() -> bool:
+        broken.append(postgres.break_connections(make_url(database).database))
+        return False
+
+    report = run_pipeline(repository, DRAWINGS, inputs=INPUTS, output="toy/out", where=WHERE, workers=2,
+                          progress=False, stop=break_connections)  # fmt: skip
+    assert report.ok
+    assert max(broken) > 0
+    assert content_hashes(repository, "toy/out") == content_hashes(plain, "toy/out")
 
 
 @pytest.mark.parametrize("lost", ["s3", "here"])
