@@ -9,7 +9,7 @@ import pytest
 from etendue.app.quickstart import CALIBRATIONS, lay_out_sky
 from etendue.camera.shipped import load_camera
 from etendue.middleware.execution.executor import run_pipeline
-from etendue.middleware.refcats import REFCAT_RUN, register_refcat
+from etendue.middleware.refcats import REFCATS, register_refcat
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.refcat.build import build_reference_catalog
@@ -45,7 +45,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Survey:
     lay_out_sky(home, camera)
     assert register_refcat(home, build_reference_catalog(folder / "frames" / "refcat.csv", folder / "refcat")) > 0
     where = "instrument='simcam' AND skymap='field'"
-    drp = run(home, "drp", ["simcam/defaults", REFCAT_RUN], "simcam/drp", where)
+    drp = run(home, "drp", ["simcam/defaults", REFCATS], "simcam/drp", where)
     return Survey(home, truth, (calib, drp))
 
 

@@ -63,7 +63,7 @@ def test_help_imports_nothing_heavy():
 
 def test_help_lists_every_command():
     text = etendue("--help").output
-    for name in ("init", "camera", "ingest", "certify", "skymap", "refcat", "run", "report", "quickstart", "simulate",
+    for name in ("init", "camera", "ingest", "calib", "skymap", "refcat", "run", "report", "quickstart", "simulate",
                  "demo", "archive", "alerts", "warm", "hash", "publish", "solve"):  # fmt: skip
         assert f"\n  {name}" in text
         assert "Usage" in etendue(name, "--help").output
@@ -105,8 +105,21 @@ def test_a_folder_that_is_no_repository_is_refused(command, place, tmp_path, mon
     ("run drp -b REPO -c calibrate_image:quatsch=3", ("drp: ", "no attribute quatsch; correct")),
     ("run drp -b REPO -c quatsch", ("label:field=value (got 'quatsch'); for instance",)),
     ("certify REPO NONE", ("no such collection", "there are")),
-    ("certify REPO simcam/raw/all --begin 60002 --end 60001", ("ends before it begins (got (60002.0, 60001.0))",)),
-    ("certify REPO simcam/raw/all --begin 6", ("no time of validity (got 6.0); give MJDs from",)),
+    ("calib certify REPO NONE", ("no such collection", "there are")),
+    ("calib certify REPO simcam/raw/all --begin 60002 --end 60001",
+     ("ends before it begins (got (60002.0, 60001.0))",)),
+    ("calib certify REPO simcam/raw/all --begin 6", ("no time of validity (got 6.0); give MJDs from",)),
+    ("calib certify REPO simcam/raw/all --begin now", ("no time (got 'now'); give an MJD, a date as 2026-03-20",)),
+    ("calib certify REPO simcam/raw/all --begin 20261399", ("no time (got '20261399'); give",)),
+    ("calib decertify REPO -t bias", ("simcam/calib/certified: no such bias is valid then; see",)),
+    ("calib decertify REPO -t bias -d S07", ("has no such detector (got 'S07')",)),
+    ("calib decertify REPO -t bias --collection NONE", ("no such collection", "NONE", "there are")),
+    ("calib list REPO --collection simcam/raw/all", ("simcam/raw/all: is no collection of certified calibrations",)),
+    ("calib timeline REPO", ("holds no certified calibration and no science exposure; run the pipeline calib",)),
+    ("calib curated REPO NONE", ("NONE: no such folder; check the path",)),
+    ("calib use REPO first", ("no such version of curated calibrations (got 'first'); there are none",)),
+    ("calib export-curated REPO out", ("no defects or ptc is certified; see",)),
+    ("refcat use REPO dr9", ("no such version of a reference catalog (got 'dr9'); there are none",)),
     ("publish REPO NONE", ("no such collection", "there are")),
     ("report REPO -i NONE", ("no such collection", "there are")),
     ("report REPO -o NONE/page.html", ("NONE/page.html", "choose a file in a folder that exists")),
@@ -143,7 +156,7 @@ def test_a_wrong_value_is_one_line_with_value_and_remedy(command, words, repo, t
     ("run drp", "Missing option '-b' / '--repo'; see 'etendue run --help'"),
     ("run drp -b r -j 0", "0 is not in the range x>=1"),
     ("ingest r x.fits --transfer teleport", "'teleport' is not one of 'copy', 'link', 'direct'"),
-    ("certify r c --begin now", "'now' is not a valid float"),
+    ("calib decertify r", "Missing option '-t' / '--type'; see 'etendue calib decertify --help'"),
     ("archive cone r object 1 x 3", "Invalid value for 'DEC': 'x' is not a valid float"),
     ("refcat build a.csv out --offset r=x", "'r=x' holds no number"),
     ("simulate smoke out --seed x", "'x' is not a valid integer"),
@@ -270,8 +283,13 @@ def test_a_run_without_data_is_refused(repo):
 
 
 def test_certifying_nothing_is_refused(repo):
-    assert "no such collection" in error_of("certify", repo, "nowhere")
-    assert "holds no bias" in error_of("certify", repo, "simcam/raw/all", "-t", "bias")
+    assert "no such collection" in error_of("calib", "certify", repo, "nowhere")
+    assert "holds no bias" in error_of("calib", "certify", repo, "simcam/raw/all", "-t", "bias")
+
+
+def test_certify_is_another_name_of_calib_certify(repo):
+    assert error_of("certify", repo, "nowhere") == error_of("calib", "certify", repo, "nowhere")
+    assert "\n  certify" not in etendue("--help").output
 
 
 def test_hashes_of_a_collection_are_printed(repo):
@@ -352,6 +370,13 @@ def test_a_reference_catalog_is_built_and_registered(repo, tmp_path):
     text = etendue("refcat", "build", tmp_path / "stars.csv", tmp_path / "cat", "--column", "r_mag=r_mag").output
     assert "2 stars, bands r" in text
     assert "collection refcats" in etendue("refcat", "register", repo, tmp_path / "cat").output
+    assert "0 new shards" in etendue("refcat", "register", repo, tmp_path / "cat", "--no-use").output
+    etendue("refcat", "register", repo, tmp_path / "cat", "--version", "dr1", "--no-use")
+    used = {row["version"]: row["in use"] for row in json.loads(etendue("refcat", "list", repo, "--json").output)}
+    assert used.pop("dr1") is False
+    assert list(used.values()) == [True]
+    assert "version dr1 is in use" in etendue("refcat", "use", repo, "dr1").output
+    assert "dr1" in etendue("refcat", "list", repo).output
     assert "already exists" in error_of("refcat", "build", tmp_path / "stars.csv", tmp_path / "cat")
     assert "no reference catalog" in error_of("refcat", "register", repo, tmp_path)
 

@@ -14,7 +14,7 @@ from etendue.camera.shipped import load_camera
 from etendue.middleware.content_hash import content_hashes
 from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.execution.limits import Limits
-from etendue.middleware.refcats import REFCAT_RUN, register_refcat
+from etendue.middleware.refcats import REFCATS, register_refcat
 from etendue.middleware.repository import Repository
 from etendue.middleware.sites.site import Site
 from etendue.refcat.build import build_reference_catalog
@@ -22,7 +22,7 @@ from etendue.simulate.surveys.write import write_survey
 from small_surveys import small_survey
 
 pytestmark = pytest.mark.slow
-INPUTS, WHERE = ["simcam/defaults", REFCAT_RUN], "instrument='simcam' AND skymap='field'"
+INPUTS, WHERE = ["simcam/defaults", REFCATS], "instrument='simcam' AND skymap='field'"
 PRODUCTS = {
     "preliminary_visit_image", "single_visit_star", "joint_calibration", "isolated_star", "visit_image", "source",
     "visit_summary", "direct_warp", "deep_coadd", "object", "forced_source",

@@ -9,7 +9,7 @@ from etendue.camera.shipped import load_camera
 from etendue.middleware.configuration import Places
 from etendue.middleware.content_hash import content_hashes
 from etendue.middleware.execution.executor import run_pipeline
-from etendue.middleware.refcats import REFCAT_RUN, register_refcat
+from etendue.middleware.refcats import REFCATS, register_refcat
 from etendue.middleware.repository import Repository
 from etendue.middleware.upkeep.check import check
 from etendue.refcat.build import build_reference_catalog
@@ -43,7 +43,7 @@ def processed(home: Repository, folder: Path, workers: int) -> dict[str, str]:
     lay_out_sky(home, camera)
     register_refcat(home, build_reference_catalog(folder / "frames" / "refcat.csv", folder / "refcat", overwrite=True))
     where = "instrument='simcam' AND skymap='field'"
-    run(home, "drp", ["simcam/defaults", REFCAT_RUN], "simcam/drp", where, workers)
+    run(home, "drp", ["simcam/defaults", REFCATS], "simcam/drp", where, workers)
     return content_hashes(home, "simcam/calibrations", PRODUCTS[:4]) | content_hashes(home, "simcam/drp", PRODUCTS[4:])
 
 

@@ -22,7 +22,7 @@ from etendue.log import get_logger
 from etendue.middleware.changes import Changes, certify_current
 from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.ingest.outcome import IngestOutcome
-from etendue.middleware.refcats import REFCAT_RUN
+from etendue.middleware.refcats import REFCATS
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.middleware.sinks import AlertLogSink, ArchiveSink, publish
@@ -244,8 +244,8 @@ class _Chain:
 
     def _from_raws(self, pipeline: str) -> RunReport:
         inputs = [f"{self.camera}/defaults"]
-        if self.home.has_collection(REFCAT_RUN):
-            inputs.append(REFCAT_RUN)
+        if self.home.has_collection(REFCATS):
+            inputs.append(REFCATS)
         return self._run(pipeline, pipeline, inputs, f"instrument='{self.camera}' AND skymap='{SKYMAP}'")
 
     def alerts(self) -> RunReport:

@@ -1,5 +1,7 @@
 """The reference catalog of a repository: given, made of a table, or fetched for its fields; and its star index."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +19,7 @@ from etendue.middleware.repository import Repository
 from etendue.refcat.bands import in_camera_bands
 from etendue.refcat.build import write_reference_catalog
 from etendue.refcat.catalog import ReferenceCatalog
+from etendue.refcat.field_cache import FieldCache
 from etendue.refcat.service import service_names
 from etendue.refcat.source import open_reference
 from etendue.refcat.star_index import INDEX_FOLDER, build_star_index
@@ -128,7 +131,17 @@ def reference_catalog(name: str | Path, home: Repository, camera: Camera) -> Ref
     if len(stars) == 0:
         raise InputError("no reference star in any field", source=str(name), value=fields[0])
     target = home.path / "etendue" / "refcats" / Path(name).stem
-    return write_reference_catalog(in_camera_bands(stars, camera, catalog=source.catalog), target, overwrite=True)
+    converted = in_camera_bands(stars, camera, catalog=source.catalog)
+    if not isinstance(source.stars, FieldCache):
+        return write_reference_catalog(converted, target, overwrite=True)
+    edition = f"{camera.name}-{_digest([entry.model_dump() for entry in camera.filters])}"
+    return write_reference_catalog(
+        converted, target, name=source.stars.service.folder, edition=edition, overwrite=True
+    )  # fmt: skip
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
 def star_index(catalog: ReferenceCatalog, home: Repository, camera: Camera) -> Path:

@@ -125,5 +125,5 @@ for _command in (
     campaign, simulate, truth, warm,
 ):  # fmt: skip
     main.add_command(_command)
-main.add_command(click.Command("certify", callback=certify.callback, params=certify.params, help=certify.help,
-                               hidden=True))  # the name of earlier versions, for scripts
+_EARLIER = click.Command("certify", callback=certify.callback, params=certify.params, help=certify.help, hidden=True)
+main.add_command(_EARLIER)  # the name that 'calib certify' once had, for scripts

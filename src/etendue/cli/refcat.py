@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
-from etendue.cli.repository import REPO
+from etendue.cli.output import print_json, print_table
+from etendue.cli.repository import AS_JSON, REPO
 
 
 @click.group()
 def refcat() -> None:
-    """Build reference catalogs and register them."""
+    """Build reference catalogs, register them and choose among them."""
 
 
 def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -113,18 +114,50 @@ def fetch(
     click.echo(f"{out}: {len(made)} stars, bands {' '.join(made.bands)}")
 
 
-@refcat.command()
+@refcat.command(short_help="Register a catalog in a repository, and use it.")
 @REPO
 @click.argument("catalog", type=click.Path(path_type=Path))
 @click.option("--fields", is_flag=True, help="Only the stars around the science frames that REPO has now.")
-def register(repo: Path, catalog: Path, fields: bool) -> None:
-    """Register the sharded CATALOG in REPO."""
+@click.option("--version", help="Name of the version; default the catalog's name and a hash of its stars.")
+@click.option("--use/--no-use", default=True, show_default=True, help="Let pipelines find it from now on.")
+def register(repo: Path, catalog: Path, fields: bool, version: str | None, use: bool) -> None:
+    """Register the sharded CATALOG in REPO, as a version beside those that are there."""
     from etendue.app.survey_stars import field_cones
-    from etendue.middleware.refcats import REFCAT_RUN, WHOLE_SKY, register_refcat
+    from etendue.middleware.refcats import REFCATS, WHOLE_SKY, register_refcat, version_name
     from etendue.middleware.repository import Repository
     from etendue.refcat.catalog import ReferenceCatalog
 
     home, opened = Repository.open(repo), ReferenceCatalog(catalog)
     cones = [cone for name in home.cameras() for cone in field_cones(home, home.camera(name))] if fields else WHOLE_SKY
-    count = register_refcat(home, opened, cones=cones)
-    click.echo(f"{count} new shards in collection {REFCAT_RUN}")
+    count = register_refcat(home, opened, cones=cones, version=version, use=use)
+    told = f"{count} new shards of version {version or version_name(opened)}"
+    click.echo(f"{told}, which is in use: collection {REFCATS}" if use else told)
+
+
+@refcat.command("list", short_help="List the catalogs of a repository.")
+@REPO
+@AS_JSON
+def list_catalogs(repo: Path, as_json: bool) -> None:
+    """List the versions of reference catalogs in REPO, and which pipelines find."""
+    from etendue.middleware.refcats import refcat_versions
+    from etendue.middleware.repository import Repository
+
+    found = refcat_versions(Repository.open(repo, writeable=False))
+    rows = [{"version": one.name, "in use": "yes" if one.in_use else "", "trixels": one.trixels, "made of": one.about}
+            for one in found]  # fmt: skip
+    if as_json:
+        print_json([{**row, "in use": one.in_use, "runs": one.runs} for row, one in zip(rows, found, strict=True)])
+    else:
+        print_table(rows, title="reference catalogs")
+
+
+@refcat.command(short_help="Let pipelines find another catalog of a repository.")
+@REPO
+@click.argument("version")
+def use(repo: Path, version: str) -> None:
+    """Let pipelines of REPO find VERSION of a reference catalog, and no other."""
+    from etendue.middleware.refcats import REFCATS, use_refcat
+    from etendue.middleware.repository import Repository
+
+    use_refcat(Repository.open(repo), version)
+    click.echo(f"version {version} is in use: collection {REFCATS}")

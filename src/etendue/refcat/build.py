@@ -1,5 +1,6 @@
 """Turn any table into a reference catalog of HEALPix shards."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -112,6 +113,7 @@ def write_reference_catalog(
     target: str | PathLike[str],
     *,
     name: str | None = None,
+    edition: str | None = None,
     order: int | None = None,
     overwrite: bool = False,
 ) -> ReferenceCatalog:
@@ -125,6 +127,9 @@ def write_reference_catalog(
         Directory to make; it appears whole or not at all.
     name : str, optional
         Name of the catalog; the target's by default.
+    edition : str, optional
+        Edition of a catalog of which this is a part, which may grow: equal editions hold equal stars where they
+        overlap. By default it follows from the stars.
     order : int, optional
         HEALPix order of the shards; by default the lowest with at most 50,000 rows in a shard.
     overwrite : bool
@@ -143,7 +148,7 @@ def write_reference_catalog(
     _check_target(destination, overwrite)
     if np.unique(table["id"]).size < len(table):  # loaders tell stars apart by id, so a repeated one would lose stars
         table = table.with_columns(id=np.arange(1, len(table) + 1))
-    _write(table, destination, name or destination.name, order)
+    _write(table, destination, name or destination.name, edition, order)
     return ReferenceCatalog(destination)
 
 
@@ -225,7 +230,7 @@ def _fluxes(
     return {f"{band}_flux": value, f"{band}_fluxErr": error}
 
 
-def _write(table: Table, destination: Path, name: str, order: int | None) -> None:
+def _write(table: Table, destination: Path, name: str, edition: str | None, order: int | None) -> None:
     order = _order_for(table["ra"], table["dec"]) if order is None else order
     pixel = pixel_of(order, table["ra"], table["dec"])
     rows = np.lexsort((table["id"], table["dec"], table["ra"], pixel))
@@ -233,10 +238,13 @@ def _write(table: Table, destination: Path, name: str, order: int | None) -> Non
     try:
         partial.mkdir(parents=True)
         pixels, start = np.unique(pixel[rows], return_index=True)
+        digest = hashlib.sha256()
         for shard, members in zip(pixels.tolist(), np.split(rows, start[1:]), strict=True):
-            write_table(table.take(members), partial / shard_name(order, shard))
+            part = table.take(members)
+            digest.update(part.content_hash().encode())
+            write_table(part, partial / shard_name(order, shard))
         counts = dict(zip(map(str, pixels.tolist()), np.diff(np.r_[start, rows.size]).tolist(), strict=True))
-        metadata = _metadata(table, name, order, counts)
+        metadata = _metadata(table, name, order, counts) | {"edition": edition, "content": digest.hexdigest()}
         (partial / METADATA_FILE).write_text(json.dumps(metadata, indent=1, sort_keys=True) + "\n")
         fault_point("refcat-shards.before-rename")
         if destination.exists():

@@ -1,7 +1,9 @@
 """Load parts of a reference catalog at an epoch."""
 
+import hashlib
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from etendue.table.table import Table
 
 METADATA_FILE = "refcat.json"
 METADATA_VERSION = 1
+_EDITION_DIGITS = 8
 _DEG_PER_MAS = 1.0 / 3.6e6
 
 
@@ -61,6 +64,7 @@ class ReferenceCatalog:
             self._shards = {int(pixel) for pixel in metadata["shards"]}
             self._rows, self._max_motion = int(metadata["rows"]), float(metadata["max_proper_motion_mas_per_yr"])
             self._epochs: list[float] | None = metadata["epoch_mjd_range"]
+            self._edition, self._content = metadata.get("edition"), metadata.get("content")  # older ones have none
         except OSError as error:
             remedy = "make it with etendue refcat"
             raise InputError(f"no reference catalog: {error.strerror}", source=self.path, remedy=remedy) from error
@@ -71,6 +75,24 @@ class ReferenceCatalog:
 
     def __len__(self) -> int:
         return self._rows
+
+    @property
+    def grows(self) -> bool:
+        """Whether this is the part around some fields of a larger catalog, which may hold more later."""
+        return self._edition is not None
+
+    @cached_property
+    def edition(self) -> str:
+        """Which edition of the catalog this is: as it was named, or the first digits of a hash of the stars."""
+        if self._edition is not None:
+            return str(self._edition)
+        content = self._content
+        if content is None:
+            digest = hashlib.sha256()
+            for shard in self.shards():
+                digest.update(shard.content_hash().encode())
+            content = digest.hexdigest()
+        return str(content)[:_EDITION_DIGITS]
 
     def shards(self) -> Iterator[Table]:
         """Return the stars shard by shard, each star once.

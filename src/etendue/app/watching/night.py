@@ -15,7 +15,7 @@ from etendue.middleware.changes import own_collections
 from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.journal import QuantumOutcome
 from etendue.middleware.pipeline import load_pipeline
-from etendue.middleware.refcats import REFCAT_RUN
+from etendue.middleware.refcats import REFCATS
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.middleware.tagged import tagged
@@ -225,7 +225,7 @@ class Night:
 
     def _common_inputs(self) -> list[str]:
         inputs = [f"{self.camera}/defaults"]
-        return [*inputs, REFCAT_RUN] if self.home.has_collection(REFCAT_RUN) else inputs
+        return [*inputs, REFCATS] if self.home.has_collection(REFCATS) else inputs
 
     @cached_property
     def _own_templates(self) -> Sequence[str]:
