@@ -12,6 +12,7 @@ from etendue.cli.archive import archive
 from etendue.cli.calib import calib, certify
 from etendue.cli.camera import camera
 from etendue.cli.campaign import campaign
+from etendue.cli.ingest import ingest, quarantine, sequences
 from etendue.cli.lightcurve import lightcurve
 from etendue.cli.locate import locate
 from etendue.cli.overrides import overrides
@@ -21,7 +22,7 @@ from etendue.cli.provenance import provenance, rerun
 from etendue.cli.refcat import refcat
 from etendue.cli.repo import repo_group
 from etendue.cli.report import report
-from etendue.cli.repository import hash_command, ingest, init, skymap
+from etendue.cli.repository import hash_command, init, skymap
 from etendue.cli.router import router
 from etendue.cli.run import publish, run
 from etendue.cli.solve import solve
@@ -120,7 +121,8 @@ def main() -> None:
 
 
 for _command in (
-    quickstart, process, watch, demo, init, camera, ingest, overrides, refcat, solve, locate, skymap, run, pipeline,
+    quickstart, process, watch, demo, init, camera, ingest, quarantine, sequences, overrides, refcat, solve, locate,
+    skymap, run, pipeline,
     calib, publish, router, report, submit, lightcurve, archive, alerts, repo_group, hash_command, provenance, rerun,
     campaign, simulate, truth, warm,
 ):  # fmt: skip

@@ -1,12 +1,11 @@
 """Commands that make a repository and fill it."""
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from etendue.cli.output import print_json, print_lines, print_table
+from etendue.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from etendue.middleware.configuration import Places
@@ -80,40 +79,6 @@ def init(repo: str, **places: Any) -> None:
         places["database"], folder = repo, repo.partition("?")[0].rstrip("/").rpartition("/")[2]
     made = Repository.create(Path(folder), places_of(**places))
     click.echo(f"created {made.path}; next: etendue camera register {folder} CAMERA")
-
-
-@click.command(short_help="Bring raw frames into REPO and define visits.")
-@REPO
-@click.argument("paths", nargs=-1, required=True, type=FRAMES)
-@click.option("--camera", help="Registered camera; needed only if there are several.")
-@click.option("--transfer", type=click.Choice(["copy", "link", "direct"]), default="copy", show_default=True,
-              help="Copy the files, link them, or use them where they are.")  # fmt: skip
-@AS_JSON
-def ingest(repo: Path, paths: tuple[Path, ...], camera: str | None, transfer: Any, as_json: bool) -> None:
-    """Bring raw frames (files, or folders of any depth) into REPO and define visits.
-
-    Frames that are there already are passed over. Every refused file is named with the reason.
-    """
-    from etendue.app.frame_finder import find_frames
-    from etendue.errors import InputError
-    from etendue.middleware.repository import Repository
-
-    home = Repository.open(repo)
-    found = find_frames(paths, camera=home.camera(camera))
-    outcomes = home.ingest(found.paths, camera=found.camera.name, transfer=transfer)
-    visits = home.define_visits(found.camera.name)
-    counts = dict(Counter(outcome.status for outcome in outcomes))
-    refused = [{"path": o.path, "reason": o.reason} for o in outcomes if o.status == "refused"]
-    undefined = [{"exposure": str(v.exposure), "reason": v.reason} for v in visits if not v.defined]
-    new = sum(visit.defined for visit in visits)
-    if as_json:
-        print_json({"counts": counts, "new_visits": new, "refused": refused, "no_visit": undefined})
-    else:
-        print_lines([f"refused {row['reason']}" for row in refused])
-        print_lines([f"no visit of exposure {row['exposure']}: {row['reason']}" for row in undefined])
-        print_lines([", ".join(f"{n} {name}" for name, n in sorted(counts.items())) + f"; {new} new visits"])
-    if len(refused) == len(outcomes):
-        raise InputError("no file could be ingested", source=repo, remedy="see the reasons above")
 
 
 @click.command(short_help="Lay a skymap around all science frames.")

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from etendue.cli.repository import AS_JSON
+from etendue.cli.stopping import asked_to_stop
 
 if TYPE_CHECKING:
     from etendue.app.watching.events import Event, FrameDone
@@ -55,7 +55,7 @@ def watch(
         directory, repo, refcat, tuple(GivenTemplate.parse(text) for text in templates), calib_from, camera, workers,
         until_idle, once, rest, patience, report=not no_report,
     )  # fmt: skip
-    with _asked_to_stop() as stop, _without_lines_of_stages(), _shown(as_json) as tell:
+    with asked_to_stop() as stop, _without_lines_of_stages(), _shown(as_json) as tell:
         result = run(options, tell=tell, stop=stop)
     summary = {"event": "end", "repository": str(result.repository), "frames": result.frames,
                "refused": result.refused, "stopped": result.stopped}  # fmt: skip
@@ -64,25 +64,6 @@ def watch(
     else:
         ended = "stopped; the same command goes on" if result.stopped else "done"
         click.echo(f"{ended}: {result.frames} frames, {result.refused} files refused, in {result.repository}")
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a request; a second one interrupts at once."""
-    asked: list[int] = []
-
-    def ask(number: int, frame: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt("what was running will run again")
-        asked.append(number)
-        click.echo("etendue: ending after the step that is running; again to end at once", err=True)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

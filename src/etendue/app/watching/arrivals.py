@@ -3,12 +3,19 @@
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from etendue.app.frame_finder import fits_files
-from etendue.app.watching.ledger import Ledger
 from etendue.camera.fits_extent import missing_bytes
 from etendue.errors import InputError
 from etendue.middleware.ingest.stamp import Stamp
+
+
+class SettledFiles(Protocol):
+    """Knows which files need no more attention."""
+
+    def is_settled(self, path: Path, stamp: Stamp) -> bool:
+        """Return whether a file, as it is now, needs nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,7 @@ class Arrivals:
     ----------
     folder : Path
         Searched to any depth.
-    ledger : Ledger
+    ledger : SettledFiles
         Knows what needs no more attention.
     rest_s : float
         How long a file must not change [s].
@@ -78,7 +85,7 @@ class Arrivals:
         How long a file that is not whole is waited for after its last change [s].
     """
 
-    def __init__(self, folder: Path, ledger: Ledger, *, rest_s: float, patience_s: float):
+    def __init__(self, folder: Path, ledger: SettledFiles, *, rest_s: float, patience_s: float):
         self._folder, self._ledger = folder, ledger
         self._rest_s, self._patience_s = rest_s, patience_s
         self._seen: dict[Path, _Seen] = {}

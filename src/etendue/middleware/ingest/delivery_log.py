@@ -86,6 +86,14 @@ class DeliveryLog:
         with self._open() as connection:
             return {found.path: found for some in _pieces(paths) for found in _look_up(connection, some)}
 
+    def stamps(self) -> dict[str, Stamp]:
+        """Return the stamps of all files, by path."""
+        if not self._path.is_file():
+            return {}
+        with self._open() as connection:
+            rows = connection.execute("SELECT path, size, mtime_ns FROM deliveries").fetchall()
+        return {path: Stamp(size, mtime_ns) for path, size, mtime_ns in rows}
+
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path, timeout=_PATIENCE_S)) as connection, connection:

@@ -84,9 +84,9 @@ def _batches(reader: FileReader, paths: Sequence[str], workers: int) -> Iterator
         while following in answers:
             batch += answers.pop(following)
             following += 1
-        if len(batch) >= _PER_BATCH:
-            yield tuple(batch)
-            batch = []
+        while len(batch) >= _PER_BATCH:
+            yield tuple(batch[:_PER_BATCH])
+            del batch[:_PER_BATCH]
     if batch:
         yield tuple(batch)
 

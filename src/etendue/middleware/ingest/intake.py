@@ -74,7 +74,7 @@ class Intake:
     def __init__(self, home: "Repository", camera: Camera, rules: IntakeRules):
         self._home, self._camera, self._rules = home, camera, rules
         self._overrides = home.overrides(camera.name)
-        self._log = DeliveryLog(home.path / "etendue" / "deliveries" / f"{camera.name}.sqlite")
+        self._log = delivery_log(home, camera.name)
         self._quarantine = None if rules.quarantine is None else Quarantine(rules.quarantine)
         self.frames: dict[tuple[int, int], FoundFrame] = {}
         """What was read and taken, by exposure and detector: visits are made of it."""
@@ -152,6 +152,19 @@ class Intake:
         reasons = {o.path: o.reason for o in outcomes if o.status == "refused" and o.path not in taken}
         for path, reason in reasons.items():
             self._quarantine.take(Path(path), reason)
+
+
+def delivery_log(home: "Repository", camera: str) -> DeliveryLog:
+    """Return the log of files taken for a camera.
+
+    Parameters
+    ----------
+    home : Repository
+        The repository.
+    camera : str
+        Name.
+    """
+    return DeliveryLog(home.path / "etendue" / "deliveries" / f"{camera}.sqlite")
 
 
 def records_checksums(butler: Butler) -> bool:
