@@ -65,6 +65,15 @@ def test_pieces_join_into_the_streak(layer: SatelliteLayer) -> None:
         assert abs(per_arcsec - streaks.mag_arcsec[row]) < 1e-3
 
 
+def test_a_piece_that_crosses_a_small_circle_between_its_ends_is_there(layer: SatelliteLayer) -> None:
+    lights = layer.lights(overhead(TWILIGHT, 30.0, 4.0))
+    long = np.argmax(np.hypot(lights.rate_ra, lights.rate_dec))  # from its middle to an end it is 0.05 deg and more
+    middle = Moment(lsst_band("r"), TWILIGHT, 30.0, lights.ra_deg[long], lights.dec_deg[long], 0.02, RUBIN)
+    near = layer.lights(middle)
+    assert lights.object_id[long] in near.object_id
+    assert np.hypot(lights.rate_ra[long], lights.rate_dec[long]) * 30.0 / 3600.0 / 3600.0 > 0.1
+
+
 def test_a_longer_exposure_sees_more_streaks_of_equal_brightness(layer: SatelliteLayer) -> None:
     short, long = layer.streaks(overhead(TWILIGHT, 15.0)), layer.streaks(overhead(TWILIGHT, 120.0))
     assert long.object_id.size > 2 * short.object_id.size

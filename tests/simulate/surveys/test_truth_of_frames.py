@@ -180,17 +180,38 @@ def test_a_streak_is_where_the_trail_is_brighter_than_its_share_of_the_noise(sur
     assert make_scene(slow, exposure, detector).streaks is None
 
 
+@pytest.mark.parametrize("mag", [12.0, 16.0])
+def test_a_trail_whose_middle_is_far_off_the_detector_is_drawn_on_it_and_in_its_truth(survey, mag):
+    exposure, detector = survey.exposures[0], survey.detectors[0]
+    scale = survey.camera.plate_scale
+    rate = 3000.0 * scale / exposure.exposure_time_s * 3600.0
+    ra = 330.185 + 1400.0 * scale / 3600.0 / np.cos(np.radians(29.9))
+    trailed = replace(survey, layers=(_Trail(mag, rate, ra),))
+    scene = make_scene(trailed, exposure, detector)
+    row = {name: values[0] for name, values in scene.sources.items()}
+    assert scene.sources["x"].size == 1
+    assert not detector.bbox.contains(x=row["x"], y=row["y"])
+    columns = np.flatnonzero(scene.streaks.max(axis=0) > 0.3 * scene.streaks.max())
+    assert np.array_equal(columns, np.arange(columns[0], columns[-1] + 1))
+    ends = row["x"] + 0.5 * row["trail_dx"] * np.array([-1.0, 1.0])
+    at_edges = {abs(columns[0]) < 3, abs(columns[-1] - detector.bbox.x.size) < 4}
+    assert True in at_edges
+    assert np.abs(np.concatenate([columns[[0]] - ends, columns[[-1]] - ends])).min() < 6.0
+    gone = replace(survey, layers=(_Trail(mag, rate, ra + 0.5),))
+    assert make_scene(gone, exposure, detector).sources["x"].size == 0
+
+
 class _Trail:
     """One moving point on the detector."""
 
     name = "moving"
 
-    def __init__(self, mag, rate):
-        self._mag, self._rate = mag, rate
+    def __init__(self, mag, rate, ra=330.185):
+        self._mag, self._rate, self._ra = mag, rate, ra
         self.objects = {"object_id": layer_ids("moving", 1)}
 
     def lights(self, moment):
         one = np.ones(1)
         shape = np.full(1, -1, np.int64)
-        return Lights(self.objects["object_id"], 330.185 * one, -29.9 * one, self._mag * one, 620.0 * one,
+        return Lights(self.objects["object_id"], self._ra * one, -29.9 * one, self._mag * one, 620.0 * one,
                       self._rate * one, 0.3 * self._rate * one, shape, Shapes.none())  # fmt: skip

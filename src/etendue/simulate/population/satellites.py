@@ -314,8 +314,8 @@ class SatelliteLayer:
         middle = 0.5 * (line[1:] + line[:-1])
         mag = self._mags(moment, rows, middle, 0.5 * (place[1:] + place[:-1]))
         centre = unit_vector(moment.ra_deg, moment.dec_deg)
-        near = unit @ centre > np.cos(np.radians(moment.radius_deg))
-        keep = (near[1:] | near[:-1]) & np.isfinite(mag)
+        near = _nearest_cosine(unit, centre) > np.cos(np.radians(moment.radius_deg))
+        keep = near & np.isfinite(mag)
         step, column = np.nonzero(keep)
         return _Pieces(
             row=rows[column], start_s=seconds[step], seconds=np.full(step.size, length / steps),
@@ -367,6 +367,14 @@ def _join(parts: list[_Pieces]) -> _Pieces:
     none = np.zeros((0, 3))
     empty = _Pieces(np.zeros(0, np.int64), none[:, 0], none[:, 0], none, none, none[:, 0], np.zeros(0, bool))
     return _Pieces(*(np.concatenate([getattr(part, one.name) for part in [empty, *parts]]) for one in fields(_Pieces)))
+
+
+def _nearest_cosine(unit: NDArray[np.float64], centre: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the cosine of the smallest distance from a centre to the pieces between directions (k + 1, n, 3)."""
+    start, way = unit[:-1], np.diff(unit, axis=0)
+    along = np.sum((centre - start) * way, axis=-1) / np.maximum(np.sum(way * way, axis=-1), 1e-30)
+    point = start + np.clip(along, 0.0, 1.0)[..., None] * way
+    return np.asarray(point @ centre / np.linalg.norm(point, axis=-1))
 
 
 def _in_order(pieces: _Pieces) -> _Pieces:

@@ -29,6 +29,7 @@ Plane = NDArray[np.float32]
 Columns = dict[str, NDArray]
 
 _MARGIN_PX = 300.0  # sources so far outside still send light in
+_HALF_TRAIL = 0.55  # of its length, and of what distortion adds
 _HOUR_S = 3600.0
 _NJY_ZERO_POINT = 31.4
 _FAINTEST_ELECTRONS = 0.05
@@ -173,7 +174,8 @@ def _place(
     fx, fy = wcs.sky_to_field(ra_deg=lights.ra_deg, dec_deg=lights.dec_deg)
     x, y = wcs.place.to_pixel(field_x=fx, field_y=fy)
     ny, nx = detector.bbox.shape
-    reach = _MARGIN_PX * (1.0 + (electrons > 1e6))
+    length = np.hypot(lights.rate_ra, lights.rate_dec) * exposure.exposure_time_s / _HOUR_S / survey.camera.plate_scale
+    reach = _MARGIN_PX * (1.0 + (electrons > 1e6)) + _HALF_TRAIL * length
     near = (x > -reach) & (x < nx + reach) & (y > -reach) & (y < ny + reach) & (electrons > _FAINTEST_ELECTRONS)
     kept = np.flatnonzero(near)
     lights, electrons, x, y, fx, fy = lights.take(kept), electrons[kept], x[kept], y[kept], fx[kept], fy[kept]
@@ -230,10 +232,20 @@ def _sky(survey: Survey, exposure: PlannedExposure, detector: Detector, zero_poi
 
 
 def _on_detector(truth: Columns, exposure: PlannedExposure, detector: Detector) -> Columns:
-    inside = detector.bbox.contains(x=truth["x"], y=truth["y"])
+    inside = detector.bbox.contains(x=truth["x"], y=truth["y"]) | _crosses(truth, detector)
     kept = {name: values[inside] for name, values in truth.items()}
     n = int(np.count_nonzero(inside))
     return kept | {
         "visit": np.full(n, exposure.exposure), "detector": np.full(n, detector.id),
         "band": np.full(n, exposure.band), "mjd_tai": np.full(n, exposure.mjd_tai_mid),
     }  # fmt: skip
+
+
+def _crosses(truth: Columns, detector: Detector) -> NDArray[np.bool_]:
+    """Tell which trails touch the detector, wherever their middle is (Liang & Barsky 1984)."""
+    enter, leave = np.full(truth["x"].size, -0.5), np.full(truth["x"].size, 0.5)
+    for middle, way, edge in (("x", "trail_dx", detector.bbox.x), ("y", "trail_dy", detector.bbox.y)):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            one, other = ((at - 0.5 - truth[middle]) / truth[way] for at in (edge.start, edge.stop))
+        enter, leave = np.fmax(enter, np.fmin(one, other)), np.fmin(leave, np.fmax(one, other))
+    return np.asarray((np.hypot(truth["trail_dx"], truth["trail_dy"]) > 0.0) & (enter <= leave))
