@@ -39,7 +39,7 @@ def test_thirty_damaged_headers_and_thirty_damaged_files_are_refused_or_read(ori
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.thorough)])
 def test_three_hundred_damaged_headers_and_files_are_refused_or_read(originals, tmp_path, seed):
     assert not defects(examined(originals, tmp_path, 150, 150, seed))
 

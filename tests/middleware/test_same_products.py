@@ -79,7 +79,7 @@ def test_every_product_of_pipetask_is_ours(here, stock):
     assert here == stock
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", [2, *(pytest.param(n, marks=pytest.mark.thorough) for n in (1, 4))])
 def test_a_pool_makes_the_same_products(home, here, workers):
     watched = Limits(time_s=3600.0)  # needs a pool even for one worker
     assert made(home, f"ours/{workers}", workers=workers, limits=watched) == here

@@ -25,9 +25,10 @@ def test_a_few_stamps_agree_with_galsim(seed: int, number: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::galsim.errors.GalSimWarning")
-def test_two_hundred_stamps_agree_with_galsim() -> None:
-    """Every PSF with every shape, five times; where hsm fails on a PSF (wide donuts), moments are not compared."""
-    agreements = [compare(20263, number) for number in range(200)]
+@pytest.mark.parametrize("times", [1, pytest.param(5, marks=pytest.mark.thorough)])
+def test_stamps_of_every_psf_with_every_shape_agree_with_galsim(times: int) -> None:
+    """Two hundred stamps in five times; where hsm fails on a PSF (wide donuts), moments are not compared."""
+    agreements = [compare(20263, number) for number in range(times * len(PSFS) * len(SHAPES))]
     assert {(a.psf, a.shape) for a in agreements} == {(psf, shape) for psf in PSFS for shape in SHAPES}
     assert not [agreement for agreement in agreements if not within_bars(agreement)]
-    assert sum(np.isnan(agreement.moments) for agreement in agreements) <= 10
+    assert sum(np.isnan(agreement.moments) for agreement in agreements) <= 2 * times
