@@ -19,6 +19,7 @@ from lone_frames import lone_frames
 from machine import HERE, machine_facts, rounded
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from side import cpu_seconds
 
 Parts = dict[str, Any]
 Columns = dict[str, NDArray[Any]]
@@ -222,15 +223,17 @@ def score(frames: Path, repository: Path) -> dict[str, Any]:
 
 
 def write(spec: Any, frames: Path, *, seed: int, workers: int) -> dict[str, Any]:
-    """Write a survey; return wall time, size and counts."""
+    """Write a survey; return wall time, CPU time of one worker, size and counts."""
     from etendue.app.simulate import simulate_into
 
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), cpu_seconds()
     made = simulate_into(spec, frames, seed=seed, workers=workers, progress=False).to_dict()
-    wall_s = time.perf_counter() - start
+    cost = {"workers": workers, "wall_s": time.perf_counter() - start}
+    if workers == 1:  # the time of workers is not counted for this process
+        cost["cpu_s"] = cpu_seconds() - cpu
     size = {path.name: _bytes(path) for path in sorted(frames.iterdir())}
     made.pop("folder")
-    return {"wall_s": wall_s, "machine": machine_facts(), "bytes": sum(size.values()), "bytes_by_folder": size, **made}
+    return {**cost, "machine": machine_facts(), "bytes": sum(size.values()), "bytes_by_folder": size, **made}
 
 
 def _bytes(path: Path) -> int:
