@@ -6,10 +6,10 @@ Usage: python benchmarks/kill_campaign.py SCRATCH [--disturbances 30] [--seed 7]
 Every time the driver runs, two things happen at random times: it is killed, a worker is killed, the database breaks
 all connections (PostgreSQL) or is locked for a while (SQLite). Besides, the disk is full at a point of the code, or
 the archive that tables are published to is not there, or neither. The same command is given again with ``--resume``
-until it succeeds. A survey that is finished is compared with an undisturbed one (content hashes of products, archive,
-alerts), checked (``etendue repo check``), and begun anew until enough disturbances took effect; those that came too
-late are recorded, and do not count. With ``--budget`` it ends
-after about so many seconds and goes on when called again; on PostgreSQL a server must then run all the time.
+until it succeeds; what was rare so far is drawn more often. A survey that is finished is compared with an undisturbed
+one (content hashes of products, archive, alerts), checked (``etendue repo check``), and begun anew until enough
+disturbances took effect; those that came too late are recorded, and do not count. With ``--budget`` it ends after about
+so many seconds and goes on when called again; on PostgreSQL a server must then run all the time.
 """
 
 import argparse
@@ -196,11 +196,11 @@ class Campaign:
         survey = self.state["under_way"]
         pipeline, repository = PIPELINES[len(survey["done"])], self.place.scratch / "disturbed"
         draw = random.Random(f"{self.state['seed']} {self.state['attempts']}")
-        left = self.count - self.effective.total()
-        plan = Plan.drawn(draw, pipeline, self.state["calm_s"][pipeline]) if left > 0 else Plan()
+        so_far, longest_s = self.effective, self.state["calm_s"][pipeline]
+        plan = Plan.drawn(draw, pipeline, longest_s, so_far) if so_far.total() < self.count else Plan()
         begin = time.monotonic()
         code, said, effects = Attempt(self.place, pipeline, plan, draw).run()
-        if code == 0 and not any(effect for _, effect in effects):  # the machine is less busy now
+        if code == survey["attempts"] == 0 and not any(effect for _, effect in effects):  # the machine is less busy
             calm_s = self.state["calm_s"]
             calm_s[pipeline] = min(calm_s[pipeline], time.monotonic() - begin)
         for kind, effect in effects:
@@ -233,13 +233,19 @@ class Plan:
     faults: str = ""
 
     @classmethod
-    def drawn(cls, draw: random.Random, pipeline: str, longest_s: float) -> "Plan":
-        """Draw what happens."""
+    def drawn(cls, draw: random.Random, pipeline: str, longest_s: float, so_far: Counter[str]) -> "Plan":
+        """Draw what happens; kinds that took effect rarely so far are drawn more often."""
         published = pipeline != "calib"
-        timed = [(draw.choice(TIMED), longest_s * draw.random()) for _ in range(AT_ONCE)]
-        condition = draw.choice(CONDITIONS if published else [kind for kind in CONDITIONS if kind != "sink down"])
+        conditions = [kind for kind in CONDITIONS if published or kind != "sink down"]
+        timed = [(rare(draw, TIMED, so_far), longest_s * draw.random()) for _ in range(AT_ONCE)]
+        condition = rare(draw, conditions, so_far + Counter({"": min(so_far[kind] for kind in conditions if kind)}))
         faults = full_disk(draw, published=published) if condition == "disk full" else ""
         return cls(tuple(sorted(timed, key=lambda event: event[1])), condition, faults)
+
+
+def rare(draw: random.Random, kinds: Sequence[str], so_far: Counter[str]) -> str:
+    """Draw a kind by how rare it was."""
+    return draw.choices(kinds, [1.0 / (1 + so_far[kind]) ** 2 for kind in kinds])[0]
 
 
 class Attempt:
@@ -260,7 +266,7 @@ class Attempt:
     def __init__(self, place: Place, pipeline: str, plan: Plan, draw: random.Random):
         self._place, self._pipeline, self._plan, self._draw = place, pipeline, plan, draw
         self._repository = place.scratch / "disturbed"
-        self._noticed: list[bool] = []
+        self._unnoticed = len(plan.timed)
 
     def run(self) -> tuple[int, str, list[tuple[str, bool]]]:
         """Run the driver; return its exit status, its last line, and what took effect."""
@@ -276,7 +282,7 @@ class Attempt:
             reader.start()
             wait_for_end(self._watch(driver))
             reader.join()
-        said = [line.strip() for line in errors if line.strip()]
+        said = [line.strip().replace(f"{self._place.scratch}/", "") for line in errors if line.strip()]
         return driver.returncode, said[-1][-300:] if said else "", list(self._effects(driver.returncode, "".join(said)))
 
     def _watch(self, driver: subprocess.Popen[str]) -> set[int]:
@@ -284,9 +290,10 @@ class Attempt:
         begin, workers, left = time.monotonic(), set(), list(self._plan.timed)
         while driver.poll() is None:
             workers |= set(descendants(driver.pid))
-            if left and time.monotonic() - begin >= left[0][1]:
-                self._noticed.append(self._disturb(left.pop(0)[0], driver))
+            if left and time.monotonic() - begin >= left[0][1] and self._disturb(left[0][0], driver):
+                left.pop(0)  # otherwise there is no worker or connection yet
             time.sleep(0.05)
+        self._unnoticed = len(left)
         return workers
 
     def _disturb(self, kind: str, driver: subprocess.Popen[str]) -> bool:
@@ -300,7 +307,7 @@ class Attempt:
     def _effects(self, code: int, said: str) -> Iterator[tuple[str, bool]]:
         """Give what was planned, and whether it took effect."""
         for number, (kind, _) in enumerate(self._plan.timed):
-            yield kind, number < len(self._noticed) and self._noticed[number]
+            yield kind, number < len(self._plan.timed) - self._unnoticed
         if self._plan.condition:
             words = {"disk full": "no space left", "sink down": "archive"}[self._plan.condition]
             yield self._plan.condition, code not in (0, -signal.SIGKILL) and words in said.lower()
@@ -431,7 +438,7 @@ def report(campaign: Campaign, database: str, folder: Path) -> None:
         "surveys": surveys, "events": state["events"],
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"disturbances-{database}-{date}.json").write_text(json.dumps(found, indent=1) + "\n")
+    (folder / f"disturbances-{database}-{date}-seed{state['seed']}.json").write_text(json.dumps(found, indent=1) + "\n")
     told = {key: value for key, value in found.items() if key not in ("machine", "surveys", "events")}
     print(json.dumps(told | {"finished": campaign.finished}), flush=True)
 
