@@ -54,7 +54,13 @@ SOME = POINTS | {
     "route": ("router.after-delivery", "router.after-command", "router.before-expired"),
 }
 LONG = {"copy", "export", "restore"}
-IN_DRIVER = [(command, point) for command, points in POINTS.items() if command != "run_in_pool" for point in points]
+# The others are passed one after the other in one folder; alone, each from the beginning, they are repetitions.
+NOT_IN_A_ROW = {(command, point) for command in ("run", "route") for point in set(POINTS[command]) - set(SOME[command])}
+NOT_IN_A_ROW |= {("run_with_failure", "forget.after-prune")}
+IN_DRIVER = [
+    pytest.param(command, point, marks=() if (command, point) in NOT_IN_A_ROW else pytest.mark.thorough)
+    for command, points in POINTS.items() if command != "run_in_pool" for point in points
+]  # fmt: skip
 
 
 def test_every_named_point_is_tested():
@@ -77,8 +83,8 @@ def test_a_fault_at_a_point_that_does_not_exist_is_refused():
     for command in POINTS if command != "run_in_pool"
 ])  # fmt: skip
 def test_killed_at_one_point_after_the_other(command, server, folder, undisturbed):
-    for point in SOME[command]:
-        server.do(command, folder, f"{point}=kill")
+    ends = {point: server.do(command, folder, f"{point}=kill") for point in SOME[command]}
+    assert command == "run_with_failure" or set(ends.values()) == {-signal.SIGKILL}, ends  # it fails first
     server.do(command, folder)
     assert STATES[command](folder) == undisturbed(command)
 

@@ -51,7 +51,7 @@ def leave(disk: Path, free_kib: int) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("free_kib", [4, 40, 100, 250])
+@pytest.mark.parametrize("free_kib", [40, 250, *(pytest.param(k, marks=pytest.mark.thorough) for k in (4, 100))])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_full_disk_loses_nothing(command, free_kib, server, disk, undisturbed):
     ballast = leave(disk, free_kib)
