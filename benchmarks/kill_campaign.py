@@ -365,6 +365,7 @@ def judge(place: Place) -> dict[str, Any]:
     calm, disturbed = (Repository.open(place.scratch / name, writeable=False) for name in ("calm", "disturbed"))
     expected, found = ({k: v for one in OUTPUTS for k, v in content_hashes(home, one).items()} | published(home.path)
                        for home in (calm, disturbed))  # fmt: skip
+    age(disturbed.path)
     told = json.loads(etendue("repo", "check", disturbed.path, "--json", check=False).stdout)
     twice = [str(key) for output in OUTPUTS for key, n in registrations(disturbed, output).items() if n > 1]
     return {
@@ -373,6 +374,13 @@ def judge(place: Place) -> dict[str, Any]:
         "additional": sorted(set(found) - set(expected))[:10], "registered_twice": twice[:10],
         "check": {name: told.get(name) for name in ("ok", "problems", "orphans")},
     }  # fmt: skip
+
+
+def age(folder: Path) -> None:
+    """Make all files two hours older: the check takes younger ones for those of processes at work."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (path.stat().st_mtime - 7200.0,) * 2)
 
 
 def published(repository: Path) -> dict[str, str]:
