@@ -15,7 +15,7 @@ from etendue.middleware.curated.folder import kinds
 from etendue.middleware.curated.versions import curated_chain
 from etendue.middleware.moments import written
 from etendue.middleware.repository import Repository
-from etendue.middleware.validity import InForce, Key, Validity, in_force, limits, validities
+from etendue.middleware.validity import InForce, Key, Validity, hidden_spans, in_force, limits, validities
 from etendue.qa.timeline_plot import TimelineBar, TimelineRow, drawn_window, timeline_plot
 
 _STRIP, _NAME = 48, 26  # columns of the terminal
@@ -155,9 +155,9 @@ class _Series:
         found: dict[tuple[str, str, tuple, tuple], list[int]] = defaultdict(list)
         for kind, detector, name in sorted(wanted, key=lambda key: (key[0], key[2], key[1] or 0)):
             key = kind, detector, name
-            bars = tuple(self._bar(one.span, one.validity) for one in self.used.get(key, ()))
-            seen = {one.validity.dataset_id for one in self.used.get(key, ()) if one.span == one.validity.span}
-            hidden = tuple(self._bar(row.span, row) for row in self.all[key] if row.dataset_id not in seen)
+            used = self.used.get(key, ())
+            bars = tuple(self._bar(limits(one.span), one.validity) for one in used)
+            hidden = tuple(self._bar(limits(span), row) for row in self.all[key] for span in hidden_spans(row, used))
             found[kind, name, bars, hidden].append(-1 if detector is None else detector)
             self.detectors.update(() if detector is None else (detector,))
         return found
@@ -168,8 +168,8 @@ class _Series:
         names = [self.camera.detector(detector).name for detector in detectors]
         return " ".join(names) if len(names) <= _MOST_NAMED else f"{names[0]}..{names[-1]} ({len(names)})"
 
-    def _bar(self, span: Any, row: Validity) -> TimelineBar:
-        begin, end = limits(span)
+    def _bar(self, span: tuple[float | None, float | None], row: Validity) -> TimelineBar:
+        begin, end = span
         return TimelineBar(-inf if begin is None else begin, inf if end is None else end, self.number(row))
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from astropy.time import Time
 
 from etendue.camera.camera import Camera
+from etendue.camera.times import to_tai
 from etendue.errors import InputError
 
 _REMEDY: Final = "give an MJD, a date as 2026-03-20 or 2026-03-20T12:00, or a night as 20260320; all in TAI"
@@ -63,8 +64,8 @@ def night_begin(date: datetime.date, camera: Camera) -> float:
     float
         MJD [day, TAI].
     """
-    midnight = Time(date.isoformat(), scale="utc")
-    return float(midnight.tai.mjd) - camera.header.day_obs_offset_hours / 24.0
+    midnight = (date - datetime.date(1858, 11, 17)).days  # MJD
+    return to_tai(midnight - camera.header.day_obs_offset_hours / 24.0, "utc")
 
 
 def written(mjd_tai: float | None) -> str:

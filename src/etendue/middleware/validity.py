@@ -177,6 +177,28 @@ def in_force(rows: Iterable[Validity]) -> dict[Key, tuple[InForce, ...]]:
     return found
 
 
+def hidden_spans(row: Validity, used: Iterable[InForce]) -> list[Timespan]:
+    """Return when a calibration is valid, but another one goes before it.
+
+    Parameters
+    ----------
+    row : Validity
+        The calibration.
+    used : iterable of InForce
+        What `in_force` says of its type, detector and filter.
+
+    Returns
+    -------
+    list of Timespan
+        In the order of time.
+    """
+    parts = [row.span]
+    for one in used:
+        if one.validity == row:
+            parts = [rest for part in parts for rest in part.difference(one.span)]
+    return parts
+
+
 def _sortable(key: Key) -> tuple[str, int, str]:
     return key[0], -1 if key[1] is None else key[1], key[2]
 
