@@ -15,7 +15,6 @@ FAST = {
     "docs/user/cameras.md",
     "docs/user/repositories.md",
     "docs/user/pipelines.md",
-    "docs/user/python.md",
     "docs/user/refcats.md",
     "docs/user/router.md",
     "docs/user/solving.md",

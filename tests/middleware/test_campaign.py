@@ -42,6 +42,7 @@ def products(home, collection="toy/dr1"):
     return content_hashes(home, collection, ("total", "summary"))
 
 
+@pytest.mark.slow
 def test_steps_make_what_one_run_of_the_whole_pipeline_makes(toy_repository):
     run_pipeline(toy_repository, TOY, inputs=INPUTS, output="toy/whole", workers=1, progress=False)
     result = campaign(toy_repository).run(progress=False)

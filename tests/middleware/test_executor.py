@@ -82,6 +82,7 @@ def test_an_output_that_is_none_is_not_written(toy_repository):
     assert len(toy_repository.query("total", collections="toy/out")) == 2
 
 
+@pytest.mark.slow
 def test_pipetask_and_the_pool_make_the_same_products(toy_repository, reference):
     assert run(toy_repository, workers=2).ok
     assert hashes(toy_repository) == reference

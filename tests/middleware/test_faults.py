@@ -53,7 +53,7 @@ SOME = POINTS | {
     "run": ("run-json.before-rename", "image.before-rename", "journal.append.before-sync", "register.after-transfer"),
     "route": ("router.after-delivery", "router.after-command", "router.before-expired"),
 }
-LONG = {"copy", "export", "restore"}
+LONG = {"run", "run_with_failure", "copy", "export", "restore"}
 # The others are passed one after the other in one folder; alone, each from the beginning, they are repetitions.
 NOT_IN_A_ROW = {(command, point) for command in ("run", "route") for point in set(POINTS[command]) - set(SOME[command])}
 NOT_IN_A_ROW |= {("run_with_failure", "forget.after-prune")}
