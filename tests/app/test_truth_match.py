@@ -75,6 +75,12 @@ def test_the_depth_is_where_half_are_found_and_what_is_missed_above_is_counted(t
     assert summary["found"] == match.expected - match.missed
 
 
+def test_of_differences_only_matches_are_counted(truth, monkeypatch):
+    found_in(monkeypatch, ra=np.array([10.0]), dec=np.zeros(1), visit=np.array([1]))
+    summary = match_truth(None, truth, "dia_source").summary()
+    assert summary == {"table": "dia_source", "rows": 1, "matched": 1, "median_distance_arcsec": 0.0}
+
+
 def test_objects_are_matched_to_mean_places(truth, monkeypatch, tmp_path):
     found_in(monkeypatch, ra=np.array([10.0 + 10.0 * ARCSEC]), dec=np.zeros(1), objectId=np.array([7]))
     match = match_truth(None, truth, "object")

@@ -22,6 +22,7 @@ Columns = dict[str, NDArray[Any]]
 
 _RAD_PER_ARCSEC = np.pi / (180.0 * 3600.0)
 _OF_FRAMES, _OF_TRACKS, _MEMBERS = "visit_summary", "tracklet", "tracklet_source"
+_OF_DIFFERENCES = ("dia_", _MEMBERS)
 _OF_DETECTORS = ("zero_point_mag", "sky_electrons", "seeing", "psfSigma", "psfArea", "psfIxx", "psfIyy", "psfIxy")
 _OF_EXPOSURES = ("airmass", "seeing_arcsec", "cloud_mag", "sky_mag_arcsec2")
 _COPIED = ("object_id", "ra", "dec", "mag", "flux_njy", "x", "y")
@@ -40,7 +41,8 @@ class TruthMatch:
         ``true_dec``, ``true_mag``, ``true_flux_njy``, ``distance_arcsec``; of tracks the object of most of their
         detections and ``true_share``, the share of these; of visit summaries what the truth says of the frame.
     missed : int or None
-        True sources brighter than ``depth_mag`` that no row is near to; None for tables of tracks and of frames.
+        True sources brighter than ``depth_mag`` that no row is near to; None for tables of differences, of tracks and
+        of frames.
     expected : int or None
         True sources brighter than ``depth_mag``.
     depth_mag : float or None
@@ -137,9 +139,11 @@ def _matched_by_place(table: str, found: Table, true: SurveyTruth, radius_arcsec
         near, gap = _nearest(ra[mine], dec[mine], places, theirs, radius_arcsec)
         row[mine], distance[mine] = near, gap
         hit[near[near >= 0]] = True
+    columns = _columns_of(found) | _beside(places, row) | {"distance_arcsec": distance}
+    if table.startswith(_OF_DIFFERENCES):  # most of what is there does not change
+        return TruthMatch(table, columns)
     depth = _depth(places["mag"], hit)
     bright = places["mag"] < depth
-    columns = _columns_of(found) | _beside(places, row) | {"distance_arcsec": distance}
     return TruthMatch(table, columns, int((bright & ~hit).sum()), int(bright.sum()), depth)
 
 
