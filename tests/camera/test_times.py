@@ -1,6 +1,7 @@
 """Times in the spellings that occur."""
 
 import pytest
+from astropy.time import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,3 +74,11 @@ def test_the_night_changes_at_the_offset_from_midnight() -> None:
     assert day_obs(MJD, 0.0) == 20190326
     assert day_obs(MJD, -12.0) == 20190325
     assert day_obs(58567.8, 5.0) == 20190326
+
+
+@given(st.floats(41318.0, 62000.0), st.sampled_from([("utc", "tai"), ("tai", "utc")]))
+def test_utc_and_tai_are_those_of_astropy(mjd, scales):
+    source, target = scales
+    expected = getattr(Time(int(mjd), mjd - int(mjd), format="mjd", scale=source), target).mjd
+    found = to_tai(mjd, source) if target == "tai" else to_utc(mjd)
+    assert abs(found - expected) * 86400.0 < 2e-6

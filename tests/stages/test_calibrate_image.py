@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from etendue.errors import AlgorithmError, InputError
+from etendue.errors import AlgorithmError
 from etendue.stages.calibrate_image import CalibrateImage
 from etendue.table.table import Table
 
@@ -91,9 +91,12 @@ def test_psf_stars_are_marked_among_the_sources(relative):
     assert not (used & reserved).any()
 
 
-def test_snaps_are_refused(frame, ccd):
-    with pytest.raises(InputError, match="one exposure"):
-        run([frame, frame], ccd)
+def test_two_snaps_make_one_image_of_twice_the_time(frame, ccd, relative):
+    both = run([frame, frame], ccd).exposure
+    assert both.visit_info.exposure_time_s == 2 * relative.exposure.visit_info.exposure_time_s
+    assert both.metadata["snaps"] == 2
+    ratio = np.nanmedian(both.image.array + 0.0) - 2 * np.nanmedian(relative.exposure.image.array)
+    assert abs(ratio) < np.sqrt(np.nanmedian(both.variance.array))
 
 
 def test_an_empty_sky_is_the_data_s_failure(raw_frame, ccd):

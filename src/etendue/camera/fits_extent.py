@@ -6,16 +6,16 @@ import io
 import lzma
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from astropy.io import fits
 
+from etendue.camera.fits_cards import BLOCK, read_cards
 from etendue.errors import InputError
 
-_BLOCK = 2880
 _BITPIX = (8, 16, 32, 64, -32, -64)
 _PACKED: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
@@ -121,19 +121,23 @@ def missing_from(stream: BinaryIO, path: Path) -> int:
         stream.seek(begin)
         header = _header(stream, path, size - begin)
         if header is None:
-            return _BLOCK
+            return BLOCK
         data = _data_size(header, path)
         missing = stream.tell() + data - size
         if missing > 0:
             return missing
-        begin = stream.tell() + -(-data // _BLOCK) * _BLOCK
+        begin = stream.tell() + -(-data // BLOCK) * BLOCK
     return 0
 
 
-def _header(stream: BinaryIO, path: Path, left: int) -> fits.Header | None:
+def _header(stream: BinaryIO, path: Path, left: int) -> Mapping[str, Any] | None:
     """Return a header; None if the file ends inside it."""
-    if left < _BLOCK:
+    if left < BLOCK:
         return None
+    begin = stream.tell()
+    if (plain := read_cards(stream)) is not None:
+        return plain
+    stream.seek(begin)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd cards are common
@@ -146,7 +150,7 @@ def _header(stream: BinaryIO, path: Path, left: int) -> fits.Header | None:
         raise _damaged(str(error), path) from None
 
 
-def _data_size(header: fits.Header, path: Path) -> int:
+def _data_size(header: Mapping[str, Any], path: Path) -> int:
     """Return the bytes of an HDU's data, without padding; cards that cannot be are refused."""
     try:
         bits, axes = int(header["BITPIX"]), [int(header[f"NAXIS{k + 1}"]) for k in range(int(header["NAXIS"]))]
@@ -164,7 +168,7 @@ def _data_size(header: fits.Header, path: Path) -> int:
     return size
 
 
-def _check_tiles(header: fits.Header, rows: int, path: Path) -> None:
+def _check_tiles(header: Mapping[str, Any], rows: int, path: Path) -> None:
     """Refuse a compressed image whose table does not hold one row per tile: readers would reserve what is announced."""
     lengths = [int(header[f"ZNAXIS{k + 1}"]) for k in range(int(header["ZNAXIS"]))]
     sides = [int(header.get(f"ZTILE{k + 1}", 1 if k else length)) for k, length in enumerate(lengths)]

@@ -14,6 +14,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from etendue.camera.fits_cards import read_cards
 from etendue.camera.fits_extent import missing_from, open_unpacked
 from etendue.errors import InputError
 
@@ -168,7 +169,8 @@ def read_header(path: str | Path, *, cubes: bool = False) -> dict[str, Any]:
     InputError
         If the file cannot be read.
     """
-    return _read_first(Path(path), with_pixels=False, cubes=cubes)[0]
+    plain = _read_plain(Path(path), cubes)
+    return _read_first(Path(path), with_pixels=False, cubes=cubes)[0] if plain is None else plain
 
 
 def read_pixels(path: str | Path) -> tuple[dict[str, Any], NDArray]:
@@ -192,6 +194,20 @@ def read_pixels(path: str | Path) -> tuple[dict[str, Any], NDArray]:
         If the file cannot be read.
     """
     return _read_first(Path(path), with_pixels=True, cubes=False)
+
+
+def _read_plain(path: Path, cubes: bool) -> dict[str, Any] | None:
+    """Return the header of a file whose first HDU is the image, if all of its cards are plain; else None."""
+    with readable(path), open_unpacked(path) as stream:
+        _check_whole(stream, path)
+        header = read_cards(stream)
+    if header is None or header.get("SIMPLE") is not True or "GROUPS" in header:
+        return None
+    shape = [header.get(f"NAXIS{k}") for k in range(int(header["NAXIS"]), 0, -1)]
+    if len(shape) < 2 or not all(shape) or not (cubes or all(length == 1 for length in shape[:-2])):
+        return None
+    check_scaling(header, path)
+    return header
 
 
 def _read_first(path: Path, *, with_pixels: bool, cubes: bool) -> tuple[dict[str, Any], NDArray]:

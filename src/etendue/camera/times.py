@@ -11,6 +11,7 @@ _DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)|(\d{1,2})/(\d{1,2})
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:\.\d*)?))?\s*(Z|[+-]\d{2}:?\d{2})?")
 _MJD_OF_ORDINAL = 678576  # datetime.date.toordinal() - MJD
 _SECONDS_PER_DAY = 86400.0
+_MJD_ZERO = 2400000.5
 _GPS_BEHIND_TAI_S = 19.0
 
 
@@ -154,13 +155,26 @@ def to_utc(mjd_tai: float) -> float:
 
 
 def _convert(mjd: float, source: str, target: str) -> float:
+    day = float(int(mjd))
+    if {source, target} == {"utc", "tai"}:
+        return _leap(day, mjd - day, source)
     from astropy.time import Time
     from astropy.utils import iers
 
-    day = float(int(mjd))
     with warnings.catch_warnings(), iers.conf.set_temp("auto_download", False):
         warnings.simplefilter("ignore")  # "dubious year": leap seconds not yet announced
         return float(getattr(Time(day, mjd - day, format="mjd", scale=source), target).mjd)
+
+
+def _leap(day: float, part: float, source: str) -> float:
+    """Convert between UTC and TAI: what `astropy.time` does there, without its objects."""
+    import erfa
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        convert = erfa.utctai if source == "utc" else erfa.taiutc
+        whole, rest = convert(_MJD_ZERO + day, part)
+    return float(whole - _MJD_ZERO + rest)
 
 
 def format_iso(mjd: float) -> str:

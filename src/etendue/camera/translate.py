@@ -159,7 +159,7 @@ def _translate(reader: HeaderReader, camera: Camera, override: FrameOverride | N
         ra_deg=ra_deg,
         dec_deg=dec_deg,
         rotation_deg=rotation_deg,
-        airmass=_read_airmass(reader, camera, ra_deg, dec_deg, to_utc(0.5 * (moment.mjd_tai + end))),
+        airmass=_read_airmass(reader, camera, ra_deg, dec_deg, 0.5 * (moment.mjd_tai + end)),
         object=reader.text("object") if said.object is None else said.object,
         header_gain=reader.optional("gain"),
         header_read_noise=_read_noise(reader),
@@ -287,11 +287,11 @@ def _read_noise(reader: HeaderReader) -> float:
     return noise * reader.optional("gain") if reader.spec.read_noise.unit == "adu" else noise
 
 
-def _read_airmass(reader: HeaderReader, camera: Camera, ra_deg: float, dec_deg: float, mjd_utc: float) -> float:
+def _read_airmass(reader: HeaderReader, camera: Camera, ra_deg: float, dec_deg: float, mjd_tai: float) -> float:
     airmass = reader.optional("airmass")
     if airmass >= 1.0:
         return airmass
     altitude = reader.optional("altitude")
     if math.isnan(altitude) and camera.observatory is not None and math.isfinite(ra_deg + dec_deg):
-        altitude = altitude_of(ra_deg, dec_deg, mjd_utc, camera.observatory)
+        altitude = altitude_of(ra_deg, dec_deg, to_utc(mjd_tai), camera.observatory)
     return airmass_of_altitude(altitude)

@@ -117,9 +117,14 @@ def define_visits(
         found = outlines[key] = _outline(butler, camera, raws[key], padding_px, said or {}, frame)
         if key[0] not in outcomes or found.fault:
             outcomes[key[0]] = VisitOutcome(key[0], not found.fault, found.fault)
+    exposures = {key[0]: raws[key].dataId.records["exposure"] for key in outlines}
+    numbers = _numbers(butler, camera, exposures, known)
+    for late in (exposure for exposure in outcomes if exposure < numbers[exposure]):
+        reason = f"exposure {late}: visit {numbers[late]} was made of the later snaps of its group before it came"
+        outcomes[late] = VisitOutcome(late, False, reason)
     usable = {key: outline for key, outline in outlines.items() if outcomes[key[0]].defined}
-    exposures = {key[0]: raws[key].dataId.records["exposure"] for key in usable}
-    visits = list(_visits(butler, camera, usable, exposures, {k: v for k, v in known.items() if k[0] not in again}))
+    there = {key: place for key, place in known.items() if key[0] not in again}
+    visits = list(_visits(butler, camera, usable, exposures, numbers, there))
     for begin in range(0, len(visits), _PER_BATCH):
         with butler.transaction():
             _insert(butler, camera, visits[begin : begin + _PER_BATCH])
@@ -179,15 +184,12 @@ def raw_info(butler: Butler, camera: Camera, ref: DatasetRef, override: FrameOve
 
 def _visits(
     butler: Butler, camera: Camera, outlines: Mapping[Key, SkyOutline], exposures: dict[int, DimensionRecord],
-    known: Mapping[Key, tuple[int, ConvexPolygon]],
+    numbers: Mapping[int, int], known: Mapping[Key, tuple[int, ConvexPolygon]],
 ) -> Iterator[_Visit]:  # fmt: skip
     """Put frames together to visits, with what is known of them."""
-    number_of = {exposure: visit for (exposure, _), (visit, _) in known.items()}
-    if camera.visits == "group":
-        number_of = _numbers_of_groups(butler, camera, exposures, number_of)
     visits: dict[int, _Visit] = {}
     for (exposure, detector), outline in outlines.items():
-        number = number_of.get(exposure, exposure)
+        number = numbers[exposure]
         visit = visits.setdefault(number, _Visit(number))
         visit.exposures[exposure] = exposures[exposure]
         visit.regions.setdefault(detector, ConvexPolygon(outline.vectors()))
@@ -200,10 +202,14 @@ def _visits(
     yield from visits.values()
 
 
-def _numbers_of_groups(
-    butler: Butler, camera: Camera, exposures: Mapping[int, DimensionRecord], number_of: Mapping[int, int]
-) -> dict[int, int]:
-    """Return the visit of every exposure: the one that its group has, else the number of the first of the group."""
+def _numbers(
+    butler: Butler, camera: Camera, exposures: Mapping[int, DimensionRecord],
+    known: Mapping[Key, tuple[int, ConvexPolygon]],
+) -> dict[int, int]:  # fmt: skip
+    """Return the visit of every exposure: itself, or that of its group, which is numbered as its first exposure."""
+    if camera.visits == "one":
+        return {exposure: exposure for exposure in exposures}
+    number_of = {exposure: visit for (exposure, _), (visit, _) in known.items()}
     groups = sorted({record.group for record in exposures.values()})
     records = butler.query_dimension_records(
         "exposure", instrument=camera.name, where="group IN (wanted)", bind={"wanted": groups}, explain=False,
@@ -214,7 +220,7 @@ def _numbers_of_groups(
     for record in members:
         of_group.setdefault(record.group, int(record.id))
     of_group |= {record.group: number_of[int(record.id)] for record in members if int(record.id) in number_of}
-    return {**number_of, **{int(record.id): of_group[record.group] for record in members}}
+    return {int(record.id): of_group[record.group] for record in members}
 
 
 def _insert(butler: Butler, camera: Camera, visits: Sequence[_Visit]) -> None:

@@ -11,7 +11,7 @@ from etendue.camera.camera import Camera
 from etendue.camera.frame_override import FrameOverride
 from etendue.camera.raw import RawFrame
 from etendue.camera.raw_overrides import apply_overrides
-from etendue.errors import AlgorithmError, InputError
+from etendue.errors import AlgorithmError
 from etendue.image.defects import Defects
 from etendue.image.exposure import Exposure
 from etendue.image.mask import Mask
@@ -24,6 +24,7 @@ from etendue.table.table import Table
 from etendue.tasks.astrometry.fit import FitAstrometryConfig, FitAstrometryTask
 from etendue.tasks.characterize.characterize import CharacterizeConfig, CharacterizeResult, CharacterizeTask
 from etendue.tasks.characterize.source_table import source_table
+from etendue.tasks.isr.combine_snaps import CombineSnapsConfig, CombineSnapsTask
 from etendue.tasks.isr.hand_mask import hand_mask
 from etendue.tasks.isr.isr import IsrConfig, IsrTask
 from etendue.tasks.isr.pixel_fault import pixel_fault
@@ -38,6 +39,9 @@ class CalibrateImageConfig(StageConfig):
 
     isr: IsrConfig = IsrConfig()
     """Instrument signature removal."""
+
+    combine_snaps: CombineSnapsConfig = CombineSnapsConfig()
+    """Adding the snaps of a visit."""
 
     characterize: CharacterizeConfig = CharacterizeConfig()
     """Sky, PSF, cosmic rays, detection, measurement."""
@@ -105,28 +109,29 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
         ptc: Ptc | None,
         reference: tuple[Table, ...],
     ) -> CalibrateImageResult:
-        """Calibrate the one raw frame of the visit; absent calibrations are left out.
+        """Calibrate the raw frames of the visit and add its snaps; absent calibrations are left out.
 
         Raises
         ------
-        InputError
-            If the visit is made of several snaps.
         AlgorithmError
-            If people excluded the frame, its pixels hold nothing, nothing is detected, too few stars make a PSF, or
-            the reference stars do not match.
+            If people excluded every frame, a frame's pixels hold nothing, nothing is detected, too few stars make a
+            PSF, or the reference stars do not match.
         """
-        if len(raws) != 1:
-            raise InputError("a visit is one exposure", value=[raw.info.file_name for raw in raws])
-        raws, excluded = apply_overrides(raws, overrides, camera)
-        if excluded:
+        raws, excluded = apply_overrides(sorted(raws, key=lambda raw: raw.info.exposure_id), overrides, camera)
+        if not raws:
             raise AlgorithmError(excluded[0])
-        if fault := pixel_fault(raws[0], camera.detector(raws[0].detector_id)):
-            raise AlgorithmError(fault)
+        for raw in raws:
+            if fault := pixel_fault(raw, camera.detector(raw.detector_id)):
+                raise AlgorithmError(fault)
         _warn_of_missing(raws[0], bias=bias, flat=flat, ptc=ptc)
-        exposure = IsrTask(self.config.isr).run(
-            raw=raws[0], camera=camera, bias=bias, flat=flat, defects=defects, ptc=ptc,
-            by_hand=_by_hand(raws[0], overrides, camera),
-        )  # fmt: skip
+        snaps = [
+            IsrTask(self.config.isr).run(
+                raw=raw, camera=camera, bias=bias, flat=flat, defects=defects, ptc=ptc,
+                by_hand=_by_hand(raw, overrides, camera),
+            )
+            for raw in raws
+        ]  # fmt: skip
+        exposure = CombineSnapsTask(self.config.combine_snaps).run(snaps)
         result = CharacterizeTask(self.config.characterize).run(exposure=exposure)
         exposure = result.exposure.replace(photo_calib=self._nominal_scale(result.exposure))
         flags = _psf_flags(result)

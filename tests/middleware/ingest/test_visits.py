@@ -66,11 +66,20 @@ def test_snaps_of_one_group_are_one_visit_of_the_time_of_all(home, tmp_path):
     assert (both.timespan.end - both.timespan.begin).sec == pytest.approx(60.0, abs=1e-3)
 
 
-def test_a_snap_that_comes_later_joins_its_visit_even_if_its_number_is_lower(home, tmp_path):
+def test_a_snap_that_comes_later_joins_its_visit(home, tmp_path):
+    for seq in (1, 4):
+        home.ingest([write_tiny(tmp_path / "raw", seq, GROUP="a")], camera="snapping")
+        home.define_visits("snapping")
+    [visit] = visits(home, "snapping")
+    assert members(home, "snapping") == {(FIRST, FIRST), (FIRST, FIRST + 3)}
+    assert visit.exposure_time == 60.0
+
+
+def test_a_snap_that_should_have_come_first_stays_out_of_the_visit_and_says_why(home, tmp_path):
     home.ingest([write_tiny(tmp_path / "raw", 4, GROUP="a")], camera="snapping")
     home.define_visits("snapping")
     home.ingest([write_tiny(tmp_path / "raw", 1, GROUP="a")], camera="snapping")
-    home.define_visits("snapping")
-    [visit] = visits(home, "snapping")
-    assert members(home, "snapping") == {(FIRST + 3, FIRST), (FIRST + 3, FIRST + 3)}
-    assert visit.exposure_time == 60.0
+    [outcome] = home.define_visits("snapping")
+    assert not outcome.defined
+    assert f"visit {FIRST + 3} was made of the later snaps" in outcome.reason
+    assert members(home, "snapping") == {(FIRST + 3, FIRST + 3)}
