@@ -13,6 +13,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#:]+)(?:#[^)]*)?\)")
 FAST = {
     "docs/user/calibrations.md",
     "docs/user/cameras.md",
+    "docs/user/ingest.md",
     "docs/user/repositories.md",
     "docs/user/pipelines.md",
     "docs/user/refcats.md",
