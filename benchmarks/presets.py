@@ -38,8 +38,10 @@ PARTS: dict[str, Parts] = {
         },
     },
     "ap-year": {"detectors": [0], "cadence": {"scheduler": {"nights": 13, "every_days": 28}}},
+    "mops": {"cadence": {"scheduler": {"nights": 3}}},
 }
-"""Those that are processed, and what is left of them then; others are written whole."""
+"""What is left of long ones; others are made whole."""
+PROCESSED = ("crowded", "dr1-mini", "ap-year")
 _RAD = np.pi / 180.0
 _MATCH_ARCSEC, _MATCH_MAG = 0.5, 0.75
 _BIN = 0.5
@@ -268,7 +270,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parsed(arguments)
-    processed = options.name in PARTS and not options.whole
+    processed = options.name in PROCESSED and not options.whole
     frames, repository = options.scratch / "frames", options.scratch / "repository"
     log = options.scratch / "steps.json"
     steps: dict[str, Any] = json.loads(log.read_text()) if log.is_file() else {}
@@ -286,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         keep("run", process(frames, repository, workers=options.workers))
     facts: dict[str, Any] = {
         "what": f"{options.name}: written, frames made alone" + ", by quickstart against the truth" * processed,
-        "date": f"{datetime.now(UTC):%Y-%m-%d}", "seed": options.seed, "part": PARTS[options.name] if processed else {},
+        "date": f"{datetime.now(UTC):%Y-%m-%d}", "seed": options.seed, "part": {} if options.whole else PARTS.get(options.name, {}),
         "workers": options.workers, "machine": machine_facts(), "steps": steps,
     }  # fmt: skip
     if "score" in options.step:
