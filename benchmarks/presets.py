@@ -286,9 +286,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         keep("alone", lone_frames(spec, frames, options.seed, options.lone))
     if "run" in options.step and processed:
         keep("run", process(frames, repository, workers=options.workers))
+    part = {} if options.whole else PARTS.get(options.name, {})
     facts: dict[str, Any] = {
         "what": f"{options.name}: written, frames made alone" + ", by quickstart against the truth" * processed,
-        "date": f"{datetime.now(UTC):%Y-%m-%d}", "seed": options.seed, "part": {} if options.whole else PARTS.get(options.name, {}),
+        "date": f"{datetime.now(UTC):%Y-%m-%d}", "seed": options.seed, "part": part,
         "workers": options.workers, "machine": machine_facts(), "steps": steps,
     }  # fmt: skip
     if "score" in options.step:
