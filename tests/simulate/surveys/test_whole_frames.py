@@ -2,17 +2,20 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from etendue.camera.raw import read_raw
+from etendue.errors import InputError
 from etendue.simulate.ccd.truth import amplifier_truth
 from etendue.simulate.population.moment import Moment
 from etendue.simulate.surveys.frames import SimulatedFrame, science_frame
 from etendue.simulate.surveys.header_wcs import header_wcs
 from etendue.simulate.surveys.refcat import make_refcat
+from etendue.simulate.surveys.spec import RefcatSpec, SurveySpec
 from etendue.simulate.surveys.survey import Survey
 from etendue.simulate.surveys.truth_tables import SurveyTruth, read_survey_truth
 from etendue.simulate.surveys.write import write_survey
@@ -128,6 +131,17 @@ def test_the_reference_catalog_scatters_about_the_stars_by_its_errors(written, s
     assert abs(pull.std() - 1.0) < 4.0 / np.sqrt(2 * pull.size)
     with (written[0] / "refcat.csv").open() as stream:
         assert next(csv.reader(stream)) == list(catalog)
+
+
+def test_the_limit_of_the_reference_catalog_holds_in_the_band_that_is_told():
+    sky = {"refcat": {"faint_mag": 18.0, "band": "r"}}
+    survey = Survey.plan(SurveySpec.parse(small_survey("gr").model_dump(mode="json", exclude_unset=True) | sky, "x"), 2)
+    catalog = make_refcat(survey)
+    assert 17.5 < catalog["r_mag"].max() < 18.1
+    assert catalog["g_mag"].max() > 18.5
+    wrong = survey.spec.model_copy(update={"refcat": RefcatSpec(band="z")})
+    with pytest.raises(InputError, match=r"refcat.band.*'z'"):
+        make_refcat(replace(survey, spec=wrong))
 
 
 def test_a_sky_without_anything_is_a_frame_of_sky():

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
+from etendue.errors import InputError
 from etendue.simulate.population.lights import Lights
 from etendue.simulate.population.moment import Moment
 from etendue.simulate.random_streams import stream
@@ -31,9 +32,18 @@ def make_refcat(survey: Survey) -> Columns:
     dict of ndarray
         ``id`` (numbered anew), ``ra``, ``dec`` [deg], ``ra_err``, ``dec_err`` [mas], ``epoch`` [MJD], and by band
         ``x_mag``, ``x_mag_err`` (AB).
+
+    Raises
+    ------
+    InputError
+        If the band of its limit is not in use.
     """
     spec, seen = survey.spec.refcat, _stars(survey)
-    chosen = np.flatnonzero(seen[f"{survey.bands[0]}_mag"] < spec.faint_mag)
+    band = spec.band or survey.bands[0]
+    if band not in survey.bands:
+        raise InputError("is not a band in use", source="refcat.band", value=band,
+                         remedy=f"give one of {', '.join(survey.bands)}")  # fmt: skip
+    chosen = np.flatnonzero(seen[f"{band}_mag"] < spec.faint_mag)
     n = chosen.size
     rng = stream(survey.seed, "reference catalog")
     shift = rng.normal(0.0, spec.position_mas, (2, n)) / 3.6e6

@@ -31,7 +31,10 @@ class RefcatSpec(_Part):
     """The reference catalog that comes with the survey."""
 
     faint_mag: float = 20.5
-    """Stars brighter than this in the first band."""
+    """Stars brighter than this in ``band`` [mag]."""
+
+    band: str = ""
+    """Band of the limit; by default the bluest in use, in which a catalog of redder light would go deeper."""
 
     position_mas: float = Field(5.0, ge=0.0)
     """Error per axis [mas]."""

@@ -71,12 +71,12 @@ def write_survey(
     orders += [_Order(chosen, exposure=e.exposure) for e in survey.exposures for chosen in files]
     for name in sorted({_SCIENCE, *(o.calibration.kind for o in orders if o.calibration)}):
         (folder / name).mkdir(parents=True, exist_ok=True)
+    write_refcat(make_refcat(survey), folder / "refcat.csv")
     made: dict[int, list[dict[str, Columns]]] = {}
     for number, found in in_processes(partial(_make, spec, seed, folder), orders, workers=workers, preload=__name__):
         made[number] = found
         if tell is not None:
             tell(len(made), len(orders))
-    write_refcat(make_refcat(survey), folder / "refcat.csv")
     truth = survey_truth(survey, [found for number in range(len(orders)) for found in made[number]])
     truth.write(folder / "truth")
     _log.info("simulated %s: %d exposures in %s", spec.name, len(survey.exposures), folder)
