@@ -47,6 +47,7 @@ def certify(
 ) -> None:  # fmt: skip
     """Make the calibrations in COLLECTION of REPO valid for later runs, for all times or from --begin to --end."""
     from etendue.errors import InputError
+    from etendue.middleware.curated.versions import preference
     from etendue.middleware.repository import Repository
 
     home = Repository.open(repo)
@@ -57,6 +58,8 @@ def certify(
     if not count:
         raise InputError(f"holds no {', '.join(names)}", source=collection, remedy="run the pipeline calib first")
     click.echo(f"certified {count} datasets")
+    if preference(home, chosen.name) == "curated":
+        click.echo("where a curated one is valid as well it is taken; see 'etendue calib list --at TIME'")
 
 
 @calib.command(short_help="End the validity of calibrations over a stretch of time.")

@@ -16,6 +16,7 @@ from etendue.image.calibration_text import read_defects, read_ptc, write_defects
 from etendue.image.fits_exposure import write_exposure
 from etendue.middleware.configuration import Places
 from etendue.middleware.curated.exporting import export_curated
+from etendue.middleware.curated.folder import kinds, suffixes
 from etendue.middleware.curated.versions import load_curated, preference, refuse_version, use_version, versions
 from etendue.middleware.repository import Repository
 from etendue.middleware.upkeep.check import check
@@ -41,6 +42,12 @@ def found_at(home, mjd, name="defects"):
     where = {"instrument": "simcam", "detector": 0}
     ref = home.butler.find_dataset(name, where, collections="simcam/defaults", timespan=when)
     return None if ref is None else home.get(ref)
+
+
+def test_every_calibration_that_pipelines_read_can_be_kept_as_a_file():
+    assert {name: suffixes(name)[0] for name in kinds()} == {
+        "bias": ".fits", "flat": ".fits", "defects": ".ecsv", "ptc": ".ecsv",
+    }  # fmt: skip
 
 
 def test_each_file_is_valid_until_the_next_begins(survey, kept):
@@ -144,6 +151,16 @@ def test_a_version_goes_with_a_transfer(survey, kept, tmp_path):
     assert said(copy) == said(survey)
     assert versions(copy) == versions(survey)
     assert load_curated(copy, kept)[1] is False
+
+
+def test_a_transfer_leaves_the_version_that_its_target_chose(survey, kept, tmp_path):
+    load_curated(survey, kept, label="one")
+    copy = Repository.create(tmp_path / "copy")
+    transfer(survey, copy)
+    write(kept, "simcam/defects/S01/20250301T000000.yaml", "boxes: []\n")
+    load_curated(survey, kept, label="two")
+    transfer(survey, copy)
+    assert [(one.label, one.in_use) for one in versions(copy)] == [("one", True), ("two", False)]
 
 
 def test_images_of_other_programs_are_taken_and_etendues_are_kept_as_they_are(survey, tmp_path):

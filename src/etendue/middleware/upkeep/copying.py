@@ -1,5 +1,6 @@
 """Copy datasets from one repository to another, with everything that makes them findable there."""
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from etendue.middleware.repository import Repository
 from etendue.middleware.upkeep.holdings import all_datasets
 
 _BATCH = 2000  # datasets copied in one transaction
+_OF_ONE_VERSION = re.compile(r"refcats|.+/calib/curated")  # chains
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,8 +312,13 @@ def _types_of(source: Butler, info: CollectionInfo) -> list[str]:
 
 
 def _join_chain(target: Butler, info: CollectionInfo, copied: Collection[str]) -> None:
-    """Make a chain of its copied members; where the target has it already, its own members stay behind them."""
+    """Make a chain of its copied members; where the target has it already, its own members stay behind them.
+
+    A chain that means one of several versions stays as the target chose it.
+    """
     present = target.collections.get_info(info.name).children
+    if present and _OF_ONE_VERSION.fullmatch(info.name):
+        return
     members = [child for child in info.children if child in copied]
     wanted = [*members, *(child for child in present if child not in members)]
     if list(present) != wanted:
