@@ -27,7 +27,7 @@ Columns = dict[str, NDArray[Any]]
 PARTS: dict[str, Parts] = {
     "crowded": {},
     "dr1-mini": {
-        "detectors": [1, 4],
+        "detectors": [4],
         "cadence": {
             "nights": [
                 {"day": 0, "bands": "ugrizy", "spacing_min": 12.0},
