@@ -63,6 +63,16 @@ def test_a_full_disk_loses_nothing(command, free_kib, server, disk, undisturbed)
 
 
 @pytest.mark.slow
+def test_workers_on_a_full_disk_lose_nothing(server, disk, undisturbed):
+    ballast = leave(disk, 200)
+    assert server.do("run_in_pool", disk) == 1
+    refused(disk, "no space left on device")
+    ballast.unlink()
+    assert server.do("run_in_pool", disk) == 0, said(disk)
+    assert STATES["run"](disk) == undisturbed("run")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_read_only_disk_is_one_line(command, server, disk, undisturbed):
     (disk / "fired").mkdir(exist_ok=True)
