@@ -72,7 +72,7 @@ def judge_quantum(facts: dict[str, Any]) -> dict[str, Any]:
 
 def measure_run(scratch: Path, options: argparse.Namespace) -> dict[str, Any]:
     """CPU time of a whole run: graph, empty quanta, registration."""
-    quanta, more = (200, 4) if options.quick else (QUANTA, MORE_QUANTA)
+    quanta, more = (200, 4) if options.quick else (options.quanta, options.pipetask_quanta)
     name, works = f"{time.time():.0f}", [work for work in ("ours", "stock") if work in options.sides]
     cpu: Values = {label: [] for label in SIDES.values()}
     walls: Values = {SIDES[work]: [] for work in works}
@@ -87,7 +87,7 @@ def measure_run(scratch: Path, options: argparse.Namespace) -> dict[str, Any]:
     if "pipetask" in options.sides:
         few, many = (_pipetask(scratch, n) for n in (FEW_QUANTA, FEW_QUANTA + more))
         cpu[PIPETASK].append(few + (many - few) / more * (quanta - FEW_QUANTA))
-    return {"cpu_s": cpu, "wall_s": walls, "quanta": quanta}
+    return {"cpu_s": cpu, "wall_s": walls, "quanta": quanta, "pipetask_quanta": more}
 
 
 def _pipetask(scratch: Path, quanta: int) -> float:
@@ -190,6 +190,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
     parser.add_argument("--repeat", type=int, default=1, help="rounds of whole runs")
+    parser.add_argument("--quanta", type=int, default=QUANTA, help="of whole runs")
+    parser.add_argument("--pipetask-quanta", type=int, default=MORE_QUANTA, help="of whole runs by pipetask")
     parser.add_argument("--sides", nargs="+", choices=list(SIDES), default=list(SIDES), help="of whole runs")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the result")
     options = parser.parse_args(arguments)
