@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from catalog_counts import catalog_counts
 from lone_frames import lone_frames
 from machine import HERE, machine_facts, rounded
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ PROCESSED = ("crowded", "dr1-mini", "ap-year")
 _RAD = np.pi / 180.0
 _MATCH_ARCSEC, _MATCH_MAG = 0.5, 0.75
 _BIN = 0.5
+_MOPS_DEG2 = 9.6  # of a visit of widecam
 _CAUSES = ("satellite", "edge, defect or saturation", "near a star brighter than 15", "on a star",
            "on a galaxy brighter than 21", "cosmic ray", "below 6 sigma")  # fmt: skip
 _FLAGS = ("edge", "bad", "interpolated", "saturated", "cr")
@@ -293,6 +295,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "workers": options.workers, "machine": machine_facts(), "steps": steps,
     }  # fmt: skip
     if "score" in options.step:
+        if spec.catalog is not None:
+            facts["catalog"] = catalog_counts(frames, _MOPS_DEG2)
         result = rounded(facts | (score(frames, repository) if processed else {}))
         name = options.name + "-whole" * (options.whole and options.name in PARTS)
         (options.out / f"preset-{name}-{facts['date']}.json").write_text(json.dumps(result, indent=1) + "\n")
