@@ -63,6 +63,20 @@ class RawFrame:
         """
         return replace(self, info=translate(self.header, camera, self.path, override, snap=self.snap))
 
+    def called(self, name: str) -> "RawFrame":
+        """Return the frame as if its file had another name.
+
+        Parameters
+        ----------
+        name : str
+            Without folders.
+
+        Returns
+        -------
+        RawFrame
+        """
+        return replace(self, path=name, info=replace(self.info, file_name=name))
+
 
 def read_raw(
     path: str | Path,

@@ -45,12 +45,14 @@ class RawFormatter(_LocalFormatter):
         camera = camera_for(str(self.data_id["instrument"]), folders)
         detector, exposure = int(self.data_id["detector"]), int(self.data_id["exposure"])
         try:
-            return read_raw(Path(path), camera, detector=detector, exposure=exposure)
+            frame = read_raw(Path(path), camera, detector=detector, exposure=exposure)
         except InputError:  # stages apply the overrides; here they only make the header readable
             override = override_for(self.data_id, folders)
             if override is None:
                 raise
-            return read_raw(Path(path), camera, override, detector=detector, exposure=exposure)
+            frame = read_raw(Path(path), camera, override, detector=detector, exposure=exposure)
+        place = self.file_descriptor.location.uri
+        return frame if place.isLocal else frame.called(place.basename())  # what was fetched has a name of the moment
 
     def _own_cameras(self) -> tuple[Path, ...]:
         # A file inside the repository leads to the repository's cameras, also in stock tools.
