@@ -164,6 +164,7 @@ def test_what_is_refused_is_in_the_report(guessed):
     assert reasons == {}
 
 
+@pytest.mark.thorough
 def test_a_second_night_of_a_guessed_camera_is_added(guessed, simulated, tmp_path):
     folder = tmp_path / "other" / "raw"
     folder.mkdir(parents=True)
@@ -194,7 +195,7 @@ def test_running_ap_again_with_another_config_supersedes_the_alerts(guessed):
     assert "published 0 new or changed tables and 0 batches" in again.output
 
 
-@pytest.mark.parametrize("kinds", [("bias", "raw"), ("raw",)])
+@pytest.mark.parametrize("kinds", [pytest.param(("bias", "raw"), marks=pytest.mark.thorough), ("raw",)])
 def test_missing_calibrations_cost_accuracy_not_the_run(simulated, tmp_path, kinds):
     numbers = check_products(process(write(simulated, tmp_path / "night", kinds, backyard)), frames=4)
     assert numbers["visits"]["medians"]["n_source"] > 60

@@ -201,7 +201,8 @@ def test_the_tycho2_command_says_what_to_install(tmp_path):
 
 @pytest.mark.realdata
 @pytest.mark.slow
-@pytest.mark.parametrize("every", [10, pytest.param(1, marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("every", [10, 1])
 def test_a_real_night_is_solved_with_the_header_s_pointing_and_blindly(shared_data, tmp_path, every):
     if not any(Path(DEBIAN_FOLDER).glob(PATTERN)):
         pytest.skip("Debian's astrometry-data-tycho2 packages are not installed")
