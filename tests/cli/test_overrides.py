@@ -88,6 +88,7 @@ def test_a_wrong_file_is_one_line(repo):
         assert "overrides.yaml: bad_frames.0.reason: Field required; add 'bad_frames.0.reason'" in line
 
 
+@pytest.mark.slow
 def test_run_tells_what_an_override_changes_and_runs_only_that(repo):
     etendue("run", "calib", "-b", repo, "-j", 1)
     dry = json.loads(etendue("run", "calib", "-b", repo, "--dry-run", "--json").output)

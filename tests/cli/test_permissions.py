@@ -14,9 +14,12 @@ from etendue.simulate.surveys.write import write_survey
 from small_surveys import small_survey
 
 UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-pytestmark = pytest.mark.skipif(
-    bool(UNPRIVILEGED) and shutil.which("setpriv") is None, reason="root needs setpriv to be refused like others"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(UNPRIVILEGED) and shutil.which("setpriv") is None, reason="root needs setpriv to be refused like others"
+    ),
+]
 
 
 def etendue(*arguments, status=0):

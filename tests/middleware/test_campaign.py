@@ -19,6 +19,8 @@ from etendue.middleware.content_hash import content_hashes
 from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.task_costs import TaskCost
 
+pytestmark = pytest.mark.slow  # processes and runs, seconds each
+
 STEPS = [
     {"name": "measure", "pipeline": f"{TOY}#measure", "split": {"dimension": "exposure", "size": 2}},
     {"name": "totals", "pipeline": f"{TOY}#total", "where": "detector < 5"},

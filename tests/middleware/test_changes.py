@@ -9,6 +9,8 @@ from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 
+pytestmark = pytest.mark.slow  # processes and runs, seconds each
+
 PRODUCTS = ["measured", "total", "note", "summary"]
 
 

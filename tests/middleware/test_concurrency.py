@@ -20,6 +20,8 @@ from etendue.middleware.repository import Repository
 from etendue.middleware.upkeep.check import check
 from etendue.middleware.upkeep.holdings import all_datasets
 
+pytestmark = pytest.mark.slow  # processes and runs, seconds each
+
 HERE = Path(__file__).parent
 
 

@@ -53,7 +53,6 @@ SOME = POINTS | {
     "run": ("run-json.before-rename", "image.before-rename", "journal.append.before-sync", "register.after-transfer"),
     "route": ("router.after-delivery", "router.after-command", "router.before-expired"),
 }
-LONG = {"run", "run_with_failure", "copy", "export", "restore"}
 # The others are passed one after the other in one folder; alone, each from the beginning, they are repetitions.
 NOT_IN_A_ROW = {(command, point) for command in ("run", "route") for point in set(POINTS[command]) - set(SOME[command])}
 NOT_IN_A_ROW |= {("run_with_failure", "forget.after-prune")}
@@ -78,10 +77,8 @@ def test_a_fault_at_a_point_that_does_not_exist_is_refused():
         faults.arm("nowhere=kill")
 
 
-@pytest.mark.parametrize("command", [
-    pytest.param(command, marks=pytest.mark.slow if command in LONG else ())
-    for command in POINTS if command != "run_in_pool"
-])  # fmt: skip
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [command for command in POINTS if command != "run_in_pool"])
 def test_killed_at_one_point_after_the_other(command, server, folder, undisturbed):
     ends = {point: server.do(command, folder, f"{point}=kill") for point in SOME[command]}
     assert command == "run_with_failure" or set(ends.values()) == {-signal.SIGKILL}, ends  # it fails first
@@ -107,7 +104,8 @@ def test_killed_at_a_point(command, point, server, folder, undisturbed):
     assert STATES[command](folder) == undisturbed(command)
 
 
-@pytest.mark.parametrize("action", ["no-space", pytest.param("read-only", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("action", ["no-space", "read-only"])
 @pytest.mark.parametrize("command", ["run", "ingest", "publish", "report", "skymap"])
 def test_a_disk_that_refuses_costs_one_line_and_nothing_else(command, action, server, folder, undisturbed):
     words = {"no-space": "no space left on device", "read-only": "read-only file system"}[action]

@@ -18,6 +18,8 @@ from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.repository import Repository
 from etendue.middleware.upkeep.holdings import holdings
 
+pytestmark = pytest.mark.slow  # processes and runs, seconds each
+
 WHERE = "detector = 1 AND exposure IN (1, 2)"
 
 

@@ -19,6 +19,8 @@ from etendue.middleware.journal import Journal, QuantumOutcome
 from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 
+pytestmark = pytest.mark.slow  # processes and runs, seconds each
+
 ONE = "detector = 1 AND exposure IN (2, 3)"
 PRODUCTS = ["measured", "total", "note", "summary"]
 

@@ -18,6 +18,8 @@ from etendue.middleware.content_hash import content_hashes
 from etendue.middleware.datastores import file_datastores
 from etendue.middleware.repository import Repository
 
+pytestmark = pytest.mark.slow  # processes and runs, seconds each
+
 ALL = """
 sinks: {replica: {kind: repository, path: replica%s}}
 rules: [{name: all, datasets: %s, sinks: replica}]
