@@ -62,10 +62,7 @@ def find_frames(
     InputError
         If a folder does not exist, or no FITS file is in any of them.
     """
-    files = sorted({path for directory in directories for path in fits_files(Path(directory))})
-    if not files:
-        raise InputError("no FITS files found", source=", ".join(map(str, directories)),
-                         remedy=f"give files or folders with {' '.join(ENDINGS)}")  # fmt: skip
+    files = files_in(directories)
     if camera is not None:
         return FoundFrames(camera, False, tuple(files), ())
     taken: dict[Path, Camera | None] = {}
@@ -101,6 +98,30 @@ def _guess(headers: Mapping[Path, Mapping[str, Any]]) -> Camera:
             first = first or error
     assert first is not None
     raise first
+
+
+def files_in(folders: Iterable[Path]) -> list[Path]:
+    """Return the FITS files in folders, at any depth, and single files, by path.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+        Folders and files.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    InputError
+        If a folder does not exist, or no file is in any of them.
+    """
+    files = sorted({path for folder in folders for path in fits_files(Path(folder))})
+    if not files:
+        raise InputError("no FITS files found", source=", ".join(map(str, folders)),
+                         remedy=f"give files or folders with {' '.join(ENDINGS)}")  # fmt: skip
+    return files
 
 
 def fits_files(directory: Path) -> list[Path]:

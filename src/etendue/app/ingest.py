@@ -8,10 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from etendue.app.frame_finder import fits_files
 from etendue.app.watching.arrivals import Arrival, Arrivals
-from etendue.camera.fits_name import ENDINGS
-from etendue.errors import InputError
 from etendue.middleware.ingest.delivery_log import DeliveryLog
 from etendue.middleware.ingest.intake import IntakeRules, delivery_log
 from etendue.middleware.ingest.outcome import IngestOutcome
@@ -97,30 +94,6 @@ def ingest(
     return IngestSummary(list(outcomes), list(home.define_visits(camera)))
 
 
-def files_in(folders: Iterable[Path]) -> list[Path]:
-    """Return the FITS files in folders, at any depth, and single files, by path.
-
-    Parameters
-    ----------
-    folders : iterable of Path
-        Folders and files.
-
-    Returns
-    -------
-    list of Path
-
-    Raises
-    ------
-    InputError
-        If a folder does not exist, or no file is in any of them.
-    """
-    files = sorted({path for folder in folders for path in fits_files(folder)})
-    if not files:
-        raise InputError("no FITS files found", source=", ".join(map(str, folders)),
-                         remedy=f"give files or folders with {' '.join(ENDINGS)}")  # fmt: skip
-    return files
-
-
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How a growing folder is watched.
@@ -182,20 +155,14 @@ class GrowingFolder:
         self._home, self._camera, self._rules, self._patience, self._tell = home, camera, rules, patience, tell
         self._settled = _Settled(delivery_log(home, camera))
         self._arrivals = Arrivals(folder, self._settled, rest_s=patience.rest_s, patience_s=patience.patience_s)
-        self.summary = IngestSummary()
 
-    def watch(self, stop: Callable[[], bool]) -> IngestSummary:
+    def watch(self, stop: Callable[[], bool]) -> None:
         """Look at the folder until asked to stop, or until nothing has come for long enough.
 
         Parameters
         ----------
         stop : callable
             Whether to end.
-
-        Returns
-        -------
-        IngestSummary
-            Of all that came.
         """
         idle_since = time.monotonic()
         while not stop():
@@ -211,7 +178,6 @@ class GrowingFolder:
             elif time.monotonic() - idle_since >= self._patience.until_idle_s:
                 break
             time.sleep(self._patience.look_every_s)
-        return self.summary
 
     def _refuse(self, broken: Sequence[Arrival]) -> None:
         self._home.refusals.record({str(a.path.resolve()): a.refusal for a in broken}, camera=self._camera)
@@ -219,19 +185,14 @@ class GrowingFolder:
             place = Quarantine(self._rules.quarantine)
             for arrival in broken:
                 place.take(arrival.path, arrival.refusal)
-        self._add(IngestSummary([IngestOutcome(str(a.path), "refused", a.refusal) for a in broken]))
+        self._tell(IngestSummary([IngestOutcome(str(a.path), "refused", a.refusal) for a in broken]))
 
     def _take(self, files: Sequence[Path]) -> None:
         """Take files; only their exposures are looked at for visits."""
         outcomes = self._home.ingest(files, camera=self._camera, rules=self._rules)
         exposures = {outcome.exposure for outcome in outcomes if outcome.exposure is not None}
         visits = self._home.define_visits(self._camera, only=exposures) if exposures else ()
-        self._add(IngestSummary(list(outcomes), list(visits)))
-
-    def _add(self, found: IngestSummary) -> None:
-        self.summary.outcomes += found.outcomes
-        self.summary.visits += found.visits
-        self._tell(found)
+        self._tell(IngestSummary(list(outcomes), list(visits)))
 
 
 def retry(home: Repository, camera: str, quarantine: Path, rules: IntakeRules) -> IngestSummary:

@@ -169,8 +169,7 @@ def read_header(path: str | Path, *, cubes: bool = False) -> dict[str, Any]:
     InputError
         If the file cannot be read.
     """
-    plain = _read_plain(Path(path), cubes)
-    return _read_first(Path(path), with_pixels=False, cubes=cubes)[0] if plain is None else plain
+    return _read_first(Path(path), with_pixels=False, cubes=cubes)[0]
 
 
 def read_pixels(path: str | Path) -> tuple[dict[str, Any], NDArray]:
@@ -196,17 +195,14 @@ def read_pixels(path: str | Path) -> tuple[dict[str, Any], NDArray]:
     return _read_first(Path(path), with_pixels=True, cubes=False)
 
 
-def _read_plain(path: Path, cubes: bool) -> dict[str, Any] | None:
+def _plain_header(stream: BinaryIO, cubes: bool) -> dict[str, Any] | None:
     """Return the header of a file whose first HDU is the image, if all of its cards are plain; else None."""
-    with readable(path), open_unpacked(path) as stream:
-        _check_whole(stream, path)
-        header = read_cards(stream)
+    header = read_cards(stream)
     if header is None or header.get("SIMPLE") is not True or "GROUPS" in header:
         return None
     shape = [header.get(f"NAXIS{k}") for k in range(int(header["NAXIS"]), 0, -1)]
     if len(shape) < 2 or not all(shape) or not (cubes or all(length == 1 for length in shape[:-2])):
         return None
-    check_scaling(header, path)
     return header
 
 
@@ -214,6 +210,10 @@ def _read_first(path: Path, *, with_pixels: bool, cubes: bool) -> tuple[dict[str
     # The file is opened here because astropy leaves it open where it fails.
     with readable(path), open_unpacked(path) as stream:
         _check_whole(stream, path)
+        if not with_pixels and (plain := _plain_header(stream, cubes)) is not None:
+            check_scaling(plain, path)
+            return plain, np.empty((0, 0))
+        stream.seek(0)
         with fits.open(stream, memmap=False, lazy_load_hdus=True) as hdus:
             image = _first_image(hdus, path, cubes)
             header = to_dict(hdus[0].header)

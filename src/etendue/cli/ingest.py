@@ -70,7 +70,8 @@ def ingest(
     """
     import math
 
-    from etendue.app.ingest import GrowingFolder, Patience, files_in
+    from etendue.app.frame_finder import files_in
+    from etendue.app.ingest import GrowingFolder, Patience
     from etendue.app.ingest import ingest as take
     from etendue.errors import InputError
     from etendue.middleware.repository import Repository

@@ -107,6 +107,8 @@ def define_visits(
     tuple of VisitOutcome
         Sorted by exposure; exposures of which nothing is missing are left out.
     """
+    if only is not None and camera.visits == "group":
+        only = _with_their_groups(butler, camera, only)
     raws = _science_raws(butler, camera, only)
     known = _known(butler, camera, only)
     wanted = [key for key in sorted(raws) if key not in known or key[0] in again]
@@ -132,6 +134,21 @@ def define_visits(
     return tuple(outcomes.values())
 
 
+def _with_their_groups(butler: Butler, camera: Camera, exposures: Collection[int]) -> set[int]:
+    """Return exposures with all others of their groups, whose visits they join."""
+    groups = {record.group for record in exposure_records(butler, camera.name, exposures).values()}
+    return {int(record.id) for record in _members(butler, camera, groups)}
+
+
+def _members(butler: Butler, camera: Camera, groups: Collection[str]) -> list[DimensionRecord]:
+    """Return the science exposures of groups, sorted by number."""
+    records = butler.query_dimension_records(
+        "exposure", instrument=camera.name, where="group IN (wanted)", bind={"wanted": sorted(groups)}, explain=False,
+        limit=None,
+    )  # fmt: skip
+    return sorted((r for r in records if r.observation_type == "science"), key=lambda record: record.id)
+
+
 def _science_raws(butler: Butler, camera: Camera, only: Collection[int] | None) -> dict[Key, DatasetRef]:
     chosen = "" if only is None else " AND exposure IN (chosen)"
     refs = butler.query_datasets(
@@ -145,20 +162,24 @@ def _science_raws(butler: Butler, camera: Camera, only: Collection[int] | None) 
 def _known(butler: Butler, camera: Camera, only: Collection[int] | None) -> dict[Key, tuple[int, ConvexPolygon]]:
     """Return visit and region of the detectors that are defined, by exposure and detector."""
     members: dict[int, list[int]] = {}
-    for record in butler.query_dimension_records("visit_definition", instrument=camera.name, explain=False, limit=None):
+    for record in butler.query_dimension_records(
+        "visit_definition", instrument=camera.name, explain=False, limit=None, **_among("exposure", only)
+    ):
         members.setdefault(int(record.visit), []).append(int(record.exposure))
-    chosen: dict[str, Any] = {}
-    if only is not None:
-        asked = [visit for visit, exposures in members.items() if not set(exposures).isdisjoint(only)]
-        chosen = {"where": "visit IN (chosen)", "bind": {"chosen": sorted(asked) or [0]}}
     regions = butler.query_dimension_records(
-        "visit_detector_region", instrument=camera.name, explain=False, limit=None, **chosen
-    )
+        "visit_detector_region", instrument=camera.name, explain=False, limit=None,
+        **_among("visit", None if only is None else members),
+    )  # fmt: skip
     return {
         (exposure, int(record.detector)): (int(record.visit), record.region)
         for record in regions
         for exposure in members.get(int(record.visit), ())
     }
+
+
+def _among(dimension: str, ids: Collection[int] | None) -> dict[str, Any]:
+    """Return the arguments of a query that restrict it to some IDs; None for all."""
+    return {} if ids is None else {"where": f"{dimension} IN (among)", "bind": {"among": sorted(ids) or [0]}}
 
 
 def _outline(
@@ -210,12 +231,7 @@ def _numbers(
     if camera.visits == "one":
         return {exposure: exposure for exposure in exposures}
     number_of = {exposure: visit for (exposure, _), (visit, _) in known.items()}
-    groups = sorted({record.group for record in exposures.values()})
-    records = butler.query_dimension_records(
-        "exposure", instrument=camera.name, where="group IN (wanted)", bind={"wanted": groups}, explain=False,
-        limit=None,
-    )  # fmt: skip
-    members = sorted((r for r in records if r.observation_type == "science"), key=lambda record: record.id)
+    members = _members(butler, camera, {record.group for record in exposures.values()})
     of_group: dict[str, int] = {}
     for record in members:
         of_group.setdefault(record.group, int(record.id))

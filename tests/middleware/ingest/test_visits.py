@@ -75,6 +75,16 @@ def test_a_snap_that_comes_later_joins_its_visit(home, tmp_path):
     assert visit.exposure_time == 60.0
 
 
+def test_a_snap_joins_its_visit_where_only_new_exposures_are_looked_at(home, tmp_path):
+    for seq in (1, 4):
+        home.ingest([write_tiny(tmp_path / "raw", seq, GROUP="a")], camera="snapping")
+        [outcome] = home.define_visits("snapping", only=[FIRST + seq - 1])
+        assert outcome.defined
+    [visit] = visits(home, "snapping")
+    assert members(home, "snapping") == {(FIRST, FIRST), (FIRST, FIRST + 3)}
+    assert visit.exposure_time == 60.0
+
+
 def test_a_snap_that_should_have_come_first_stays_out_of_the_visit_and_says_why(home, tmp_path):
     home.ingest([write_tiny(tmp_path / "raw", 4, GROUP="a")], camera="snapping")
     home.define_visits("snapping")

@@ -203,4 +203,6 @@ def test_a_writer_is_not_kept_waiting_by_the_copy_of_a_database(filled, tmp_path
     reader = sqlite3.connect(home.path / "gen3.sqlite3")
     backup(home, tmp_path / "all.tar")
     reader.close()
-    home.put(7, "number", {"instrument": "toy", "exposure": 1, "detector": 0}, run="more")
+    key = {"instrument": "toy", "exposure": 1, "detector": 0}
+    home.put(7, "number", key, run="more")
+    assert home.get("number", key, collections="more") == 7

@@ -3,8 +3,6 @@
 import hashlib
 from pathlib import Path
 
-_PIECE = 1 << 20
-
 
 def digest_of(path: str, algorithm: str = "blake2b") -> str:
     """Return the checksum of a file.
@@ -21,8 +19,5 @@ def digest_of(path: str, algorithm: str = "blake2b") -> str:
     str
         Hexadecimal digits.
     """
-    digest = hashlib.new(algorithm)
     with Path(path).open("rb") as stream:
-        while piece := stream.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, algorithm).hexdigest()

@@ -112,8 +112,8 @@ class FileReader:
         FoundFile
         """
         try:
+            stamp = Stamp.of(Path(path)) if Path(path).exists() else None
             headers = frames_in(path, self.camera)
-            stamp = Stamp.of(Path(path))
             checksum = self._checksum(path)
         except (InputError, OSError) as error:
             return FoundFile(path, (str(error),))

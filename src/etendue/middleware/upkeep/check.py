@@ -1,13 +1,11 @@
 """Check that a repository holds what it says it holds, and nothing else."""
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 from lsst.daf.butler import DatasetRef
@@ -18,6 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from etendue.errors import InputError
 from etendue.middleware.cameras import camera_for
 from etendue.middleware.datastores import FoundFile, file_datastores, found_files
+from etendue.middleware.ingest.digest import digest_of
 from etendue.middleware.object_store import ETAG
 from etendue.middleware.repository import Repository
 from etendue.middleware.upkeep.holdings import Holdings, StoredCopy, holdings
@@ -192,8 +191,8 @@ def digest(uri: ResourcePath) -> str:
     uri : ResourcePath
         Local or remote file.
     """
-    with uri.as_local() as local, Path(local.ospath).open("rb") as stream:
-        return hashlib.file_digest(stream, "blake2b").hexdigest()
+    with uri.as_local() as local:
+        return digest_of(local.ospath)
 
 
 def _existence(copy: StoredCopy, held: Holdings, listings: Sequence[dict[str, FoundFile]]) -> Problem | None:
