@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etendue.camera.detector import Detector
+from etendue.camera.read_order import ReadOrder
 from etendue.errors import InputError
 from etendue.simulate.ccd.ccd import Ccd
 from etendue.simulate.ccd.charge_transfer import TransferSpec
-from etendue.simulate.ccd.read_order import ReadOrder
 from etendue.simulate.ccd.spec import CcdSpec
 
 QUIET = CcdSpec(shot_noise=False)

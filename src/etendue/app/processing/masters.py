@@ -23,7 +23,7 @@ from etendue.log import get_logger
 from etendue.tasks.calib.bias import BuildBiasConfig, BuildBiasTask
 from etendue.tasks.calib.flat import BuildFlatConfig, BuildFlatTask
 from etendue.tasks.calib.stack import combine_frames
-from etendue.tasks.overscan.overscan import SubtractOverscanTask
+from etendue.tasks.readout.readout import ReadoutTask
 
 _log = get_logger(__name__)
 _ALREADY_NORMALISED = 20.0  # a flat of such a median is a ratio, one above counts
@@ -165,7 +165,7 @@ def _dark(path: str, camera_text: str, detector_id: int) -> tuple[Exposure, floa
             source=path,
             remedy="give one folder per time",
         )
-    task = SubtractOverscanTask()
+    task = ReadoutTask()
     pixels = [task.run(frame.array, detector) for frame in frames]
     noise = max(amplifier.read_noise / amplifier.gain for amplifier in detector.amplifiers)
     mean = combine_frames(pixels, clip=4.0, sigma_floor=noise).mean if len(pixels) > 1 else pixels[0]
@@ -197,7 +197,7 @@ def _master(path: str, detector: Detector) -> tuple[Exposure, dict[str, Any]]:
         return found, {}
     header, pixels = read_pixels(path)
     if pixels.shape == detector.raw_shape:
-        trimmed = SubtractOverscanTask().run(pixels, detector)
+        trimmed = ReadoutTask().run(pixels, detector)
     else:
         _check(pixels.shape, detector, path)
         trimmed = pixels.astype(np.float32)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etendue.camera.detector import Detector
+from etendue.camera.read_order import read_orders, unread
 from etendue.errors import InputError
 from etendue.kernels.random_numbers import draw_poisson
 from etendue.kernels.read_out import amplify, digitise
@@ -24,7 +25,6 @@ from etendue.simulate.ccd.fringing import fringe, thickness_map
 from etendue.simulate.ccd.full_well import FullWells
 from etendue.simulate.ccd.linearity import response_tables
 from etendue.simulate.ccd.output import CcdMasks, CcdOutput, CcdSignals
-from etendue.simulate.ccd.read_order import ReadOrder, unread
 from etendue.simulate.ccd.response import response_map
 from etendue.simulate.ccd.spec import CcdSpec
 from etendue.simulate.ccd.streams import Streams
@@ -54,7 +54,7 @@ class Ccd:
         self.detector = detector
         self.spec = spec
         self._streams = Streams(seed, (detector.id,))
-        self.orders = [ReadOrder.of(amplifier, detector) for amplifier in detector.amplifiers]
+        self.orders = read_orders(detector)
         self.gains = true_gains(spec.gain, detector, self._streams)
         self.read_noise = true_read_noise(spec.read_noise, detector, self._streams)
 

@@ -1,5 +1,6 @@
 """Defects: dead pixels and columns, columns that leak while they are read, single traps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,10 +8,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from etendue.camera.detector import Detector
+from etendue.camera.read_order import ReadOrder
 from etendue.camera.section import parse_section
 from etendue.kernels.charge_transfer import catch_in_traps
 from etendue.simulate.ccd.effect import EffectSpec, Vector
-from etendue.simulate.ccd.read_order import ReadOrder
 from etendue.simulate.ccd.streams import Streams
 
 Ints = NDArray[np.int64]
@@ -105,7 +106,7 @@ class DefectMap:
     mask: NDArray[np.bool_]
 
     @classmethod
-    def make(cls, spec: DefectsSpec, detector: Detector, orders: list[ReadOrder], streams: Streams) -> "DefectMap":
+    def make(cls, spec: DefectsSpec, detector: Detector, orders: Sequence[ReadOrder], streams: Streams) -> "DefectMap":
         """Draw the defects.
 
         Parameters
@@ -114,7 +115,7 @@ class DefectMap:
             Numbers and sizes.
         detector : Detector
             The detector.
-        orders : list of ReadOrder
+        orders : sequence of ReadOrder
             One for each amplifier.
         streams : Streams
             The detector's.

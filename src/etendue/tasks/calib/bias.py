@@ -17,15 +17,15 @@ from etendue.image.image import Image
 from etendue.image.mask import Mask
 from etendue.tasks.calib.selection import OnOdd, Refusal, check_enough, check_same_detector, settle, split_by_type
 from etendue.tasks.calib.stack import combine_frames, pair_noise
-from etendue.tasks.overscan.overscan import SubtractOverscanConfig, SubtractOverscanTask
+from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
 from etendue.tasks.task import Task, TaskConfig
 
 
 class BuildBiasConfig(TaskConfig):
     """Configuration of `BuildBiasTask`."""
 
-    overscan: SubtractOverscanConfig = SubtractOverscanConfig()
-    """Overscan subtraction; must be that of the frames to be calibrated."""
+    readout: ReadoutConfig = ReadoutConfig()
+    """From raw to trimmed pixels; must be that of the frames to be calibrated."""
 
     minimum_frames: int = Field(3, ge=2)
     """Frames needed."""
@@ -74,8 +74,8 @@ class BuildBiasTask(Task[BuildBiasConfig]):
         settle(refused, self.config.on_odd)
         check_enough(kept, self.config.minimum_frames, "bias", refused)
         detector = camera.detector(check_same_detector(kept))
-        overscan = SubtractOverscanTask(self.config.overscan)
-        frames = [overscan.run(raw.array, detector) for raw in kept]
+        readout = ReadoutTask(self.config.readout)
+        frames = [readout.run(raw.array, detector) for raw in kept]
         noise = read_noise_adu(frames, detector)
         floor = float(np.median(list(noise.values())))
         mean, variance, _ = combine_frames(frames, clip=self.config.clip, sigma_floor=floor)

@@ -11,7 +11,7 @@ from etendue.camera.detector import Detector
 from etendue.camera.raw import RawFrame
 from etendue.image.exposure import Exposure
 from etendue.tasks.calib.selection import Refusal
-from etendue.tasks.overscan.overscan import SubtractOverscanConfig, SubtractOverscanTask
+from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
 from etendue.tasks.task import TaskConfig
 
 
@@ -43,7 +43,7 @@ def expose_flats(
     raws: Sequence[RawFrame],
     detector: Detector,
     bias: Exposure | None,
-    overscan: SubtractOverscanConfig,
+    readout: ReadoutConfig,
     levels: LevelConfig,
 ) -> tuple[list[ExposedFlat], list[Refusal]]:
     """Subtract overscan and bias from flats and part the well-exposed ones from the others.
@@ -56,8 +56,8 @@ def expose_flats(
         The detector.
     bias : Exposure, optional
         Master bias [ADU].
-    overscan : SubtractOverscanConfig
-        Overscan subtraction.
+    readout : ReadoutConfig
+        From raw to trimmed pixels.
     levels : LevelConfig
         Levels accepted.
 
@@ -70,7 +70,7 @@ def expose_flats(
     """
     exposed: list[ExposedFlat] = []
     refused: list[Refusal] = []
-    task = SubtractOverscanTask(overscan)
+    task = ReadoutTask(readout)
     ny, nx = detector.bbox.shape
     middle = (slice(ny // 3, max(2 * ny // 3, 1)), slice(nx // 3, max(2 * nx // 3, 1)))
     for raw in raws:

@@ -25,15 +25,15 @@ from etendue.tasks.calib.selection import (
     split_by_type,
 )
 from etendue.tasks.calib.stack import combine_frames, pair_noise
-from etendue.tasks.overscan.overscan import SubtractOverscanConfig
+from etendue.tasks.readout.readout import ReadoutConfig
 from etendue.tasks.task import Task, TaskConfig
 
 
 class BuildFlatConfig(TaskConfig):
     """Configuration of `BuildFlatTask`."""
 
-    overscan: SubtractOverscanConfig = SubtractOverscanConfig()
-    """Overscan subtraction; must be that of the frames to be calibrated."""
+    readout: ReadoutConfig = ReadoutConfig()
+    """From raw to trimmed pixels; must be that of the frames to be calibrated."""
 
     level: LevelConfig = LevelConfig()
     """Exposure levels accepted."""
@@ -92,7 +92,7 @@ class BuildFlatTask(Task[BuildFlatConfig]):
         name = flats[0].info.physical_filter if flats else ""
         check_enough(flats, self.config.minimum_frames, f"flat (filter {name!r})", refused)
         detector = camera.detector(check_same_detector(flats))
-        exposed, out_of_range = expose_flats(flats, detector, bias, self.config.overscan, self.config.level)
+        exposed, out_of_range = expose_flats(flats, detector, bias, self.config.readout, self.config.level)
         settle(out_of_range, self.config.on_odd)
         refused += out_of_range
         check_enough([flat.raw for flat in exposed], self.config.minimum_frames, f"flat (filter {name!r})", refused)

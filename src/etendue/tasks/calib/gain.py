@@ -21,15 +21,15 @@ from etendue.tasks.calib.bias import read_noise_adu
 from etendue.tasks.calib.exposed import ExposedFlat, LevelConfig, expose_flats
 from etendue.tasks.calib.selection import check_enough, check_same_detector, split_by_type
 from etendue.tasks.calib.stack import clipped_deviation
-from etendue.tasks.overscan.overscan import SubtractOverscanConfig, SubtractOverscanTask
+from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
 from etendue.tasks.task import Task, TaskConfig
 
 
 class MeasureGainConfig(TaskConfig):
     """Configuration of `MeasureGainTask`."""
 
-    overscan: SubtractOverscanConfig = SubtractOverscanConfig()
-    """Overscan subtraction."""
+    readout: ReadoutConfig = ReadoutConfig()
+    """From raw to trimmed pixels."""
 
     level: LevelConfig = LevelConfig()
     """Exposure levels accepted."""
@@ -91,7 +91,7 @@ class MeasureGainTask(Task[MeasureGainConfig]):
         flats, _ = split_by_type(raws, "flat")
         check_enough(flats, 2, "flat", ())
         detector = camera.detector(check_same_detector(flats))
-        exposed, refused = expose_flats(flats, detector, bias, self.config.overscan, self.config.level)
+        exposed, refused = expose_flats(flats, detector, bias, self.config.readout, self.config.level)
         pairs = successive_pairs(exposed)
         if not pairs:
             check_enough([], 2, "flat (of one filter)", refused)
@@ -103,7 +103,7 @@ class MeasureGainTask(Task[MeasureGainConfig]):
         """Return the read noise by amplifier [ADU]."""
         frames, _ = split_by_type(raws, "bias")
         if len(frames) >= 2:
-            task = SubtractOverscanTask(self.config.overscan)
+            task = ReadoutTask(self.config.readout)
             return read_noise_adu([task.run(raw.array, detector) for raw in frames], detector)
         noise = {} if bias is None else bias.metadata.get("read_noise_adu", {})
         if not noise:

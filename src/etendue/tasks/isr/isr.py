@@ -20,15 +20,15 @@ from etendue.kernels.interpolate import interpolate_bad
 from etendue.kernels.isr import calibrate_section, follow_bleeds, grow_mask
 from etendue.tasks.isr.electronics import Electronics, electronics_of
 from etendue.tasks.isr.visit import visit_info_of
-from etendue.tasks.overscan.overscan import SubtractOverscanConfig, SubtractOverscanTask
+from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
 from etendue.tasks.task import Task, TaskConfig
 
 
 class IsrConfig(TaskConfig):
     """Configuration of `IsrTask`."""
 
-    overscan: SubtractOverscanConfig = SubtractOverscanConfig()
-    """Overscan subtraction."""
+    readout: ReadoutConfig = ReadoutConfig()
+    """From raw to trimmed pixels."""
 
     bleed_fraction: float = Field(0.5, gt=0.0, le=1.0)
     """Bleed trails are followed along columns down to this fraction of the saturation level."""
@@ -129,7 +129,7 @@ class IsrTask(Task[IsrConfig]):
         electronics: tuple[Electronics, ...],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return image [e-] and variance [e-**2]."""
-        pixels = SubtractOverscanTask(self.config.overscan).run(raw.array, detector)
+        pixels = ReadoutTask(self.config.readout).run(raw.array, detector)
         zero = np.zeros_like(pixels) if bias is None else bias.image.array
         image, variance = np.empty_like(pixels), np.empty_like(pixels)
         for amplifier, values in zip(detector.amplifiers, electronics, strict=True):

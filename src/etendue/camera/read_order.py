@@ -1,6 +1,8 @@
 """The order in which an amplifier reads its pixels, for any layout that a `Detector` can describe."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ class ReadOrder:
     """One amplifier's segment: rows and columns in the order in which they are read.
 
     A segment has the columns prescan, data, serial overscan and the rows data, parallel overscan. The first pixel is
-    read first.
+    read first. Unnamed columns and rows between the data and their overscan, which hold deferred charge, are overscan.
 
     Parameters
     ----------
@@ -68,8 +70,10 @@ class ReadOrder:
         columns = [(before.x, 0)] if before is not None else []
         columns.append((data.x, prescan))
         if after is not None:
-            columns.append((after.x, prescan + data.x.size))
-        rows = [(data.y, 0)] + ([(parallel.y, data.y.size)] if parallel is not None else [])
+            columns.append((_up_to(after.x, data.x, _claimed_columns(detector)), prescan + data.x.size))
+        rows = [(data.y, 0)]
+        if parallel is not None:
+            rows.append((_up_to(parallel.y, data.y, _claimed_rows(detector)), data.y.size))
         return cls(amplifier, left, bottom, tuple(columns), tuple(rows))
 
     @property
@@ -123,6 +127,36 @@ class ReadOrder:
             for x, x0 in self.columns
         ]
 
+    def read(self, raw: NDArray, segment: NDArray) -> None:
+        """Copy an amplifier's pixels of a raw frame into a segment: the inverse of `write`.
+
+        Parameters
+        ----------
+        raw : ndarray, shape (ny, nx)
+            Raw frame.
+        segment : ndarray, shape (my, mx)
+            Changed in place; what exceeds `shape` is left alone.
+        """
+        step_y, step_x = 1 if self.bottom else -1, 1 if self.left else -1
+        for box, place in self.boxes():
+            segment[place] = raw[box.slices_in(Box.from_shape(raw.shape))][::step_y, ::step_x]
+
+    def overscan_columns(self) -> slice:
+        """Return the columns of the segment that the camera names as serial overscan, empty without."""
+        after = self.amplifier.raw_serial_overscan
+        return self._named(after.x, self.columns[-1]) if after is not None else slice(0, 0)
+
+    def overscan_rows(self) -> slice:
+        """Return the rows of the segment that the camera names as parallel overscan, empty without."""
+        parallel = self.amplifier.raw_parallel_overscan
+        return self._named(parallel.y, self.rows[-1]) if parallel is not None else slice(0, 0)
+
+    @staticmethod
+    def _named(interval: Interval, piece: Piece) -> slice:
+        """Return where a named part of the last piece is; what is not named lies next to the light."""
+        whole, begin = piece
+        return slice(begin + whole.size - interval.size, begin + whole.size)
+
     def write(self, segment: NDArray, raw: NDArray) -> None:
         """Write a segment into the raw frame.
 
@@ -138,12 +172,29 @@ class ReadOrder:
             raw[box.slices_in(Box.from_shape(raw.shape))] = segment[place][::step_y, ::step_x]
 
 
-def unread(orders: list[ReadOrder], detector: Detector) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+@lru_cache(maxsize=512)
+def read_orders(detector: Detector) -> tuple[ReadOrder, ...]:
+    """Return the read order of each amplifier of a detector.
+
+    Parameters
+    ----------
+    detector : Detector
+        The detector.
+
+    Returns
+    -------
+    tuple of ReadOrder
+        In the order of ``detector.amplifiers``.
+    """
+    return tuple(ReadOrder.of(amplifier, detector) for amplifier in detector.amplifiers)
+
+
+def unread(orders: Sequence[ReadOrder], detector: Detector) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Return, for each amplifier, the raw pixels that no amplifier's sections name and to which it is nearest.
 
     Parameters
     ----------
-    orders : list of ReadOrder
+    orders : sequence of ReadOrder
         One for each amplifier.
     detector : Detector
         The detector.
@@ -173,6 +224,28 @@ def _outside(place: NDArray[np.int64], interval: Interval) -> NDArray[np.float64
 
 def _apart(one: Interval, other: Interval) -> bool:
     return one.intersection(other).size == 0
+
+
+def _up_to(overscan: Interval, data: Interval, claimed: list[Interval]) -> Interval:
+    """Return an overscan with the unnamed pixels between it and the data."""
+    if overscan.start > data.start:
+        gap = Interval(data.stop, max(overscan.start, data.stop))
+        wide = Interval(gap.start, overscan.stop)
+    else:
+        gap = Interval(min(overscan.stop, data.start), data.start)
+        wide = Interval(overscan.start, gap.stop)
+    named = any(not _apart(gap, interval) for interval in claimed)
+    return overscan if named or not _apart(overscan, data) else wide
+
+
+def _claimed_columns(detector: Detector) -> list[Interval]:
+    sections = ("raw_data", "raw_prescan", "raw_serial_overscan")
+    return [getattr(a, name).x for a in detector.amplifiers for name in sections if getattr(a, name) is not None]
+
+
+def _claimed_rows(detector: Detector) -> list[Interval]:
+    sections = ("raw_data", "raw_parallel_overscan")
+    return [getattr(a, name).y for a in detector.amplifiers for name in sections if getattr(a, name) is not None]
 
 
 def _neighbours(amplifier: Amplifier, detector: Detector) -> list[Amplifier]:

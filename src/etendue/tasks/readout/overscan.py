@@ -1,15 +1,12 @@
-"""Subtract the overscan and trim a raw frame."""
-
-from typing import Any
+"""Subtract the overscan of a raw frame."""
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from etendue.camera.amplifier import Amplifier
-from etendue.camera.detector import Detector
+from etendue.camera.read_order import ReadOrder
+from etendue.camera.segments import Segments
 from etendue.errors import AlgorithmError
-from etendue.geom.box import Box
 from etendue.kernels.isr import row_levels, smooth_levels
 from etendue.tasks.task import Task, TaskConfig
 
@@ -31,57 +28,44 @@ class SubtractOverscanConfig(TaskConfig):
 
 
 class SubtractOverscanTask(Task[SubtractOverscanConfig]):
-    """Subtract the bias level of each row, measured in the overscan, and keep the light-sensitive pixels.
+    """Subtract the bias level of each row, measured in the overscan.
 
     The level of a row is a clipped mean over its overscan columns, smoothed along the column: where
     image and overscan share no row noise, subtracting every row's own level would only add its error.
     Rows that truly differ, like those of a start-up transient, keep their own level.
     """
 
-    def run(self, pixels: NDArray[Any], detector: Detector) -> NDArray[np.float32]:
-        """Subtract and trim.
+    def run(self, segments: Segments) -> None:
+        """Subtract the levels from whole segments, overscan included.
 
         Parameters
         ----------
-        pixels : ndarray, shape (ny, nx)
-            Raw frame of the detector [ADU].
-        detector : Detector
-            Geometry of the frame.
-
-        Returns
-        -------
-        ndarray, float32, shape of ``detector.bbox``
-            Trimmed frame [ADU], NaN where a pixel is not finite. Without overscan nothing is subtracted: the bias frame
-            holds the level.
+        segments : Segments
+            Raw pixels [ADU], changed in place. Without overscan nothing is subtracted: the bias frame holds the level.
 
         Raises
         ------
-        InputError
-            If the frame has another shape than the detector.
         AlgorithmError
             If no pixel of an overscan region has a value.
         """
-        trimmed = detector.trim(pixels).astype(np.float32)
-        trimmed[~np.isfinite(trimmed)] = np.nan
-        for amplifier in detector.amplifiers:
-            level = self._levels(pixels, amplifier, detector.raw_bbox).astype(np.float32)
-            trimmed[amplifier.bbox.slices_in(detector.bbox)] -= level[:, np.newaxis]
-        return trimmed
+        for segment, order in zip(segments.array, segments.orders, strict=True):
+            level = self._levels(segment, order)
+            segment[: level.size] -= level[:, np.newaxis]
+            if level.size:
+                segment[level.size :] -= level[-1]  # parallel overscan goes with the last rows
 
-    def _levels(self, pixels: NDArray[Any], amplifier: Amplifier, frame: Box) -> NDArray[np.float64]:
-        """Return the level of each row of an amplifier, in the order of the trimmed frame."""
-        config = self.config
-        serial, parallel = amplifier.raw_serial_overscan, amplifier.raw_parallel_overscan
-        if serial is None:
-            if parallel is None:
-                return np.zeros(amplifier.raw_data.y.size)
-            region = _filled(pixels[parallel.slices_in(frame)].astype(np.float32).reshape(1, -1))
-            return np.repeat(row_levels(region, config.clip, config.iterations), amplifier.raw_data.y.size)
-        box = Box(y=amplifier.raw_data.y, x=serial.x)
-        region = _filled(_without_margin(pixels[box.slices_in(frame)], config.margin).astype(np.float32))
-        level = row_levels(np.ascontiguousarray(region), config.clip, config.iterations)
-        smooth = smooth_levels(level, width=config.smoothing, error=_level_error(region), clip=config.clip)
-        return smooth[::-1] if amplifier.flip_y else smooth
+    def _levels(self, segment: NDArray[np.float32], order: ReadOrder) -> NDArray[np.float32]:
+        """Return the level of each row of light, none without overscan."""
+        config, rows = self.config, order.data[0]
+        if (serial := order.overscan_columns()).stop:
+            region = _filled(_without_margin(segment[rows, serial], config.margin))
+            level = row_levels(np.ascontiguousarray(region), config.clip, config.iterations)
+            level = smooth_levels(level, width=config.smoothing, error=_level_error(region), clip=config.clip)
+            return level.astype(np.float32)
+        if (parallel := order.overscan_rows()).stop:
+            region = _filled(segment[parallel, order.data[1]].reshape(1, -1))
+            return np.repeat(row_levels(region, config.clip, config.iterations), rows.stop).astype(np.float32)
+        return np.zeros(0, np.float32)
 
 
 def _filled(region: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -97,7 +81,7 @@ def _filled(region: NDArray[np.float32]) -> NDArray[np.float32]:
     return filled
 
 
-def _without_margin(region: NDArray[Any], margin: int) -> NDArray[Any]:
+def _without_margin(region: NDArray[np.float32], margin: int) -> NDArray[np.float32]:
     """Cut columns off both ends unless fewer than two thirds would be left."""
     margin = min(margin, region.shape[1] // 6)
     return region[:, margin : region.shape[1] - margin]

@@ -1,1 +1,0 @@
-"""Overscan subtraction and trimming, shared by signature removal and calibration building."""

@@ -1,0 +1,1 @@
+"""What happens between the pixels and the file, undone: overscan, crosstalk, linearity, charge transfer."""
