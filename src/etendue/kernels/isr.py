@@ -77,47 +77,24 @@ def smooth_levels(level: NDArray[np.float64], *, width: int, error: float, clip:
     return np.where(np.abs(level - smooth) > clip * error, level, smooth)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _calibrate_pixel(value, bias, response, gain, read_variance):
-    """Return one pixel in electrons and its variance, divided by the response; NaN where that is not positive."""
-    if not response > 0.0:
-        return np.nan, np.nan
-    electrons = (value - bias) * gain
-    inverse = 1.0 / response
-    return electrons * inverse, (max(electrons, 0.0) + read_variance) * inverse * inverse
+@njit([(F32_2D_OUT, F32_2D_OUT, F32_2D)], cache=True, nogil=True, error_model="numpy")
+def divide_by_response(image, variance, response):
+    """Divide an image and its variance by the response, in one pass.
 
-
-@njit(
-    [(F32_2D, F32_2D, F32_2D, F64, F64, F32_2D_OUT, F32_2D_OUT)],
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-)
-def calibrate_section(pixels, bias, flat, gain, read_noise, image, variance):
-    """Calibrate the pixels of one amplifier in one pass: bias, gain, flat, variance.
-
-    Slow definition: ``e = (pixels - bias) * gain``, ``image = e / flat`` and
-    ``variance = (max(e, 0) + read_noise**2) / flat**2``.
+    Slow definition: ``image / response`` and ``variance / response**2``.
 
     Parameters
     ----------
-    pixels : ndarray, float32, shape (ny, nx)
-        Overscan-subtracted pixels [ADU].
-    bias, flat : ndarray, float32, shape (ny, nx)
-        Master bias [ADU] and response (about 1).
-    gain : float
-        Gain [e-/ADU].
-    read_noise : float
-        Read noise [e-].
     image, variance : ndarray, float32, shape (ny, nx)
-        Output [e-] and [e-**2]; NaN where the response is not positive.
+        Changed in place [e-] and [e-**2]; NaN where the response is not positive.
+    response : ndarray, float32, shape (ny, nx)
+        About 1.
     """
-    read_variance = read_noise * read_noise
-    for row in range(pixels.shape[0]):
-        for col in range(pixels.shape[1]):
-            image[row, col], variance[row, col] = _calibrate_pixel(
-                pixels[row, col], bias[row, col], flat[row, col], gain, read_variance
-            )
+    for row in range(image.shape[0]):
+        for col in range(image.shape[1]):
+            inverse = np.float32(1.0) / response[row, col] if response[row, col] > 0.0 else np.float32(np.nan)
+            image[row, col] *= inverse
+            variance[row, col] *= inverse * inverse
 
 
 @njit([(BOOL_2D, F32_2D, F64)], cache=True, nogil=True, error_model="numpy")

@@ -24,6 +24,7 @@ from etendue.table.table import Table
 from etendue.tasks.astrometry.fit import FitAstrometryConfig, FitAstrometryTask
 from etendue.tasks.characterize.characterize import CharacterizeConfig, CharacterizeResult, CharacterizeTask
 from etendue.tasks.characterize.source_table import source_table
+from etendue.tasks.isr.calibrations import IsrCalibrations
 from etendue.tasks.isr.combine_snaps import CombineSnapsConfig, CombineSnapsTask
 from etendue.tasks.isr.hand_mask import hand_mask
 from etendue.tasks.isr.isr import IsrConfig, IsrTask
@@ -88,6 +89,7 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
     )
     camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
     bias = Prerequisite("bias", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
+    dark = Prerequisite("dark", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
     flat = Prerequisite(
         "flat", ("instrument", "detector", "physical_filter"), "EtendueExposure", minimum=0, calibration=True
     )
@@ -104,6 +106,7 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
         overrides: tuple[FrameOverride, ...] = (),
         camera: Camera,
         bias: Exposure | None,
+        dark: Exposure | None = None,
         flat: Exposure | None,
         defects: Defects | None,
         ptc: Ptc | None,
@@ -124,13 +127,12 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
             if fault := pixel_fault(raw, camera.detector(raw.detector_id)):
                 raise AlgorithmError(fault)
         _warn_of_missing(raws[0], bias=bias, flat=flat, ptc=ptc)
+        known = IsrCalibrations(bias=bias, dark=dark, flat=flat, defects=defects, ptc=ptc)
+        isr = IsrTask(self.config.isr)
         snaps = [
-            IsrTask(self.config.isr).run(
-                raw=raw, camera=camera, bias=bias, flat=flat, defects=defects, ptc=ptc,
-                by_hand=_by_hand(raw, overrides, camera),
-            )
+            isr.run(raw=raw, camera=camera, calibrations=known, by_hand=_by_hand(raw, overrides, camera))
             for raw in raws
-        ]  # fmt: skip
+        ]
         exposure = CombineSnapsTask(self.config.combine_snaps).run(snaps)
         result = CharacterizeTask(self.config.characterize).run(exposure=exposure)
         exposure = result.exposure.replace(photo_calib=self._nominal_scale(result.exposure))

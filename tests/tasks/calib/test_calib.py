@@ -12,6 +12,7 @@ from etendue.tasks.calib.bias import BuildBiasConfig, BuildBiasTask
 from etendue.tasks.calib.defects import BuildDefectsTask
 from etendue.tasks.calib.flat import BuildFlatConfig, BuildFlatTask
 from etendue.tasks.calib.gain import MeasureGainTask
+from etendue.tasks.isr.calibrations import IsrCalibrations
 from etendue.tasks.isr.isr import IsrTask
 
 
@@ -72,7 +73,11 @@ def test_flat_recovers_the_response_without_stars(flats, bias, toy_camera, shape
 
 def test_a_frame_calibrated_with_the_flat_is_flat(flats, bias, toy_camera, make_raw, shape):
     flat = BuildFlatTask().run(flats, toy_camera, bias).exposure
-    out = IsrTask().run(raw=make_raw(20000.0 * _response(shape), seed=9), camera=toy_camera, bias=bias, flat=flat)
+    out = IsrTask().run(
+        raw=make_raw(20000.0 * _response(shape), seed=9),
+        camera=toy_camera,
+        calibrations=IsrCalibrations(bias=bias, flat=flat),
+    )
     left, right = np.split(out.image.array, 2, axis=1)
     assert abs(left.mean() / right.mean() - 1.0) < 0.01
     assert out.image.array.std() / out.image.array.mean() < 0.015

@@ -1,6 +1,7 @@
 """Turn a raw frame into a calibrated exposure."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,17 @@ from etendue.image.defects import Defects
 from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.mask import Mask
-from etendue.image.ptc import Ptc
 from etendue.kernels.interpolate import interpolate_bad
-from etendue.kernels.isr import calibrate_section, follow_bleeds, grow_mask
-from etendue.tasks.isr.electronics import Electronics, electronics_of
+from etendue.kernels.isr import divide_by_response, follow_bleeds, grow_mask
+from etendue.tasks.isr.calibrations import IsrCalibrations
 from etendue.tasks.isr.visit import visit_info_of
+from etendue.tasks.readout.electronics import Electronics, electronics_of
 from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
 from etendue.tasks.task import Task, TaskConfig
+
+Calibration = Literal["bias", "dark", "flat", "illumination", "fringe", "defects", "ptc"]
+STEPS: tuple[Calibration, ...] = get_args(Calibration)
+"""Calibrations in the order in which they are applied."""
 
 
 class IsrConfig(TaskConfig):
@@ -48,12 +53,18 @@ class IsrConfig(TaskConfig):
     interpolated_planes: tuple[str, ...] = ("BAD", "SAT")
     """Planes interpolated over."""
 
+    skip: tuple[Calibration, ...] = ()
+    """Calibrations that are not used though they are there: their steps are switched off."""
+
+    required: tuple[Calibration, ...] = ()
+    """Calibrations without which no frame is processed."""
+
     interpolation_reach: int = Field(16, ge=1)
     """Good pixels are looked for up to this distance [px]."""
 
 
 class IsrTask(Task[IsrConfig]):
-    """Remove the instrument's signature: overscan, bias, gain, flat; mask; interpolate; give every pixel a variance.
+    """Remove the signature of the instrument, mask, interpolate, and give every pixel a variance.
 
     The gain comes from the ptc if there is one, else from the camera description, else from the header.
     """
@@ -63,10 +74,7 @@ class IsrTask(Task[IsrConfig]):
         *,
         raw: RawFrame,
         camera: Camera,
-        bias: Exposure | None = None,
-        flat: Exposure | None = None,
-        defects: Defects | None = None,
-        ptc: Ptc | None = None,
+        calibrations: IsrCalibrations | None = None,
         by_hand: Mask | None = None,
     ) -> Exposure:
         """Calibrate one raw frame.
@@ -77,12 +85,8 @@ class IsrTask(Task[IsrConfig]):
             The frame.
         camera : Camera
             Its camera.
-        bias, flat : Exposure, optional
-            Master bias [ADU] and flat (mean 1, same filter); taken as 0 and 1 if absent.
-        defects : Defects, optional
-            Bad pixels; the camera's own are added.
-        ptc : Ptc, optional
-            Measured gain and read noise.
+        calibrations : IsrCalibrations, optional
+            What was measured about the detector; none by default.
         by_hand : Mask, optional
             Planes to set before bad pixels are interpolated, of the trimmed detector.
 
@@ -90,20 +94,20 @@ class IsrTask(Task[IsrConfig]):
         -------
         Exposure
             In electrons, trimmed. The variance is read noise and photon noise of the pixel itself; pixels
-            without value or response are NaN, with plane NO_DATA.
+            without value or response are NaN, with plane NO_DATA. ``metadata["isr"]`` names the steps done.
 
         Raises
         ------
         InputError
-            If a calibration has another size, or the flat another filter, than the frame.
+            If a calibration that is needed is missing, or does not belong to the frame (`IsrCalibrations.check`).
         """
         detector = camera.detector(raw.detector_id)
-        _check_calibration(raw, detector, bias, "bias")
-        _check_calibration(raw, detector, flat, "flat")
-        electronics = electronics_of(detector, ptc, raw.info)
-        response = _response(flat, detector, electronics)
-        image, variance = self._calibrate(raw, detector, bias, response, electronics)
-        mask = self._mask(raw, detector, response, defects)
+        use = self._chosen(calibrations or IsrCalibrations(), raw)
+        use.check(raw, detector)
+        electronics = electronics_of(detector, use.ptc, raw.info)
+        response = _response(use, detector, electronics)
+        image, variance = self._calibrate(raw, detector, use, response, electronics)
+        mask = self._mask(raw, detector, response, use.defects)
         if by_hand is not None:
             mask = Mask(mask.array | by_hand.array, mask.bbox)
         self._interpolate(image, variance, mask)
@@ -117,28 +121,35 @@ class IsrTask(Task[IsrConfig]):
             visit_info=visit_info_of(raw.info, camera.observatory),
             detector=detector.id,
             unit="electron",
-            metadata=_metadata(electronics),
+            metadata=_metadata(electronics) | {"isr": [kind for kind in STEPS if getattr(use, kind) is not None]},
         )
+
+    def _chosen(self, calibrations: IsrCalibrations, raw: RawFrame) -> IsrCalibrations:
+        """Return the calibrations that are switched on; refuse to go on without one that is needed."""
+        for kind in self.config.required:
+            if getattr(calibrations, kind) is None:
+                raise InputError(f"there is no {kind}", source=raw.info.file_name,
+                                 remedy=f"certify a {kind} that is valid then, or take it off 'required'")  # fmt: skip
+        return replace(calibrations, **dict.fromkeys(self.config.skip))
 
     def _calibrate(
         self,
         raw: RawFrame,
         detector: Detector,
-        bias: Exposure | None,
+        use: IsrCalibrations,
         response: NDArray[np.float32],
         electronics: tuple[Electronics, ...],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return image [e-] and variance [e-**2]."""
-        pixels = ReadoutTask(self.config.readout).run(raw.array, detector)
-        zero = np.zeros_like(pixels) if bias is None else bias.image.array
-        image, variance = np.empty_like(pixels), np.empty_like(pixels)
+        charge = ReadoutTask(self.config.readout).run(raw.array, detector, bias=use.bias, electronics=electronics)
+        variance = np.empty_like(charge)
         for amplifier, values in zip(detector.amplifiers, electronics, strict=True):
             where = amplifier.bbox.slices_in(detector.bbox)
-            parts = [np.ascontiguousarray(plane[where]) for plane in (pixels, zero, response)]
-            out = np.empty_like(parts[0]), np.empty_like(parts[0])
-            calibrate_section(*parts, values.gain, values.read_noise, *out)
-            image[where], variance[where] = out
-        return image, variance
+            variance[where] = np.maximum(charge[where], 0.0) + np.float32(values.read_noise**2)
+        if use.dark is not None:
+            charge -= use.dark.image.array * np.float32(raw.info.exposure_time_s)
+        divide_by_response(charge, variance, response)
+        return charge, variance
 
     def _mask(self, raw: RawFrame, detector: Detector, response: NDArray[np.float32], defects: Defects | None) -> Mask:
         """Return the mask with SAT, BAD, VIGNETTED and NO_DATA."""
@@ -174,36 +185,20 @@ class IsrTask(Task[IsrConfig]):
         mask.set_plane("INTRP", done & ~no_data)
 
 
-def _response(flat: Exposure | None, detector: Detector, electronics: tuple[Electronics, ...]) -> NDArray[np.float32]:
+def _response(use: IsrCalibrations, detector: Detector, electronics: tuple[Electronics, ...]) -> NDArray[np.float32]:
     """Return the response to light: a flat built in ADU also holds the ratios between the amplifiers' gains."""
-    if flat is None:
+    if use.flat is None:
         return np.ones(detector.bbox.shape, dtype=np.float32)
-    if len(electronics) == 1:
-        return flat.image.array
-    response = flat.image.array.copy()
+    response = use.flat.image.array
+    if use.illumination is not None:
+        response = response * use.illumination.image.array
+    if len(electronics) == 1 or use.flat.metadata.get("counted_in", "adu") != "adu":
+        return response
+    response = response.copy()
     mean_gain = np.mean([values.gain for values in electronics])
     for amplifier, values in zip(detector.amplifiers, electronics, strict=True):
         response[amplifier.bbox.slices_in(detector.bbox)] *= np.float32(values.gain / mean_gain)
     return response
-
-
-def _check_calibration(raw: RawFrame, detector: Detector, calibration: Exposure | None, kind: str) -> None:
-    """Refuse a calibration that does not belong to the frame."""
-    if calibration is None:
-        return
-    if calibration.bbox != detector.bbox:
-        raise InputError(
-            f"the {kind} covers {calibration.bbox.to_list()}, the frame {detector.bbox.to_list()}",
-            source=raw.info.file_name,
-            remedy=f"use a {kind} of this detector",
-        )
-    ours, theirs = raw.info.physical_filter, calibration.physical_filter
-    if kind == "flat" and theirs and ours != theirs:
-        raise InputError(
-            f"frame was taken with filter {ours!r}, the flat with {theirs!r}",
-            source=raw.info.file_name,
-            remedy="use a flat of the same filter",
-        )
 
 
 def _metadata(electronics: tuple[Electronics, ...]) -> dict[str, Any]:
