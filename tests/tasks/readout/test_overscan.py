@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from etendue.camera.segments import Segments
 from etendue.errors import AlgorithmError
-from etendue.tasks.readout.overscan import SubtractOverscanConfig
+from etendue.tasks.readout.overscan import SubtractOverscanConfig, SubtractOverscanTask
 from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
 
 
@@ -19,7 +20,7 @@ def test_smoothing_leaves_no_stripes_but_follows_a_transient(toy_camera, make_ra
     array = np.clip(raw.array + ramp[:, None], 0, 65535)
     detector = toy_camera.detectors[0]
     left = ReadoutTask().run(array, detector)[:, : shape[1] // 2]
-    own_rows = ReadoutTask(ReadoutConfig(overscan=SubtractOverscanConfig(smoothing=1))).run(array, detector)[
+    own_rows = ReadoutTask(ReadoutConfig(overscan=SubtractOverscanConfig(method="line"))).run(array, detector)[
         :, : shape[1] // 2
     ]
     # The upside-down amplifier has its ramp at the other end, so only the left one is looked at.
@@ -63,3 +64,54 @@ def test_without_overscan_nothing_is_subtracted(toy_camera, make_raw, shape):
     )
     pixels = ReadoutTask().run(make_raw(np.zeros(shape), noise=False).array, bare)
     assert (pixels == 1000.0).all()
+
+
+METHODS = ["spline", "running_median", "line", "mean", "median"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_finds_an_even_level_and_says_how(toy_camera, make_raw, shape, method):
+    raw = make_raw(np.zeros(shape), seed=5, level=1234.0)
+    segments = Segments.of(raw.array, toy_camera.detectors[0])
+    records = SubtractOverscanTask(SubtractOverscanConfig(method=method)).run(segments)
+    assert [record.name for record in records] == ["left", "right"]
+    for number, record in enumerate(records):
+        error = (0.5 if method == "median" else 0.0) + 4.0 * 3.0 / (120 * 16) ** 0.5
+        assert record.method == method
+        assert record.level == pytest.approx(1234.0, abs=error)
+        assert record.noise == pytest.approx(3.0, rel=0.05)
+        assert record.rejected < 0.01
+        assert record.lines_filled == 0
+        assert segments.data(number).mean() == pytest.approx(0.0, abs=2.0 * error + 0.2)
+
+
+def test_levels_follow_a_bias_that_changes_from_frame_to_frame(toy_camera, make_raw, shape):
+    levels = [
+        SubtractOverscanTask().run(
+            Segments.of(make_raw(np.zeros(shape), seed=k, level=level).array, toy_camera.detectors[0])
+        )
+        for k, level in enumerate((1000.0, 1003.0, 1006.0))
+    ]
+    np.testing.assert_allclose(np.diff([records[0].level for records in levels]), 3.0, atol=0.5)
+
+
+def test_rows_without_overscan_take_the_level_of_their_neighbours(toy_camera, make_raw, shape):
+    array = make_raw(np.zeros(shape), seed=2).array.copy()
+    array[70:90, 80:104] = 0  # a part of the overscan that was not read
+    segments = Segments.of(array, toy_camera.detectors[0])
+    record = SubtractOverscanTask().run(segments)[0]
+    assert abs(segments.data(0)[70:90].mean()) < 0.5
+    assert record.lines_filled == 20
+    assert record.rejected == pytest.approx(20 / 120, abs=0.01)
+
+
+def test_a_star_that_bleeds_over_the_whole_overscan_does_not_move_the_level(toy_camera, make_raw, shape):
+    array = make_raw(np.zeros(shape), seed=2).array.copy()
+    array[50:54, 70:80] = 65000
+    array[50:54, 80:104] = np.rint(1000.0 + 20000.0 * np.exp(-np.arange(24) / 20.0))
+    array[52, 80:104] = 1400  # even, but next to saturated light
+    array[52, 80:104:2] = 1403
+    segments = Segments.of(array, toy_camera.detectors[0])
+    record = SubtractOverscanTask().run(segments)[0]
+    assert abs(segments.data(0)[50:54, :70].mean()) < 1.0
+    assert record.lines_filled == 4
