@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import binary_dilation
 
-from etendue.kernels.isr import divide_by_response, follow_bleeds, grow_mask, row_levels, smooth_levels
+from etendue.kernels.isr import divide_by_response, follow_bleeds, grow_mask
 
 
 def test_division_by_the_response_agrees_with_the_definition():
@@ -22,27 +22,6 @@ def test_pixels_without_response_are_nan():
     divide_by_response(image, variance, np.array([[0.0, -1.0, np.nan]], dtype=np.float32))
     assert np.isnan(image).all()
     assert np.isnan(variance).all()
-
-
-def test_row_levels_are_unbiased_and_ignore_outliers():
-    rng = np.random.default_rng(2)
-    pixels = np.rint(rng.normal(1622.3, 1.17, (4000, 40))).astype(np.float32)
-    pixels[:, 39] = 962.0
-    level = row_levels(pixels, 4.0, 3)
-    error = 1.17 / 39**0.5
-    assert abs(level.mean() - 1622.3) < 4.0 * error / level.size**0.5
-    assert level.std() < 1.1 * error
-
-
-def test_smoothing_keeps_rows_that_truly_differ():
-    rng = np.random.default_rng(3)
-    level = 1600.0 + rng.normal(0.0, 0.2, 500)
-    level[:15] -= 1000.0 * np.exp(-np.arange(15) / 4.0)
-    level[200] += 30.0
-    smooth = smooth_levels(level, width=31, error=0.2)
-    assert (smooth[[*range(15), 200]] == level[[*range(15), 200]]).all()
-    assert smooth[230:].std() < 0.08
-    assert (smooth_levels(level, width=1, error=0.2) == level).all()
 
 
 @given(

@@ -1,80 +1,9 @@
-"""Kernels of instrument signature removal: overscan, the fused calibration pass, saturation and bleeding."""
+"""Kernels of instrument signature removal: the fused calibration pass, saturation and bleeding."""
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
-from etendue.kernels.types import BOOL_2D, F32_2D, F32_2D_OUT, F64, F64_1D, I64
-
-
-@njit([F64_1D(F32_2D, F64, I64)], cache=True, nogil=True, error_model="numpy")
-def row_levels(pixels, clip, iterations):
-    """Measure the level of each row of an overscan region by a mean clipped around the median.
-
-    A plain median of integer counts is quantised to 0.5 ADU; the clipped mean is not.
-
-    Parameters
-    ----------
-    pixels : ndarray, float32, shape (ny, nx)
-        Overscan pixels [ADU], finite.
-    clip : float
-        Clipping radius in robust sigmas of the row, at least 1 ADU wide.
-    iterations : int
-        Number of clipping passes.
-
-    Returns
-    -------
-    level : ndarray, float64, shape (ny,)
-        Row levels [ADU]; NaN if there are no columns.
-    """
-    ny, nx = pixels.shape
-    level = np.full(ny, np.nan)
-    for row in range(ny):
-        if nx == 0:
-            continue
-        values = np.sort(pixels[row])
-        center = float(values[nx // 2])
-        sigma = max(1.0, 0.7413 * (values[(3 * nx) // 4] - values[nx // 4]))
-        for _ in range(iterations):
-            total, count = 0.0, 0
-            for i in range(nx):
-                if abs(values[i] - center) <= clip * sigma:
-                    total += values[i]
-                    count += 1
-            if count > 0:
-                center = total / count
-        level[row] = center
-    return level
-
-
-def smooth_levels(level: NDArray[np.float64], *, width: int, error: float, clip: float = 4.0) -> NDArray[np.float64]:
-    """Smooth row levels along the column where the rows agree with their neighbours.
-
-    Levels of single rows carry the read noise of a few dozen pixels, which would be stamped on the
-    image as stripes. A running median removes it; where a row truly differs (the transient of the
-    first rows, a jump) its own level is kept.
-
-    Parameters
-    ----------
-    level : ndarray, float64, shape (ny,)
-        Row levels [ADU].
-    width : int
-        Rows of the running median; 1 changes nothing.
-    error : float
-        1-sigma error of one row level [ADU].
-    clip : float
-        A row further than ``clip * error`` from the running median keeps its level.
-
-    Returns
-    -------
-    ndarray, float64, shape (ny,)
-        Smoothed levels [ADU].
-    """
-    if width <= 1 or level.size == 0:
-        return level.copy()
-    smooth = median_filter(level, size=min(width, level.size), mode="nearest")
-    return np.where(np.abs(level - smooth) > clip * error, level, smooth)
+from etendue.kernels.types import BOOL_2D, F32_2D, F32_2D_OUT, F64, I64
 
 
 @njit([(F32_2D_OUT, F32_2D_OUT, F32_2D)], cache=True, nogil=True, error_model="numpy")

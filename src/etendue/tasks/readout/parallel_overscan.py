@@ -18,9 +18,9 @@ class SubtractParallelOverscanConfig(LevelsConfig):
     """Configuration of `SubtractParallelOverscanTask`."""
 
     method: Method | Literal["none"] = "none"
-    """How the levels of columns follow from their overscan, as those of rows. ``none``: nothing is subtracted. The master
-    bias holds what is the same in all frames, and a level from a dozen rows adds its noise to the whole column: use this
-    where columns drift from frame to frame."""
+    """How the levels of columns follow from their overscan, as those of rows. ``none``: nothing is subtracted. The
+    master bias holds what is the same in all frames, and a level from a dozen rows adds its noise to the whole column:
+    use this where columns drift from frame to frame."""
 
     margin: int = Field(2, ge=0)
     """Overscan rows next to the light that are left out: they hold deferred charge [px]."""
