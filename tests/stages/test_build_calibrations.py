@@ -5,6 +5,7 @@ import pytest
 
 from etendue.errors import AlgorithmError
 from etendue.stages.build_bias import BuildBias
+from etendue.stages.build_dark import BuildDark
 from etendue.stages.build_defects import BuildDefects
 from etendue.stages.build_flat import BuildFlat
 from etendue.stages.measure_gain import MeasureGain, MeasureGainStageConfig
@@ -54,6 +55,24 @@ def test_the_gain_is_measured_and_a_wrong_header_told(raw_frame, ccd, bias):
     wrong = MeasureGain(GAIN).run(raws=flats(raw_frame, 6, header_gain=2.7), camera=ccd, bias=bias).ptc.amplifiers[0]
     assert not wrong.consistent
     assert wrong.header_gain == 2.7
+
+
+def test_darks_of_a_night_give_a_rate_and_hot_pixels(raw_frame, ccd, bias):
+    light = np.zeros((200, 200))
+    light[50, 60] = 3000.0
+    raws = tuple(raw_frame(light, seed=90 + k, kind="dark", name=f"d{k}.fits", exposure_time_s=100.0) for k in range(4))
+    dark = BuildDark().run(raws=raws, camera=ccd, bias=bias, ptc=None).dark
+    assert dark.image.array[50, 60] == pytest.approx(30.0, rel=0.05)
+    assert dark.metadata["refused"] == {}
+    found = BuildDefects().run(bias=bias, dark=dark, flats=()).defects
+    assert found.mask(dark.bbox)[50, 60]
+    assert found.mask(dark.bbox).sum() == 1
+
+
+def test_too_few_darks_are_named(raw_frame, ccd, bias):
+    raws = (raw_frame(0.0, kind="dark", name="d0.fits", exposure_time_s=100.0),)
+    with pytest.raises(AlgorithmError, match=r"no dark: 1 dark frames \(d0.fits\) are too few"):
+        BuildDark().run(raws=raws, camera=ccd, bias=bias, ptc=None)
 
 
 def test_a_night_without_a_pair_of_flats_is_the_data_s_failure(raw_frame, ccd, bias):

@@ -31,7 +31,7 @@ from etendue.middleware.visits import VisitOutcome
 from etendue.refcat.source import open_reference
 
 _log = get_logger(__name__)
-CALIBRATIONS = ("bias", "flat", "ptc", "defects")
+CALIBRATIONS = ("bias", "flat", "ptc", "dark", "defects")
 SKYMAP = "field"
 _LARGEST_PATCH = 2000
 _SERIES_LENGTH = 10  # images of one band from which light curves are made

@@ -193,6 +193,9 @@ class HeaderSpec(_Spec):
     altitude: FieldSpec = FieldSpec()
     """Altitude above the horizon [deg]."""
 
+    readout_mode: FieldSpec = FieldSpec()
+    """Mode of the readout; calibrations are built from frames of one mode."""
+
     gain: FieldSpec = FieldSpec()
     """Gain that the header claims [e/ADU]."""
 

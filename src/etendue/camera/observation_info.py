@@ -50,6 +50,8 @@ class ObservationInfo:
     """Read noise claimed by the header [e]."""
     temperature_c: float = float("nan")
     """CCD temperature [deg C]."""
+    readout_mode: str = ""
+    """Mode of the readout, as the header names it."""
     wcs: SkyWcs | None = None
     """Starting WCS in trimmed detector pixels."""
     wcs_is_approximate: bool = False

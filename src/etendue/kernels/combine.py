@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from etendue.kernels.types import F32_3D, F64
+from etendue.kernels.types import F32_3D, F64, F64_1D
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -91,3 +91,68 @@ def clipped_mean_stack(stack, clip, sigma_floor):
             mean[row, col] = center + offset
             variance[row, col] = mean_variance
     return mean, variance, count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _weighted_rate(charge, seconds, read_variance, used, guess):
+    """Return the rate of weighted least squares and its variance; the weights are for the guessed rate."""
+    top = bottom = 0.0
+    for i in range(charge.size):
+        if used[i]:
+            variance = read_variance + max(guess, 0.0) * seconds[i]
+            top += charge[i] * seconds[i] / variance
+            bottom += seconds[i] * seconds[i] / variance
+    return (top / bottom, 1.0 / bottom) if bottom > 0.0 else (np.nan, np.nan)
+
+
+@njit([(F32_3D, F64_1D, F64, F64)], cache=True, nogil=True, error_model="numpy")
+def clipped_rate_stack(stack, seconds, read_variance, clip):
+    """Fit the rate of each pixel to charges collected in different times, without outliers.
+
+    Slow definition, per pixel: start at the median of ``charge / seconds``; leave out what departs from
+    ``rate * seconds`` by ``clip`` sigmas, with ``sigma**2 = read_variance + rate * seconds``; fit the rest with
+    weights ``1 / sigma**2``; three times.
+
+    Parameters
+    ----------
+    stack : ndarray, float32, shape (n, ny, nx)
+        Charges [e]; NaN pixels do not enter.
+    seconds : ndarray, float64, shape (n,)
+        Times [s].
+    read_variance : float
+        Variance of a pixel without charge [e**2].
+    clip : float
+        Clipping radius [sigma].
+
+    Returns
+    -------
+    rate, variance : ndarray, float32, shape (ny, nx)
+        Rate [e/s] and its variance; NaN where nothing is finite.
+    """
+    n, ny, nx = stack.shape
+    rate = np.full((ny, nx), np.nan, dtype=np.float32)
+    variance = np.full((ny, nx), np.nan, dtype=np.float32)
+    charge, ratios, used = np.empty(n), np.empty(n), np.empty(n, dtype=np.bool_)
+    for row in range(ny):
+        for col in range(nx):
+            count = 0
+            for i in range(n):
+                charge[i] = stack[i, row, col]
+                used[i] = np.isfinite(charge[i])
+                if used[i]:
+                    ratios[count] = charge[i] / seconds[i]
+                    count += 1
+            if count == 0:
+                continue
+            _insertion_sort(ratios, count)
+            guess, spread = _middle(ratios, count), np.nan
+            for _ in range(3):
+                for i in range(n):
+                    sigma = np.sqrt(read_variance + max(guess, 0.0) * seconds[i])
+                    used[i] = abs(charge[i] - guess * seconds[i]) <= clip * sigma  # never where it is NaN
+                fitted, fitted_variance = _weighted_rate(charge, seconds, read_variance, used, guess)
+                if np.isnan(fitted):
+                    break
+                guess, spread = fitted, fitted_variance
+            rate[row, col], variance[row, col] = guess, spread
+    return rate, variance

@@ -15,8 +15,8 @@ from etendue.tasks.calib.bias import BuildBiasConfig, BuildBiasTask
 class BuildBiasStageConfig(StageConfig):
     """Configuration of `BuildBias`."""
 
-    bias: BuildBiasConfig = BuildBiasConfig()
-    """Combination of the frames."""
+    bias: BuildBiasConfig = BuildBiasConfig(on_odd="drop")
+    """Combination of the frames; unusable ones are left out and named."""
 
 
 @dataclass(frozen=True)

@@ -23,18 +23,19 @@ class BuildDefectsResult:
 
 
 class BuildDefects(Stage[BuildDefectsStageConfig]):
-    """Collect hot pixels from the bias and odd ones from the flats of all filters."""
+    """Collect hot pixels from bias and dark, and odd ones from the flats of all filters."""
 
     dimensions = ("instrument", "detector")
     bias = Input("bias", ("instrument", "detector"), "EtendueExposure", calibration=True)
+    dark = Input("dark", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
     flats = Input(
         "flat", ("instrument", "detector", "physical_filter"), "EtendueExposure",
         multiple=True, minimum=0, calibration=True,
     )  # fmt: skip
     defects = Output("defects", ("instrument", "detector"), "EtendueDefects", calibration=True)
 
-    def run(self, *, bias: Exposure, flats: tuple[Exposure, ...]) -> BuildDefectsResult:
-        """Unite what the bias and each of the flats show."""
+    def run(self, *, bias: Exposure, dark: Exposure | None = None, flats: tuple[Exposure, ...]) -> BuildDefectsResult:
+        """Unite what the bias, the dark and each of the flats show."""
         task = BuildDefectsTask(self.config.defects)
-        found = [task.run(bias=bias), *(task.run(flat=flat) for flat in flats)]
+        found = [task.run(bias=bias, dark=dark), *(task.run(flat=flat) for flat in flats)]
         return BuildDefectsResult(defects=Defects(tuple(box for part in found for box in part.boxes)))

@@ -24,13 +24,13 @@ from etendue.table.table import Table
 from etendue.tasks.astrometry.fit import FitAstrometryConfig, FitAstrometryTask
 from etendue.tasks.characterize.characterize import CharacterizeConfig, CharacterizeResult, CharacterizeTask
 from etendue.tasks.characterize.source_table import source_table
-from etendue.tasks.isr.calibrations import IsrCalibrations
 from etendue.tasks.isr.combine_snaps import CombineSnapsConfig, CombineSnapsTask
 from etendue.tasks.isr.hand_mask import hand_mask
 from etendue.tasks.isr.isr import IsrConfig, IsrTask
 from etendue.tasks.isr.pixel_fault import pixel_fault
 from etendue.tasks.measure.source_columns import SourceColumns
 from etendue.tasks.photometry.zero_point import ZeroPointConfig, ZeroPointTask
+from etendue.tasks.readout.calibrations import Calibrations
 
 _log = get_logger(__name__)
 
@@ -127,7 +127,7 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
             if fault := pixel_fault(raw, camera.detector(raw.detector_id)):
                 raise AlgorithmError(fault)
         _warn_of_missing(raws[0], bias=bias, flat=flat, ptc=ptc)
-        known = IsrCalibrations(bias=bias, dark=dark, flat=flat, defects=defects, ptc=ptc)
+        known = Calibrations(bias=bias, dark=dark, flat=flat, defects=defects, ptc=ptc)
         isr = IsrTask(self.config.isr)
         snaps = [
             isr.run(raw=raw, camera=camera, calibrations=known, by_hand=_by_hand(raw, overrides, camera))

@@ -12,8 +12,8 @@ from etendue.tasks.calib.bias import BuildBiasConfig, BuildBiasTask
 from etendue.tasks.calib.defects import BuildDefectsTask
 from etendue.tasks.calib.flat import BuildFlatConfig, BuildFlatTask
 from etendue.tasks.calib.gain import MeasureGainTask
-from etendue.tasks.isr.calibrations import IsrCalibrations
 from etendue.tasks.isr.isr import IsrTask
+from etendue.tasks.readout.calibrations import Calibrations
 
 
 def _response(shape):
@@ -76,7 +76,7 @@ def test_a_frame_calibrated_with_the_flat_is_flat(flats, bias, toy_camera, make_
     out = IsrTask().run(
         raw=make_raw(20000.0 * _response(shape), seed=9),
         camera=toy_camera,
-        calibrations=IsrCalibrations(bias=bias, flat=flat),
+        calibrations=Calibrations(bias=bias, flat=flat),
     )
     left, right = np.split(out.image.array, 2, axis=1)
     assert abs(left.mean() / right.mean() - 1.0) < 0.01

@@ -10,8 +10,8 @@ from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.mask import Mask
 from etendue.image.ptc import AmplifierGain, Ptc
-from etendue.tasks.isr.calibrations import IsrCalibrations
 from etendue.tasks.isr.isr import IsrConfig, IsrTask
+from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.readout.electronics import electronics_of
 
 
@@ -37,7 +37,7 @@ def test_the_variance_plane_is_the_variance(toy_camera, make_raw, shape):
     pulls = []
     for seed in range(6):
         raw = make_raw(ramp * response, seed=seed)
-        out = IsrTask().run(raw=raw, camera=toy_camera, calibrations=IsrCalibrations(flat=flat))
+        out = IsrTask().run(raw=raw, camera=toy_camera, calibrations=Calibrations(flat=flat))
         pulls.append((out.image.array - ramp) / np.sqrt(out.variance.array))
     pull = np.array(pulls)
     assert abs(pull.std() - 1.0) < 0.02
@@ -75,7 +75,7 @@ def test_planes_say_what_the_flat_says(toy_camera, make_raw, shape):
     out = IsrTask().run(
         raw=make_raw(np.full(shape, 500.0)),
         camera=toy_camera,
-        calibrations=IsrCalibrations(
+        calibrations=Calibrations(
             flat=_calibration(response, ""), defects=Defects((Box(y=Interval(50, 60), x=Interval(20, 21)),))
         ),
     )
@@ -92,7 +92,7 @@ def test_planes_say_what_the_flat_says(toy_camera, make_raw, shape):
 def test_does_not_touch_its_arguments(toy_camera, make_raw, shape):
     raw, bias = make_raw(np.full(shape, 500.0)), _calibration(np.ones(shape), "adu")
     before = raw.array.copy(), bias.content_hash()
-    IsrTask().run(raw=raw, camera=toy_camera, calibrations=IsrCalibrations(bias=bias))
+    IsrTask().run(raw=raw, camera=toy_camera, calibrations=Calibrations(bias=bias))
     assert (raw.array == before[0]).all()
     assert bias.content_hash() == before[1]
 
@@ -100,7 +100,7 @@ def test_does_not_touch_its_arguments(toy_camera, make_raw, shape):
 def test_refuses_a_flat_of_another_filter_by_name(toy_camera, make_raw, shape):
     flat = _calibration(np.ones(shape), "", physical_filter="V")
     with pytest.raises(InputError, match=r"0001.fits: frame was taken with filter 'R', the flat with 'V'"):
-        IsrTask().run(raw=make_raw(np.zeros(shape)), camera=toy_camera, calibrations=IsrCalibrations(flat=flat))
+        IsrTask().run(raw=make_raw(np.zeros(shape)), camera=toy_camera, calibrations=Calibrations(flat=flat))
 
 
 def test_refuses_a_calibration_of_another_size(toy_camera, make_raw, shape):
@@ -108,7 +108,7 @@ def test_refuses_a_calibration_of_another_size(toy_camera, make_raw, shape):
         IsrTask().run(
             raw=make_raw(np.zeros(shape)),
             camera=toy_camera,
-            calibrations=IsrCalibrations(bias=_calibration(np.ones((5, 6)), "adu")),
+            calibrations=Calibrations(bias=_calibration(np.ones((5, 6)), "adu")),
         )
 
 
@@ -134,7 +134,7 @@ def test_refuses_maps_without_values_and_flats_without_response(toy_camera, make
         ("dark", np.full(shape, np.nan), "0% of the dark's pixels have a value"),
         ("flat", np.zeros(shape), "0% of the flat's pixels have a positive value"),
     ):
-        calibrations = IsrCalibrations(**{kind: _calibration(array, "")})
+        calibrations = Calibrations(**{kind: _calibration(array, "")})
         with pytest.raises(InputError, match=said):
             IsrTask().run(raw=raw, camera=toy_camera, calibrations=calibrations)
 
@@ -147,7 +147,7 @@ def test_a_needed_calibration_that_is_missing_is_named(toy_camera, make_raw, sha
 def test_the_dark_current_of_the_exposure_is_subtracted_and_its_noise_kept(toy_camera, make_raw, shape):
     dark = _calibration(np.full(shape, 20.0), "electron")
     raw = make_raw(np.full(shape, 1000.0 + 20.0 * 30.0), seed=4)
-    out = IsrTask().run(raw=raw, camera=toy_camera, calibrations=IsrCalibrations(dark=dark))
+    out = IsrTask().run(raw=raw, camera=toy_camera, calibrations=Calibrations(dark=dark))
     assert abs(out.image.array.mean() - 1000.0) < 3.0
     pull = (out.image.array - 1000.0) / np.sqrt(out.variance.array)
     assert abs(pull.std() - 1.0) < 0.02
@@ -156,9 +156,7 @@ def test_the_dark_current_of_the_exposure_is_subtracted_and_its_noise_kept(toy_c
 
 def test_a_step_that_is_skipped_changes_nothing(toy_camera, make_raw, shape):
     dark, raw = _calibration(np.full(shape, 20.0), "electron"), make_raw(np.full(shape, 100.0))
-    skipped = IsrTask(IsrConfig(skip=("dark",))).run(
-        raw=raw, camera=toy_camera, calibrations=IsrCalibrations(dark=dark)
-    )
+    skipped = IsrTask(IsrConfig(skip=("dark",))).run(raw=raw, camera=toy_camera, calibrations=Calibrations(dark=dark))
     without = IsrTask().run(raw=raw, camera=toy_camera)
     assert skipped.content_hash() == without.content_hash()
 
@@ -166,7 +164,5 @@ def test_a_step_that_is_skipped_changes_nothing(toy_camera, make_raw, shape):
 def test_a_flat_counted_in_electrons_holds_no_gains(toy_camera, make_raw, shape):
     flat = _calibration(np.ones(shape), "", metadata={"counted_in": "electron"})
     electrons = np.full(shape, 1000.0)
-    out = IsrTask().run(
-        raw=make_raw(electrons, noise=False), camera=toy_camera, calibrations=IsrCalibrations(flat=flat)
-    )
+    out = IsrTask().run(raw=make_raw(electrons, noise=False), camera=toy_camera, calibrations=Calibrations(flat=flat))
     np.testing.assert_allclose(out.image.array, electrons, rtol=1e-5)

@@ -7,7 +7,7 @@ from etendue.app.processing.masters import Masters
 from etendue.app.solving.frame_search import SearchOptions, find_exposure
 from etendue.camera.camera import Camera
 from etendue.camera.raw import RawFrame
-from etendue.tasks.isr.calibrations import IsrCalibrations
+from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.isr.isr import IsrTask
 
 
@@ -39,6 +39,6 @@ def located(raw: RawFrame, camera: Camera, masters: Masters, index: str) -> RawF
     AlgorithmError
         If the frame has no stars, or no position is certain.
     """
-    exposure = IsrTask().run(raw=raw, camera=camera, calibrations=IsrCalibrations(bias=masters.bias, flat=masters.flat))
+    exposure = IsrTask().run(raw=raw, camera=camera, calibrations=Calibrations(bias=masters.bias, flat=masters.flat))
     found = find_exposure(exposure, raw, camera, SearchOptions(Path(index)))
     return replace(raw, info=replace(raw.info, wcs=found.solved.wcs, wcs_is_approximate=False))

@@ -15,7 +15,16 @@ from etendue.errors import InputError
 from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.mask import Mask
-from etendue.tasks.calib.selection import OnOdd, Refusal, check_enough, check_same_detector, settle, split_by_type
+from etendue.tasks.calib.odd_frames import odd_frames
+from etendue.tasks.calib.selection import (
+    OnOdd,
+    Refusal,
+    check_enough,
+    check_same_detector,
+    settle,
+    split_by_conditions,
+    split_by_type,
+)
 from etendue.tasks.calib.stack import combine_frames, pair_noise
 from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
 from etendue.tasks.task import Task, TaskConfig
@@ -29,6 +38,12 @@ class BuildBiasConfig(TaskConfig):
 
     minimum_frames: int = Field(3, ge=2)
     """Frames needed."""
+
+    temperature_tolerance_c: float = Field(5.0, gt=0.0)
+    """Accepted distance from the usual temperature [deg C]."""
+
+    odd_beyond_adu: float = Field(5.0, gt=0.0)
+    """A frame whose shape departs by more from the others, and five times as much as they, is odd [ADU]."""
 
     clip: float = Field(4.0, gt=0.0)
     """Clipping radius of the combination [sigma]."""
@@ -63,7 +78,8 @@ class BuildBiasTask(Task[BuildBiasConfig]):
         Returns
         -------
         BuildBiasResult
-            ``exposure.metadata`` holds ``n_frames``, ``read_noise_adu`` by amplifier and ``files``.
+            ``exposure.metadata`` holds ``n_frames``, ``read_noise_adu`` by amplifier, ``files`` and ``refused``
+            ones with the reason.
 
         Raises
         ------
@@ -71,11 +87,18 @@ class BuildBiasTask(Task[BuildBiasConfig]):
             If frames are of another type or too few, naming them.
         """
         kept, refused = split_by_type(raws, "bias")
-        settle(refused, self.config.on_odd)
+        kept, unlike = split_by_conditions(kept, self.config.temperature_tolerance_c)
+        settle([*refused, *unlike], self.config.on_odd)
+        refused += unlike
         check_enough(kept, self.config.minimum_frames, "bias", refused)
         detector = camera.detector(check_same_detector(kept))
         readout = ReadoutTask(self.config.readout)
         frames = [readout.run(raw.array, detector) for raw in kept]
+        odd = odd_frames(frames, kept, tolerance=self.config.odd_beyond_adu, unit=" ADU")
+        settle(odd.refused, self.config.on_odd)
+        refused += odd.refused
+        kept, frames = odd.others(kept), odd.others(frames)
+        check_enough(kept, self.config.minimum_frames, "bias", refused)
         noise = read_noise_adu(frames, detector)
         floor = float(np.median(list(noise.values())))
         mean, variance, _ = combine_frames(frames, clip=self.config.clip, sigma_floor=floor)
@@ -89,6 +112,7 @@ class BuildBiasTask(Task[BuildBiasConfig]):
                 "n_frames": len(kept),
                 "read_noise_adu": noise,
                 "files": [raw.info.file_name for raw in kept],
+                "refused": dict(refused),
             },
         )
         return BuildBiasResult(exposure, tuple(refused))

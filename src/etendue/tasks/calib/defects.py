@@ -28,6 +28,12 @@ class BuildDefectsConfig(TaskConfig):
     hot_sigma: float = Field(10.0, gt=0.0)
     """A pixel of the bias that exceeds its neighbours by this many single-frame read noises is hot."""
 
+    hot_rate_e_s: float = Field(2.0, gt=0.0)
+    """A pixel of the dark that exceeds its neighbours by this is hot [e/s],"""
+
+    hot_rate_sigma: float = Field(10.0, gt=0.0)
+    """if it does so by this many errors of the dark."""
+
     column_fraction: float = Field(0.3, gt=0.0, le=1.0)
     """A column with more than this fraction of defective pixels is defective as a whole."""
 
@@ -35,7 +41,7 @@ class BuildDefectsConfig(TaskConfig):
 class BuildDefectsTask(Task[BuildDefectsConfig]):
     """Compare each pixel of the bias and of the flat with running medians along its row and its column."""
 
-    def run(self, bias: Exposure | None = None, flat: Exposure | None = None) -> Defects:
+    def run(self, bias: Exposure | None = None, flat: Exposure | None = None, dark: Exposure | None = None) -> Defects:
         """Find hot, dead and low-response pixels and bad columns.
 
         Parameters
@@ -44,6 +50,8 @@ class BuildDefectsTask(Task[BuildDefectsConfig]):
             Master bias [ADU] with ``metadata["read_noise_adu"]``.
         flat : Exposure, optional
             Master flat.
+        dark : Exposure, optional
+            Master dark [e/s].
 
         Returns
         -------
@@ -52,11 +60,12 @@ class BuildDefectsTask(Task[BuildDefectsConfig]):
         """
         masks = [self._hot(bias)] if bias is not None else []
         masks += [self._odd_response(flat)] if flat is not None else []
+        masks += [self._warm(dark)] if dark is not None else []
         if not masks:
             return Defects()
         bad = np.logical_or.reduce(masks)
         bad |= bad.mean(axis=0) > self.config.column_fraction
-        box = (bias or flat).bbox  # type: ignore[union-attr]
+        box = (bias or flat or dark).bbox  # type: ignore[union-attr]
         return Defects.from_mask(bad, y0=box.y.start, x0=box.x.start)
 
     def _hot(self, bias: Exposure) -> NDArray[np.bool_]:
@@ -65,6 +74,13 @@ class BuildDefectsTask(Task[BuildDefectsConfig]):
         array = bias.image.array
         along_row, along_column = self._medians(array)
         return np.asarray(array - np.maximum(along_row, along_column) > self.config.hot_sigma * noise)
+
+    def _warm(self, dark: Exposure) -> NDArray[np.bool_]:
+        """Return pixels far above their neighbours in the dark."""
+        array = dark.image.array
+        excess = array - np.maximum(*self._medians(array))
+        error = np.sqrt(dark.variance.array)
+        return np.asarray((excess > self.config.hot_rate_e_s) & (excess > self.config.hot_rate_sigma * error))
 
     def _odd_response(self, flat: Exposure) -> NDArray[np.bool_]:
         """Return pixels that are not finite or far from their neighbours in the flat."""

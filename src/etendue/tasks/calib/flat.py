@@ -15,12 +15,14 @@ from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.mask import Mask
 from etendue.tasks.calib.exposed import ExposedFlat, LevelConfig, expose_flats
+from etendue.tasks.calib.odd_frames import odd_frames
 from etendue.tasks.calib.selection import (
     OnOdd,
     Refusal,
     check_enough,
     check_same_detector,
     settle,
+    split_by_conditions,
     split_by_filter,
     split_by_type,
 )
@@ -40,6 +42,13 @@ class BuildFlatConfig(TaskConfig):
 
     minimum_frames: int = Field(3, ge=2)
     """Frames needed."""
+
+    temperature_tolerance_c: float = Field(5.0, gt=0.0)
+    """Accepted distance from the usual temperature [deg C]."""
+
+    odd_beyond: float = Field(0.05, gt=0.0)
+    """A flat whose shape departs by more from the others, in parts of its level, and five times as much as they, is
+    odd: gradients of twilight are not, clouds and headlamps are."""
 
     clip: float = Field(3.0, gt=0.0)
     """Clipping radius of the combination [sigma]; rejects stars in twilight flats."""
@@ -77,7 +86,7 @@ class BuildFlatTask(Task[BuildFlatConfig]):
         -------
         BuildFlatResult
             The flat is a ratio of ADU, so the gains of the amplifiers are part of it.
-            ``exposure.metadata`` holds ``n_frames``, ``levels_adu`` and ``files``.
+            ``exposure.metadata`` holds ``n_frames``, ``levels_adu``, ``files`` and ``refused`` ones with the reason.
 
         Raises
         ------
@@ -87,16 +96,22 @@ class BuildFlatTask(Task[BuildFlatConfig]):
         """
         flats, refused = split_by_type(raws, "flat")
         flats, other_filter = split_by_filter(flats)
-        settle([*refused, *other_filter], self.config.on_odd)
-        refused += other_filter
+        flats, unlike = split_by_conditions(flats, self.config.temperature_tolerance_c)
+        settle([*refused, *other_filter, *unlike], self.config.on_odd)
+        refused += [*other_filter, *unlike]
         name = flats[0].info.physical_filter if flats else ""
         check_enough(flats, self.config.minimum_frames, f"flat (filter {name!r})", refused)
         detector = camera.detector(check_same_detector(flats))
         exposed, out_of_range = expose_flats(flats, detector, bias, self.config.readout, self.config.level)
-        settle(out_of_range, self.config.on_odd)
-        refused += out_of_range
+        frames = [flat.pixels / np.float32(flat.level) for flat in exposed]
+        odd = odd_frames(frames, [flat.raw for flat in exposed], tolerance=self.config.odd_beyond, unit="")
+        settle([*out_of_range, *odd.refused], self.config.on_odd)
+        refused += [*out_of_range, *odd.refused]
+        exposed = odd.others(exposed)
         check_enough([flat.raw for flat in exposed], self.config.minimum_frames, f"flat (filter {name!r})", refused)
-        return BuildFlatResult(self._combine(exposed, detector), tuple(refused))
+        flat = self._combine(exposed, detector)
+        facts = {**flat.metadata, "refused": dict(refused)}
+        return BuildFlatResult(flat.replace(metadata=facts), tuple(refused))
 
     def _combine(self, exposed: Sequence[ExposedFlat], detector: Detector) -> Exposure:
         """Return the clipped mean of the scaled frames, normalised to median 1."""

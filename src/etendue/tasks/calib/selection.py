@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from math import isfinite, nan
+from statistics import median
 from typing import Literal, NamedTuple
 
 from etendue.camera.raw import RawFrame
@@ -73,6 +75,42 @@ def split_by_filter(raws: Sequence[RawFrame]) -> tuple[list[RawFrame], list[Refu
             else f"filter is {raw.info.physical_filter!r}, the other frames have {common!r}"
         ),
     )
+
+
+def split_by_conditions(
+    raws: Sequence[RawFrame], temperature_tolerance_c: float
+) -> tuple[list[RawFrame], list[Refusal]]:
+    """Part the frames of the most frequent readout mode and the usual temperature from the others.
+
+    Parameters
+    ----------
+    raws : sequence of RawFrame
+        Frames.
+    temperature_tolerance_c : float
+        Accepted distance from the median temperature [deg C]; unknown temperatures are accepted.
+
+    Returns
+    -------
+    kept : list of RawFrame
+        Frames that were taken alike.
+    refused : list of Refusal
+        The others, with the value that is usual.
+    """
+    if not raws:
+        return [], []
+    mode = Counter(raw.info.readout_mode for raw in raws).most_common(1)[0][0]
+    known = [raw.info.temperature_c for raw in raws if isfinite(raw.info.temperature_c)]
+    usual = median(known) if known else nan
+
+    def fault(raw: RawFrame) -> str | None:
+        ours, theirs = raw.info.readout_mode, raw.info.temperature_c
+        if ours != mode:
+            return f"readout mode is {ours!r}, the other frames have {mode!r}"
+        if abs(theirs - usual) > temperature_tolerance_c:
+            return f"was taken at {theirs:.1f} C, the others at {usual:.1f} C"
+        return None
+
+    return split_by(raws, fault)
 
 
 def split_by(raws: Sequence[RawFrame], fault: Callable[[RawFrame], str | None]) -> tuple[list[RawFrame], list[Refusal]]:

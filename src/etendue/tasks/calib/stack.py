@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from etendue.kernels.combine import clipped_mean_stack
 
-_TILE_ROWS = 64
+TILE_ROWS = 64
+"""Rows of a stack that are combined at a time, so that stacks of big frames fit into the cache."""
 
 
 class Combined(NamedTuple):
@@ -41,8 +42,8 @@ def combine_frames(frames: Sequence[NDArray[np.float32]], *, clip: float, sigma_
     Combined
     """
     parts = [
-        clipped_mean_stack(np.stack([frame[row : row + _TILE_ROWS] for frame in frames]), clip, sigma_floor)
-        for row in range(0, frames[0].shape[0], _TILE_ROWS)
+        clipped_mean_stack(np.stack([frame[row : row + TILE_ROWS] for frame in frames]), clip, sigma_floor)
+        for row in range(0, frames[0].shape[0], TILE_ROWS)
     ]
     mean, variance, count = (np.concatenate(planes) for planes in zip(*parts, strict=True))
     return Combined(mean, variance, count)

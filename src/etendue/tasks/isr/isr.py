@@ -18,8 +18,8 @@ from etendue.image.image import Image
 from etendue.image.mask import Mask
 from etendue.kernels.interpolate import interpolate_bad
 from etendue.kernels.isr import divide_by_response, follow_bleeds, grow_mask
-from etendue.tasks.isr.calibrations import IsrCalibrations
 from etendue.tasks.isr.visit import visit_info_of
+from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.readout.electronics import Electronics, electronics_of
 from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
 from etendue.tasks.task import Task, TaskConfig
@@ -74,7 +74,7 @@ class IsrTask(Task[IsrConfig]):
         *,
         raw: RawFrame,
         camera: Camera,
-        calibrations: IsrCalibrations | None = None,
+        calibrations: Calibrations | None = None,
         by_hand: Mask | None = None,
     ) -> Exposure:
         """Calibrate one raw frame.
@@ -85,7 +85,7 @@ class IsrTask(Task[IsrConfig]):
             The frame.
         camera : Camera
             Its camera.
-        calibrations : IsrCalibrations, optional
+        calibrations : Calibrations, optional
             What was measured about the detector; none by default.
         by_hand : Mask, optional
             Planes to set before bad pixels are interpolated, of the trimmed detector.
@@ -99,10 +99,10 @@ class IsrTask(Task[IsrConfig]):
         Raises
         ------
         InputError
-            If a calibration that is needed is missing, or does not belong to the frame (`IsrCalibrations.check`).
+            If a calibration that is needed is missing, or does not belong to the frame (`Calibrations.check`).
         """
         detector = camera.detector(raw.detector_id)
-        use = self._chosen(calibrations or IsrCalibrations(), raw)
+        use = self._chosen(calibrations or Calibrations(), raw)
         use.check(raw, detector)
         electronics = electronics_of(detector, use.ptc, raw.info)
         response = _response(use, detector, electronics)
@@ -124,7 +124,7 @@ class IsrTask(Task[IsrConfig]):
             metadata=_metadata(electronics) | {"isr": [kind for kind in STEPS if getattr(use, kind) is not None]},
         )
 
-    def _chosen(self, calibrations: IsrCalibrations, raw: RawFrame) -> IsrCalibrations:
+    def _chosen(self, calibrations: Calibrations, raw: RawFrame) -> Calibrations:
         """Return the calibrations that are switched on; refuse to go on without one that is needed."""
         for kind in self.config.required:
             if getattr(calibrations, kind) is None:
@@ -136,12 +136,12 @@ class IsrTask(Task[IsrConfig]):
         self,
         raw: RawFrame,
         detector: Detector,
-        use: IsrCalibrations,
+        use: Calibrations,
         response: NDArray[np.float32],
         electronics: tuple[Electronics, ...],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return image [e-] and variance [e-**2]."""
-        charge = ReadoutTask(self.config.readout).run(raw.array, detector, bias=use.bias, electronics=electronics)
+        charge = ReadoutTask(self.config.readout).run(raw.array, detector, calibrations=use, electronics=electronics)
         variance = np.empty_like(charge)
         for amplifier, values in zip(detector.amplifiers, electronics, strict=True):
             where = amplifier.bbox.slices_in(detector.bbox)
@@ -185,7 +185,7 @@ class IsrTask(Task[IsrConfig]):
         mask.set_plane("INTRP", done & ~no_data)
 
 
-def _response(use: IsrCalibrations, detector: Detector, electronics: tuple[Electronics, ...]) -> NDArray[np.float32]:
+def _response(use: Calibrations, detector: Detector, electronics: tuple[Electronics, ...]) -> NDArray[np.float32]:
     """Return the response to light: a flat built in ADU also holds the ratios between the amplifiers' gains."""
     if use.flat is None:
         return np.ones(detector.bbox.shape, dtype=np.float32)

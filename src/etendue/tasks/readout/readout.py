@@ -10,6 +10,7 @@ from pydantic import Field
 from etendue.camera.detector import Detector
 from etendue.camera.segments import Segments
 from etendue.image.exposure import Exposure
+from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.readout.electronics import Electronics
 from etendue.tasks.readout.overscan import SubtractOverscanConfig, SubtractOverscanTask
 from etendue.tasks.task import Task, TaskConfig
@@ -39,7 +40,7 @@ class ReadoutTask(Task[ReadoutConfig]):
         raw: NDArray[Any],
         detector: Detector,
         *,
-        bias: Exposure | None = None,
+        calibrations: Calibrations | None = None,
         electronics: Sequence[Electronics] | None = None,
     ) -> NDArray[np.float32]:
         """Undo the readout and trim.
@@ -50,8 +51,8 @@ class ReadoutTask(Task[ReadoutConfig]):
             Raw frame of the detector [ADU].
         detector : Detector
             Geometry of the frame.
-        bias : Exposure, optional
-            Master bias of the detector [ADU].
+        calibrations : Calibrations, optional
+            Of these the bias.
         electronics : sequence of Electronics, optional
             Gain of each amplifier; without them the pixels stay in ADU.
 
@@ -72,8 +73,8 @@ class ReadoutTask(Task[ReadoutConfig]):
             rng = np.random.default_rng(self.config.dither_seed)
             segments.array[...] += rng.random(segments.array.shape, np.float32) - np.float32(0.5)
         SubtractOverscanTask(self.config.overscan).run(segments)
-        if bias is not None:
-            _subtract(segments, bias)
+        if calibrations is not None and calibrations.bias is not None:
+            _subtract(segments, calibrations.bias)
         if electronics is not None:
             segments.array[...] *= np.array([values.gain for values in electronics], np.float32)[:, None, None]
         return segments.assemble()

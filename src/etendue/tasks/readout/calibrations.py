@@ -17,7 +17,7 @@ _LEAST_FINITE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class IsrCalibrations:
+class Calibrations:
     """Calibrations of one detector; what is None is not corrected.
 
     Parameters
