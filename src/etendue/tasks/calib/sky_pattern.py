@@ -19,6 +19,8 @@ from etendue.tasks.isr.sky_pattern import smooth_terms
 from etendue.tasks.task import Task, TaskConfig
 
 Plane = NDArray[np.float32]
+_FILL = (8.0, 32.0)  # widths with which gaps are filled [px]
+_LEAST_WEIGHT = 1e-3
 _FIRST_PASS = 4.0  # times the threshold, while the pattern is not known
 
 
@@ -171,20 +173,26 @@ class BuildSkyPatternTask(Task[BuildSkyPatternConfig]):
         return np.polynomial.legendre.leggrid2d(y, x, coefficients).astype(np.float32)
 
     def _smoothed(self, mean: Plane, variance: Plane) -> tuple[Plane, Plane]:
-        """Take the pixel noise off where there is a value; elsewhere the pattern is what is around it."""
-        sigma = self.config.smoothing
-        if sigma <= 0.0:
-            return mean, variance
-        known = np.isfinite(mean)
-        weight = gaussian_filter(known.astype(np.float32), sigma)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            pattern = gaussian_filter(np.where(known, mean, np.float32(0.0)), sigma) / weight
-            pixels = 4.0 * np.pi * sigma**2
-            spread = gaussian_filter(np.where(known, variance, np.float32(0.0)), sigma) / weight / pixels
-        pattern[weight < 1e-3] = np.nan
+        """Take the pixel noise off; where no image shows sky the pattern is what is around."""
+        pattern, spread = mean, variance
+        for sigma in (self.config.smoothing, *_FILL):
+            smooth, thinner = _blurred(mean, sigma), _blurred(variance, sigma) / max(4.0 * np.pi * sigma**2, 1.0)
+            first = sigma == self.config.smoothing
+            pattern = smooth if first else np.where(np.isfinite(pattern), pattern, smooth)
+            spread = thinner if first else np.where(np.isfinite(spread), spread, thinner)
         if self.config.kind == "fringe":
-            pattern -= np.float32(np.nanmean(pattern))
+            pattern = pattern - np.nanmean(pattern)
         return pattern.astype(np.float32), spread.astype(np.float32)
+
+
+def _blurred(plane: Plane, sigma: float) -> Plane:
+    """Return a plane blurred by a Gaussian over what is known of it; NaN where nothing near is."""
+    known = np.isfinite(plane)
+    weight = gaussian_filter(known.astype(np.float32), sigma)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        blurred = gaussian_filter(np.where(known, plane, np.float32(0.0)), sigma) / weight
+    blurred[weight < _LEAST_WEIGHT] = np.nan
+    return np.asarray(blurred, np.float32)
 
 
 def _powers(degree: int) -> tuple[list[int], list[int]]:
