@@ -1,7 +1,6 @@
 """Defects and gains as text that people edit and keep under version control: ECSV or YAML."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +34,7 @@ _DEFECTS = tuple(_Column(name, "i") for name in ("x0", "y0", "width", "height"))
 _PTC = (
     _Column("name", "U"), _Column("gain", "f"), _Column("gain_err", "f", np.nan), _Column("read_noise", "f"),
     _Column("read_noise_err", "f", np.nan), _Column("header_gain", "f", np.nan), _Column("consistent", "b", True),
+    _Column("turnoff_adu", "f", np.nan),
 )  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def read_ptc(path: Path) -> tuple[Ptc, dict[str, Any]]:
     names = columns["name"].tolist()
     if len(set(names)) < len(names):
         raise InputError("an amplifier comes twice", source=path, value=names)
-    values = zip(*(columns[field.name].tolist() for field in fields(AmplifierGain)), strict=True)
+    values = zip(*(columns[column.name].tolist() for column in _PTC), strict=True)
     try:
         return Ptc(tuple(AmplifierGain(*row) for row in values)), about
     except InputError as error:

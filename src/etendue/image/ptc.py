@@ -1,11 +1,12 @@
 """Gain and read noise of a detector's amplifiers, measured by photon transfer."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from math import isnan
+from dataclasses import dataclass, field, fields
+from math import isnan, nan
 from typing import Any
 
 from etendue.errors import InputError
+from etendue.image.photon_transfer import PhotonTransfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,10 @@ class AmplifierGain:
         Gain that the frames' headers claim [e-/ADU]; NaN if they are silent.
     consistent : bool
         Whether the header agrees within the tolerance of the measurement; True if it is silent.
+    turnoff_adu : float
+        Signal above bias at which the variance begins to drop: pixels are full [ADU]; NaN if no flat was that bright.
+    transfer : PhotonTransfer, optional
+        The curve with its covariances; None where the gain comes from too few levels for one.
     """
 
     name: str
@@ -33,6 +38,8 @@ class AmplifierGain:
     read_noise_err: float
     header_gain: float
     consistent: bool
+    turnoff_adu: float = nan
+    transfer: PhotonTransfer | None = field(default=None, compare=False)
 
     @property
     def read_noise_adu(self) -> float:
@@ -75,7 +82,7 @@ class Ptc:
         """
         return {
             "amplifiers": [
-                {k: None if isinstance(v, float) and isnan(v) else v for k, v in asdict(amplifier).items()}
+                {entry.name: _plain(getattr(amplifier, entry.name)) for entry in fields(amplifier)}
                 for amplifier in self.amplifiers
             ]
         }
@@ -96,6 +103,13 @@ class Ptc:
         return cls(tuple(_amplifier(entry) for entry in state["amplifiers"]))
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, PhotonTransfer):
+        return value.to_dict()
+    return None if isinstance(value, float) and isnan(value) else value
+
+
 def _amplifier(entry: Mapping[str, Any]) -> AmplifierGain:
-    known: dict[str, Any] = {key: float("nan") if value is None else value for key, value in entry.items()}
-    return AmplifierGain(**known)
+    known: dict[str, Any] = {key: nan if value is None else value for key, value in entry.items() if key != "transfer"}
+    transfer = entry.get("transfer")
+    return AmplifierGain(**known, transfer=None if transfer is None else PhotonTransfer.from_dict(transfer))
