@@ -93,6 +93,9 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
     flat = Prerequisite(
         "flat", ("instrument", "detector", "physical_filter"), "EtendueExposure", minimum=0, calibration=True
     )
+    fringe = Prerequisite(
+        "fringe", ("instrument", "detector", "physical_filter"), "EtendueExposure", minimum=0, calibration=True
+    )
     defects = Prerequisite("defects", ("instrument", "detector"), "EtendueDefects", minimum=0, calibration=True)
     ptc = Prerequisite("ptc", ("instrument", "detector"), "EtenduePtc", minimum=0, calibration=True)
     reference = Prerequisite("refcat", ("htm7",), "EtendueTable", multiple=True, minimum=0)
@@ -108,6 +111,7 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
         bias: Exposure | None,
         dark: Exposure | None = None,
         flat: Exposure | None,
+        fringe: Exposure | None = None,
         defects: Defects | None,
         ptc: Ptc | None,
         reference: tuple[Table, ...],
@@ -127,7 +131,7 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
             if fault := pixel_fault(raw, camera.detector(raw.detector_id)):
                 raise AlgorithmError(fault)
         _warn_of_missing(raws[0], bias=bias, flat=flat, ptc=ptc)
-        known = Calibrations(bias=bias, dark=dark, flat=flat, defects=defects, ptc=ptc)
+        known = Calibrations(bias=bias, dark=dark, flat=flat, fringe=fringe, defects=defects, ptc=ptc)
         isr = IsrTask(self.config.isr)
         snaps = [
             isr.run(raw=raw, camera=camera, calibrations=known, by_hand=_by_hand(raw, overrides, camera))

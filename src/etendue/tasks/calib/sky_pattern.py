@@ -54,6 +54,9 @@ class BuildSkyPatternConfig(TaskConfig):
     clip: float = Field(3.0, gt=0.0)
     """Clipping radius of the combination [sigma]."""
 
+    least_contrast: float = Field(2.0, ge=0.0)
+    """A pattern must exceed its own noise by this factor [rms]."""
+
     smoothing: float = Field(2.0, ge=0.0)
     """Standard deviation of the Gaussian that takes the pixel noise off the pattern [px]."""
 
@@ -92,7 +95,7 @@ class BuildSkyPatternTask(Task[BuildSkyPatternConfig]):
         InputError
             If images differ in size or filter, naming both filters.
         AlgorithmError
-            If too few show enough sky.
+            If too few show enough sky, or there is no pattern.
         """
         skies, first = [], None
         for exposure in exposures:
@@ -114,11 +117,13 @@ class BuildSkyPatternTask(Task[BuildSkyPatternConfig]):
         pattern, variance = self._average(usable, None)
         for _ in range(1, self.config.passes):
             pattern, variance = self._average(usable, pattern)
-        rms = float(np.nanstd(pattern))
+        rms, noise = float(np.nanstd(pattern)), float(np.sqrt(np.nanmedian(variance)))
+        if rms < self.config.least_contrast * noise:
+            raise AlgorithmError("the sky has no pattern above its noise", rms=rms, noise=noise)
         return Exposure(
             image=Image(pattern, first.bbox), mask=Mask.empty(first.bbox), variance=Image(variance, first.bbox),
             band=first.band, physical_filter=first.physical_filter, detector=first.detector, unit="",
-            metadata={"n_frames": len(usable), "levels": [sky.level for sky in usable], "rms": rms},
+            metadata={"n_frames": len(usable), "levels": [sky.level for sky in usable], "rms": rms, "noise": noise},
         )  # fmt: skip
 
     def _sky(self, exposure: Exposure) -> _Sky:

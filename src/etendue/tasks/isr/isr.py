@@ -18,13 +18,14 @@ from etendue.image.image import Image
 from etendue.image.mask import Mask
 from etendue.kernels.interpolate import interpolate_bad
 from etendue.kernels.isr import divide_by_response, follow_bleeds, grow_mask
+from etendue.tasks.isr.sky_pattern import SkyPatternConfig, SubtractSkyPatternTask
 from etendue.tasks.isr.visit import visit_info_of
 from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.readout.electronics import Electronics, electronics_of
 from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
 from etendue.tasks.task import Task, TaskConfig
 
-Calibration = Literal["bias", "dark", "flat", "illumination", "fringe", "defects", "ptc"]
+Calibration = Literal["bias", "dark", "flat", "illumination", "fringe", "sky", "defects", "ptc"]
 STEPS: tuple[Calibration, ...] = get_args(Calibration)
 """Calibrations in the order in which they are applied."""
 
@@ -50,8 +51,17 @@ class IsrConfig(TaskConfig):
     no_data_below: float = Field(0.02, ge=0.0, le=1.0)
     """Pixels whose flat response is lower hold nothing useful: NO_DATA."""
 
+    pattern_planes: tuple[str, ...] = ("BAD", "SAT", "NO_DATA", "VIGNETTED")
+    """Planes whose pixels do not tell how strong fringes are."""
+
     interpolated_planes: tuple[str, ...] = ("BAD", "SAT")
     """Planes interpolated over."""
+
+    fringe: SkyPatternConfig = SkyPatternConfig()
+    """Fit of the fringes' strength."""
+
+    sky: SkyPatternConfig = SkyPatternConfig(cell_size=64, degree=0)
+    """Fit of the sky frame's strength."""
 
     skip: tuple[Calibration, ...] = ()
     """Calibrations that are not used though they are there: their steps are switched off."""
@@ -110,6 +120,7 @@ class IsrTask(Task[IsrConfig]):
         mask = self._mask(raw, detector, response, use.defects)
         if by_hand is not None:
             mask = Mask(mask.array | by_hand.array, mask.bbox)
+        image, patterns = self._without_patterns(image, mask, use)
         self._interpolate(image, variance, mask)
         return Exposure(
             image=Image(image, detector.bbox),
@@ -121,7 +132,9 @@ class IsrTask(Task[IsrConfig]):
             visit_info=visit_info_of(raw.info, camera.observatory),
             detector=detector.id,
             unit="electron",
-            metadata=_metadata(electronics) | {"isr": [kind for kind in STEPS if getattr(use, kind) is not None]},
+            metadata=_metadata(electronics)
+            | {"isr": [kind for kind in STEPS if getattr(use, kind) is not None]}
+            | patterns,
         )
 
     def _chosen(self, calibrations: Calibrations, raw: RawFrame) -> Calibrations:
@@ -150,6 +163,19 @@ class IsrTask(Task[IsrConfig]):
             charge -= use.dark.image.array * np.float32(raw.info.exposure_time_s)
         divide_by_response(charge, variance, response)
         return charge, variance
+
+    def _without_patterns(
+        self, image: NDArray[np.float32], mask: Mask, use: Calibrations
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Subtract fringes and sky frame; tell how strong they were."""
+        bad, facts = mask.any_of(self.config.pattern_planes), {}
+        for kind, config in (("fringe", self.config.fringe), ("sky", self.config.sky)):
+            pattern = getattr(use, kind)
+            if pattern is not None:
+                fit = SubtractSkyPatternTask(config).run(image, bad, pattern.image.array)
+                image = fit.image
+                facts[kind] = {"scale": fit.scale, "scale_err": fit.scale_err, "subtracted": fit.subtracted}
+        return image, facts
 
     def _mask(self, raw: RawFrame, detector: Detector, response: NDArray[np.float32], defects: Defects | None) -> Mask:
         """Return the mask with SAT, BAD, VIGNETTED and NO_DATA."""

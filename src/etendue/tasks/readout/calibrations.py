@@ -11,8 +11,8 @@ from etendue.image.defects import Defects
 from etendue.image.exposure import Exposure
 from etendue.image.ptc import Ptc
 
-_FILTERED = ("flat", "fringe", "illumination")
-_PIXEL_MAPS = ("bias", "dark", "flat", "illumination", "fringe")
+_FILTERED = ("flat", "illumination", "fringe", "sky")
+_PIXEL_MAPS = ("bias", "dark", "flat", "illumination", "fringe", "sky")
 _LEAST_FINITE = 0.5
 
 
@@ -33,6 +33,8 @@ class Calibrations:
         Factor on the flat: what the lamp or twilight did wrong, from stars or the night sky.
     fringe : Exposure, optional
         Fringes of the night sky, mean 0, in units of the sky's level.
+    sky : Exposure, optional
+        The pattern of the whole sky, in units of its level; what is subtracted is added to no background model.
     defects : Defects, optional
         Bad pixels; the camera's own are added.
     ptc : Ptc, optional
@@ -44,6 +46,7 @@ class Calibrations:
     flat: Exposure | None = None
     illumination: Exposure | None = None
     fringe: Exposure | None = None
+    sky: Exposure | None = None
     defects: Defects | None = None
     ptc: Ptc | None = None
 
