@@ -78,7 +78,8 @@ class BuildSkyPattern(Stage[BuildSkyPatternStageConfig]):
         known = Calibrations(bias=bias, dark=dark, flat=flat, defects=defects, ptc=ptc)
         step = -(-len(raws) // self.config.longest_stack)
         images = list(self._calibrated(raws[::step], camera, known))
-        built, faults = {}, []
+        built: dict[str, Exposure | None] = {}
+        faults = []
         for kind, config in (("fringe", self.config.fringe), ("sky", self.config.sky)):
             try:
                 built[kind] = BuildSkyPatternTask(config).run(images)

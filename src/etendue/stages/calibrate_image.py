@@ -38,8 +38,8 @@ _log = get_logger(__name__)
 class CalibrateImageConfig(StageConfig):
     """Configuration of `CalibrateImage`."""
 
-    isr: IsrConfig = IsrConfig()
-    """Instrument signature removal."""
+    isr: IsrConfig = IsrConfig(skip=("sky",))
+    """Instrument signature removal; a sky frame is left to the background model, unless it is taken off ``skip``."""
 
     combine_snaps: CombineSnapsConfig = CombineSnapsConfig()
     """Adding the snaps of a visit."""
@@ -96,6 +96,9 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
     fringe = Prerequisite(
         "fringe", ("instrument", "detector", "physical_filter"), "EtendueExposure", minimum=0, calibration=True
     )
+    sky = Prerequisite(
+        "sky", ("instrument", "detector", "physical_filter"), "EtendueExposure", minimum=0, calibration=True
+    )
     defects = Prerequisite("defects", ("instrument", "detector"), "EtendueDefects", minimum=0, calibration=True)
     ptc = Prerequisite("ptc", ("instrument", "detector"), "EtenduePtc", minimum=0, calibration=True)
     reference = Prerequisite("refcat", ("htm7",), "EtendueTable", multiple=True, minimum=0)
@@ -112,6 +115,7 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
         dark: Exposure | None = None,
         flat: Exposure | None,
         fringe: Exposure | None = None,
+        sky: Exposure | None = None,
         defects: Defects | None,
         ptc: Ptc | None,
         reference: tuple[Table, ...],
@@ -131,7 +135,7 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
             if fault := pixel_fault(raw, camera.detector(raw.detector_id)):
                 raise AlgorithmError(fault)
         _warn_of_missing(raws[0], bias=bias, flat=flat, ptc=ptc)
-        known = Calibrations(bias=bias, dark=dark, flat=flat, fringe=fringe, defects=defects, ptc=ptc)
+        known = Calibrations(bias=bias, dark=dark, flat=flat, fringe=fringe, sky=sky, defects=defects, ptc=ptc)
         isr = IsrTask(self.config.isr)
         snaps = [
             isr.run(raw=raw, camera=camera, calibrations=known, by_hand=_by_hand(raw, overrides, camera))

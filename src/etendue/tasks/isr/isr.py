@@ -132,9 +132,7 @@ class IsrTask(Task[IsrConfig]):
             visit_info=visit_info_of(raw.info, camera.observatory),
             detector=detector.id,
             unit="electron",
-            metadata=_metadata(electronics)
-            | {"isr": [kind for kind in STEPS if getattr(use, kind) is not None]}
-            | patterns,
+            metadata=_metadata(electronics) | _steps(use) | patterns,
         )
 
     def _chosen(self, calibrations: Calibrations, raw: RawFrame) -> Calibrations:
@@ -225,6 +223,11 @@ def _response(use: Calibrations, detector: Detector, electronics: tuple[Electron
     for amplifier, values in zip(detector.amplifiers, electronics, strict=True):
         response[amplifier.bbox.slices_in(detector.bbox)] *= np.float32(values.gain / mean_gain)
     return response
+
+
+def _steps(use: Calibrations) -> dict[str, Any]:
+    """Return which calibrations were applied."""
+    return {"isr": [kind for kind in STEPS if getattr(use, kind) is not None]}
 
 
 def _metadata(electronics: tuple[Electronics, ...]) -> dict[str, Any]:
