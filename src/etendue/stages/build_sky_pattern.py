@@ -23,7 +23,7 @@ class BuildSkyPatternStageConfig(StageConfig):
     fringe: BuildSkyPatternConfig = BuildSkyPatternConfig()
     """The fringe frame."""
 
-    sky: BuildSkyPatternConfig = BuildSkyPatternConfig(kind="sky", smoothing=8.0)
+    sky: BuildSkyPatternConfig = BuildSkyPatternConfig(kind="sky")
     """The sky frame."""
 
     longest_stack: int = 40

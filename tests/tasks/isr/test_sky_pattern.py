@@ -46,7 +46,7 @@ def test_subtraction_takes_most_of_the_fringes_and_finds_their_strength(fringe):
     exposure = _sky(2500.0, 50, strength=0.7)
     fit = SubtractSkyPatternTask().run(exposure.image.array, np.zeros(SHAPE, bool), fringe.image.array)
     assert fit.subtracted
-    assert fit.scale == pytest.approx(0.7 * 2500.0, rel=0.08)
+    assert fit.scale == pytest.approx(0.7 * 2500.0, rel=0.12)  # the pattern is smoothed
     taken = exposure.image.array - fit.image
     true = 0.7 * 2500.0 * FRINGES
     assert np.std(_without_smooth(true - taken)) < 0.1 * np.std(true)

@@ -1,5 +1,6 @@
 """Build fringe frames and sky frames from dithered images of the night sky."""
 
+import warnings
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
@@ -57,8 +58,9 @@ class BuildSkyPatternConfig(TaskConfig):
     least_contrast: float = Field(2.0, ge=0.0)
     """A pattern must exceed its own noise by this factor [rms]."""
 
-    smoothing: float = Field(2.0, ge=0.0)
-    """Standard deviation of the Gaussian that takes the pixel noise off the pattern [px]."""
+    smoothing: tuple[float, ...] = Field((1.0, 2.0, 4.0, 8.0, 16.0), min_length=1)
+    """Widths of the Gaussian that takes the pixel noise off the pattern; the one with which half of the images tells
+    best what the other half shows is taken [px]."""
 
     bad_planes: tuple[str, ...] = ("SAT", "BAD", "CR", "NO_DATA", "DETECTED", "INTRP", "VIGNETTED", "STREAK")
     """Planes whose pixels are not used."""
@@ -114,16 +116,17 @@ class BuildSkyPatternTask(Task[BuildSkyPatternConfig]):
                 usable=len(usable),
                 needed=self.config.minimum_frames,
             )
-        pattern, variance = self._average(usable, None)
+        pattern, variance, width = self._average(usable, None)
         for _ in range(1, self.config.passes):
-            pattern, variance = self._average(usable, pattern)
+            pattern, variance, width = self._average(usable, pattern)
         rms, noise = float(np.nanstd(pattern)), float(np.sqrt(np.nanmedian(variance)))
         if rms < self.config.least_contrast * noise:
             raise AlgorithmError("the sky has no pattern above its noise", rms=rms, noise=noise)
         return Exposure(
             image=Image(pattern, first.bbox), mask=Mask.empty(first.bbox), variance=Image(variance, first.bbox),
             band=first.band, physical_filter=first.physical_filter, detector=first.detector, unit="",
-            metadata={"n_frames": len(usable), "levels": [sky.level for sky in usable], "rms": rms, "noise": noise},
+            metadata={"n_frames": len(usable), "levels": [sky.level for sky in usable], "rms": rms, "noise": noise,
+                      "smoothing": width},
         )  # fmt: skip
 
     def _sky(self, exposure: Exposure) -> _Sky:
@@ -134,12 +137,26 @@ class BuildSkyPatternTask(Task[BuildSkyPatternConfig]):
         level = float(np.median(image[~bad])) if not bad.all() else 0.0
         return _Sky(image, bad, surface, level, noise)
 
-    def _average(self, skies: list[_Sky], pattern: Plane | None) -> tuple[Plane, Plane]:
-        """Return pattern and variance of images without the sources that stand out of the pattern so far."""
+    def _average(self, skies: list[_Sky], pattern: Plane | None) -> tuple[Plane, Plane, float]:
+        """Return pattern, variance and smoothing of images without the sources that stand out of the pattern so far."""
         frames = [self._normalised(sky, pattern) for sky in skies]
         floor = float(np.median([sky.noise / sky.level for sky in skies]))
         mean, variance, _ = combine_frames(frames, clip=self.config.clip, sigma_floor=floor)
-        return self._smoothed(mean, variance)
+        width = self._best_width(frames)
+        return *self._smoothed(mean, variance, width), width
+
+    def _best_width(self, frames: list[Plane]) -> float:
+        """Return the smoothing with which each half of the frames tells best what the other half shows."""
+        if len(self.config.smoothing) == 1:
+            return self.config.smoothing[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # pixels of which no frame has a value
+            one, other = (np.nanmean(frames[k::2], axis=0) for k in (0, 1))
+        miss = [
+            sum(float(np.nanmean((_blurred(a, width) - b) ** 2)) for a, b in ((one, other), (other, one)))
+            for width in self.config.smoothing
+        ]
+        return self.config.smoothing[int(np.argmin(miss))]
 
     def _normalised(self, sky: _Sky, pattern: Plane | None) -> Plane:
         """Return an image over its sky level, NaN where sources are."""
@@ -177,17 +194,16 @@ class BuildSkyPatternTask(Task[BuildSkyPatternConfig]):
         coefficients[_powers(degree)] = solution
         return np.polynomial.legendre.leggrid2d(y, x, coefficients).astype(np.float32)
 
-    def _smoothed(self, mean: Plane, variance: Plane) -> tuple[Plane, Plane]:
+    def _smoothed(self, mean: Plane, variance: Plane, width: float) -> tuple[Plane, Plane]:
         """Take the pixel noise off; where no image shows sky the pattern is what is around."""
-        pattern, spread = mean, variance
-        for sigma in (self.config.smoothing, *_FILL):
-            smooth, thinner = _blurred(mean, sigma), _blurred(variance, sigma) / max(4.0 * np.pi * sigma**2, 1.0)
-            first = sigma == self.config.smoothing
-            pattern = smooth if first else np.where(np.isfinite(pattern), pattern, smooth)
-            spread = thinner if first else np.where(np.isfinite(spread), spread, thinner)
+        pattern, spread = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+        for sigma in (width, *(wider for wider in _FILL if wider > width)):
+            empty = ~np.isfinite(pattern)
+            pattern[empty] = _blurred(mean, sigma)[empty]
+            spread[empty] = _blurred(variance, sigma)[empty] / max(4.0 * np.pi * sigma**2, 1.0)
         if self.config.kind == "fringe":
             pattern = pattern - np.nanmean(pattern)
-        return pattern.astype(np.float32), spread.astype(np.float32)
+        return pattern, spread
 
 
 def _blurred(plane: Plane, sigma: float) -> Plane:
