@@ -1,268 +1,319 @@
-"""Cosmic rays: pixels sharper than any sum of point sources can make them.
+"""Cosmic rays: traces that no sum of point sources can make.
 
-A scene is a non-negative sum of PSFs on a smooth sky. If for every sub-pixel position of a star the
-mean of some pixels (the neighbours) is at least ``r`` times the mean of others (the core), the same
-holds for every such scene: stars, blends and galaxies alike. A core that exceeds its neighbours'
-mean divided by ``r``, beyond the noise, is no light that came through the telescope. The idea is
-that of the LSST/SDSS condition on opposite pairs, with more shapes and bounds derived from the PSF.
+A scene is a non-negative sum of PSFs: stars, blends, galaxies and a smooth sky alike. All sums of PSFs on a small
+stamp form a convex cone. What is left of a particle's trace after its projection on that cone is a linear filter that
+no scene can excite: its product with every PSF at every place is zero or negative (Moreau's decomposition), and of
+all such filters it has the best signal-to-noise ratio for that trace. So a pixel is hit where one of a few dozen
+filters, made for spots and tracks, responds beyond the noise. Pixels beside a hit are tested again by filters that
+leave out what is flagged already.
 """
 
 import numpy as np
-from numba import njit
+from numba import njit, void
 from numpy.typing import NDArray
+from scipy.optimize import nnls
+from scipy.special import erf
 
-from etendue.kernels.types import BOOL_2D, F32_2D, F64, F64_2D, F64_3D, I64, I64_2D
+from etendue.kernels.types import BOOL_2D, BOOL_2D_OUT, F32_2D, F32_3D, F64, F64_2D, I64
 
-_SHAPES: tuple[tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]], ...] = (
-    # one pixel against opposite pairs, its four and its eight neighbours: core, neighbours as (dy, dx)
-    (((0, 0),), ((0, -1), (0, 1))),
-    (((0, 0),), ((-1, 0), (1, 0))),
-    (((0, 0),), ((-1, -1), (1, 1))),
-    (((0, 0),), ((-1, 1), (1, -1))),
-    (((0, 0),), ((0, -1), (0, 1), (-1, 0), (1, 0))),
-    (((0, 0),), ((0, -1), (0, 1), (-1, 0), (1, 0), (-1, -1), (1, 1), (-1, 1), (1, -1))),
-    # two pixels in a row or column against their ends and their sides
-    (((0, 0), (0, 1)), ((0, -1), (0, 2))),
-    (((0, 0), (0, 1)), ((-1, 0), (1, 0), (-1, 1), (1, 1))),
-    (((0, 0), (1, 0)), ((-1, 0), (2, 0))),
-    (((0, 0), (1, 0)), ((0, -1), (0, 1), (1, -1), (1, 1))),
-    # two pixels on a diagonal against the other diagonal
-    (((0, 0), (1, 1)), ((0, 1), (1, 0))),
-    (((0, 0), (1, -1)), ((0, -1), (1, 0))),
-    # three pixels of a track against its sides
-    (((0, -1), (0, 0), (0, 1)), ((-1, -1), (-1, 0), (-1, 1), (1, -1), (1, 0), (1, 1))),
-    (((-1, 0), (0, 0), (1, 0)), ((-1, -1), (0, -1), (1, -1), (-1, 1), (0, 1), (1, 1))),
-    # a 2 x 2 block against the ring around it
-    (
-        ((0, 0), (0, 1), (1, 0), (1, 1)),
-        ((-1, 0), (-1, 1), (2, 0), (2, 1), (0, -1), (1, -1), (0, 2), (1, 2)),
-    ),
-)
-_REACH = 2
-_EVENNESS = 1.3
+_HALF, _SIDE = 2, 5  # traces are looked for on stamps of 5 x 5 pixels
+_RING = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+_OFF_CENTRE = ((0.5, 0.0), (-0.5, 0.0), (0.0, 0.5), (0.0, -0.5), (0.5, 0.5), (0.5, -0.5), (-0.5, 0.5), (-0.5, -0.5))
+_ANGLES = tuple(float(angle) for angle in np.arange(8) * np.pi / 8.0)
+_ACROSS = (-0.5, -0.25, 0.0, 0.25, 0.5)
+_TINY = 1e-6
+_CORE = 0.35  # pixels of a trace brighter than this part of its peak are flagged with it
+_UNEVEN, _SLACK = 4.0, 2.0  # a pixel counts as this times what the faintest may hold, with that many sigmas, at most
 
 
-def _shape_table() -> NDArray[np.int64]:
-    """Return the shapes as rows of (shape, in core, dy, dx)."""
-    rows = [
-        (number, int(in_core), dy, dx)
-        for number, (core, neighbours) in enumerate(_SHAPES)
-        for in_core, offsets in ((True, core), (False, neighbours))
+def _spot(y: float, x: float, sigma: float) -> NDArray[np.float64]:
+    """Return the pixels of a Gaussian charge cloud at a place on the stamp, shape (5, 5)."""
+    edges = np.arange(-_HALF, _HALF + 2) - 0.5
+    rows, columns = (np.diff(0.5 * erf((edges - place) / (np.sqrt(2.0) * sigma))) for place in (y, x))
+    return np.outer(rows, columns)
+
+
+def _track(angle: float, length: float, across: float, sigma: float) -> NDArray[np.float64]:
+    """Return the pixels of a straight track that passes the centre at a distance, shape (5, 5)."""
+    along = np.linspace(-0.5 * length, 0.5 * length, 41)
+    sine, cosine = np.sin(angle), np.cos(angle)
+    return np.sum([_spot(across * cosine + t * sine, -across * sine + t * cosine, sigma) for t in along], axis=0)
+
+
+def _traces() -> NDArray[np.float64]:
+    """Return the traces that filters are made for, each of unit peak, shape (n, 25)."""
+    traces = [_spot(0.0, 0.0, sigma) for sigma in (0.05, 0.3, 0.42)]
+    traces += [_spot(y, x, 0.35) for y, x in _OFF_CENTRE]
+    traces += [_track(angle, 6.0, across, 0.3) for angle in _ANGLES for across in _ACROSS]
+    traces += [_track(angle, 2.0, 0.0, 0.25) for angle in _ANGLES]
+    return np.array([trace.ravel() / trace.max() for trace in traces])
+
+
+TRACES: NDArray[np.float64] = _traces()
+
+
+def _cone(stamps: NDArray[np.float64], half: int, reach: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return PSFs on and around a small stamp, shape (side**2, n), and the whole pixels they are off, shape (n, 2)."""
+    short = max(0, half + reach - stamps.shape[1] // 2)
+    stamps = np.pad(stamps, ((0, 0), (short, short), (short, short)))
+    middle = stamps.shape[1] // 2
+    offsets = [(dy, dx) for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)]
+    cut = [
+        stamps[:, middle - dy - half : middle - dy + half + 1, middle - dx - half : middle - dx + half + 1]
         for dy, dx in offsets
     ]
-    return np.array(rows, dtype=np.int64)
+    columns = np.maximum(np.concatenate(cut).reshape(-1, (2 * half + 1) ** 2).T, 0.0)
+    return columns, np.repeat(np.array(offsets), stamps.shape[0], axis=0)
 
 
-SHAPE_TABLE: NDArray[np.int64] = _shape_table()
-N_SHAPES = len(_SHAPES)
+def _off_cone(trace: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the part of a trace that no non-negative sum of columns explains, of unit norm; 0 if there is none."""
+    norm = np.linalg.norm(columns, axis=0)
+    columns = columns[:, norm > 0.0] / norm[norm > 0.0]
+    rest = trace - columns @ nnls(columns, trace)[0] if columns.size else trace
+    size = np.linalg.norm(rest)
+    return rest / size if size > _TINY else np.zeros_like(trace)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _ratios(stamp, row, col, table, sums):
-    """Fill ``sums[:, 0]`` and ``sums[:, 1]`` with the mean of neighbours and core of each shape at a pixel."""
-    sums[:, :] = 0.0
-    for i in range(table.shape[0]):
-        shape, in_core = table[i, 0], table[i, 1]
-        sums[shape, in_core] += stamp[row + table[i, 2], col + table[i, 3]]
-        sums[shape, 2 + in_core] += 1.0
-    for shape in range(sums.shape[0]):
-        sums[shape, 0] /= sums[shape, 2]
-        sums[shape, 1] /= sums[shape, 3]
-
-
-@njit([F64_2D(F64_3D, I64_2D, I64, F64)], cache=True, nogil=True, error_model="numpy")
-def sharpness_bounds(stamps, table, n_shapes, core_fraction):
-    """Return the smallest ratio of neighbours to core that a star can show, per shape.
+def trace_filters(stamps: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Make the filters that see particles and no star.
 
     Parameters
     ----------
     stamps : ndarray, float64, shape (n, k, k)
-        PSF stamps that sample the sub-pixel positions of a star; k at least 7.
-    table : ndarray, int64, shape (m, 4)
-        ``SHAPE_TABLE``.
-    n_shapes : int
-        ``N_SHAPES``.
-    core_fraction : float
-        Only pixels brighter than this fraction of the stamp's peak bound the ratio: the
-        far wings are noise and model error.
+        PSF stamps that sample the sub-pixel positions of a star; k odd.
 
     Returns
     -------
-    ndarray, float64, shape (1, n_shapes)
-        Lower bounds, at least 0.
+    ndarray, float32, shape (25, m)
+        Weights on a 5 x 5 stamp of the filter of each of `TRACES`, of unit norm: no positive sum of the PSFs within
+        three pixels, nor a constant, gives a positive response.
     """
-    bounds = np.full((1, n_shapes), np.inf)
-    sums = np.empty((n_shapes, 4))
-    size = stamps.shape[1]
-    for i in range(stamps.shape[0]):
-        floor = core_fraction * stamps[i].max()
-        for row in range(_REACH, size - _REACH):
-            for col in range(_REACH, size - _REACH):
-                if stamps[i, row, col] < floor:
-                    continue
-                _ratios(stamps[i], row, col, table, sums)
-                for shape in range(n_shapes):
-                    if sums[shape, 1] > 0.0:
-                        bounds[0, shape] = min(bounds[0, shape], max(0.0, sums[shape, 0] / sums[shape, 1]))
-    return bounds
+    columns, _ = _cone(stamps, _HALF, _HALF + 1)
+    columns = np.concatenate([columns, np.ones((_SIDE**2, 1))], axis=1)
+    filters = np.array([_off_cone(trace, columns) for trace in TRACES])
+    filters[(TRACES <= _CORE) & (filters > 0.0)] = 0.0  # a hit elsewhere on the stamp must not speak for the trace
+    filters /= np.maximum(np.linalg.norm(filters, axis=1, keepdims=True), _TINY)
+    return np.ascontiguousarray(filters.T, dtype=np.float32)
+
+
+def growing_filters(stamps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Make the filters of one pixel beside pixels that are flagged already.
+
+    Parameters
+    ----------
+    stamps : ndarray, float64, shape (n, k, k)
+        As in `trace_filters`.
+
+    Returns
+    -------
+    ndarray, float64, shape (256, 9)
+        For each pattern of flagged neighbours (bit ``i`` is the ``i``-th of the eight neighbours in reading order),
+        the weights on 3 x 3 pixels: 0 on flagged ones, and no positive response to PSFs centred on others or beyond
+        them. A star whose very centre was hit, or on the far side of the hit, is not defended, nor a pixel with
+        eight flagged neighbours.
+    """
+    columns, offsets = _cone(stamps, 1, 2)
+    out = np.zeros((256, 9))
+    for pattern in range(256):
+        flagged = [offset for i, offset in enumerate(_RING) if pattern >> i & 1]
+        used = [4] + [3 * dy + dx + 4 for dy, dx in _RING if (dy, dx) not in flagged]
+        away = np.ones(offsets.shape[0], dtype=bool)
+        for offset in flagged:
+            away &= (np.clip(offsets, -1, 1) != offset).any(axis=1)
+        trace = np.zeros(len(used))
+        trace[0] = 1.0
+        out[pattern, used] = _off_cone(trace, columns[used][:, away])
+    out[255, 4] = 1.0
+    return out
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _is_too_sharp(image, variance, excluded, row, col, table, first, last, bound, core_snr, clip, model_error):
-    """Tell whether one shape at a pixel exceeds its bound by ``clip`` sigmas, every core pixel being bright."""
-    core = core_variance = near = near_variance = 0.0
-    n_core = n_near = 0
+def _window(image, variance, excluded, row, col, pixels, noise):
+    """Copy the 5 x 5 pixels around one; return their least variance, or -1 where one of them is excluded."""
+    least = np.inf
+    for i in range(5):
+        for j in range(5):
+            y, x = row + i - 2, col + j - 2
+            if excluded[y, x]:
+                return -1.0
+            pixels[5 * i + j] = image[y, x]
+            noise[5 * i + j] = variance[y, x]
+            least = min(least, variance[y, x])
+    return least
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _responds(pixels, noise, weights, response, clip, model_error):
+    """Tell whether a filter's response exceeds noise and model error."""
+    spread = positive = 0.0
+    for k in range(weights.size):
+        weight = np.float64(weights[k])
+        spread += weight * weight * noise[k]
+        if weight > 0.0 and pixels[k] > 0.0:
+            positive += weight * pixels[k]
+    return response > 0.0 and response * response > clip * clip * spread + (model_error * positive) ** 2
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _is_trace(pixels, noise, weights, trace, clip, model_error):
+    """Tell whether a filter responds to an even trace: one bright pixel must not condemn the star beside it."""
     faintest = np.inf
-    for i in range(first, last):
-        y, x = row + table[i, 2], col + table[i, 3]
-        if excluded[y, x]:
-            return False
-        value, spread = np.float64(image[y, x]), np.float64(variance[y, x])
-        if table[i, 1] == 1:
-            if value <= 0.0 or value * value < core_snr * core_snr * spread:
-                return False
-            faintest = min(faintest, value)
-            core += value
-            core_variance += spread
-            n_core += 1
-        else:
-            near += value
-            near_variance += spread
-            n_near += 1
-    # One bright pixel must not condemn the star pixel beside it: the faintest of the core limits its level.
-    level = min(core / n_core, _EVENNESS * faintest)
-    excess = bound * level - near / n_near
-    noise = bound * bound * core_variance / n_core**2 + near_variance / n_near**2
-    margin = model_error * level
-    return excess > 0.0 and excess * excess > clip * clip * noise + margin * margin
+    for k in range(trace.size):
+        if trace[k] > _CORE:
+            faintest = min(faintest, (pixels[k] + _SLACK * np.sqrt(noise[k])) / trace[k])
+    response = spread = positive = 0.0
+    for k in range(trace.size):
+        weight, value = np.float64(weights[k]), np.float64(pixels[k])
+        if weight > 0.0:
+            value = min(value, _UNEVEN * faintest * trace[k])
+            positive += weight * max(value, 0.0)
+        response += weight * value
+        spread += weight * weight * noise[k]
+    return response > 0.0 and response * response > clip * clip * spread + (model_error * positive) ** 2
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _flag_pixel(image, variance, excluded, row, col, table, bounds, core_snr, clip, model_error, flagged):
-    """Flag the core pixels of every shape at a pixel that is too sharp; return whether there is one."""
-    found = False
-    first = 0
-    for shape in range(bounds.size):
-        last = first
-        while last < table.shape[0] and table[last, 0] == shape:
-            last += 1
-        bound = bounds[shape]
-        if _is_too_sharp(image, variance, excluded, row, col, table, first, last, bound, core_snr, clip, model_error):
-            found = True
-            for i in range(first, last):
-                if table[i, 1] == 1:
-                    flagged[row + table[i, 2], col + table[i, 3]] = True
-        first = last
-    return found
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _brightest_neighbour(image, flagged, row, col):
-    """Return the brightest unflagged pixel around one, or 0 (the sky) if there is none."""
-    brightest = -np.inf
-    for y in range(max(0, row - 1), min(image.shape[0], row + 2)):
-        for x in range(max(0, col - 1), min(image.shape[1], col + 2)):
-            if not flagged[y, x]:
-                brightest = max(brightest, image[y, x])
-    return brightest if brightest > -np.inf else 0.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _neighbourhood(flagged):
-    """Return the unflagged pixels that touch a flagged one."""
-    ny, nx = flagged.shape
-    near = np.zeros((ny, nx), dtype=np.bool_)
-    for row in range(ny):
-        for col in range(nx):
-            if flagged[row, col]:
-                near[max(0, row - 1) : row + 2, max(0, col - 1) : col + 2] = True
-    for row in range(ny):
-        for col in range(nx):
-            near[row, col] = near[row, col] and not flagged[row, col]
-    return near
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _grow(image, variance, excluded, flagged, table, bounds, blocks, core_snr, clip, model_error):
-    """Test the pixels around flagged ones with the flagged ones filled in; flag and return whether any was."""
-    ny, nx = image.shape
-    by, bx = blocks
-    filled = image.copy()
-    for row in range(ny):
-        for col in range(nx):
-            if flagged[row, col]:
-                filled[row, col] = _brightest_neighbour(image, flagged, row, col)
-    near = _neighbourhood(flagged)
-    found = False
-    for row in range(_REACH, ny - _REACH):
-        for col in range(_REACH, nx - _REACH):
-            if near[row, col]:
-                bound = bounds[(row * by // ny) * bx + col * bx // nx]
-                if _flag_pixel(
-                    filled, variance, excluded, row, col, table, bound, core_snr, clip, model_error, flagged
-                ):
-                    found = True
-    return found
+def _flag_core(image, variance, row, col, trace, snr, flagged):
+    """Flag the pixels of a trace that are bright themselves."""
+    for k in range(trace.size):
+        y, x = row + k // 5 - 2, col + k % 5 - 2
+        value = np.float64(image[y, x])
+        if trace[k] > _CORE and value > 0.0 and value * value > snr * snr * variance[y, x]:
+            flagged[y, x] = True
 
 
 @njit(
-    [BOOL_2D(F32_2D, F32_2D, BOOL_2D, I64_2D, F64_2D, I64, I64, F64, F64, F64, F64, F64, I64)],
+    [void(F32_2D, F32_2D, BOOL_2D, F32_3D, F64_2D, I64, I64, F64, F64, F64, F64, BOOL_2D_OUT)],
     cache=True,
     nogil=True,
     error_model="numpy",
 )
-def find_cosmic_rays(
-    image, variance, excluded, table, bounds, by, bx, min_snr, clip, grow_snr, grow_clip, model_error, iterations
-):
-    """Find the pixels that are sharper than any sum of PSFs.
+def find_traces(image, variance, excluded, filters, traces, by, bx, min_snr, clip, core_snr, model_error, flagged):
+    """Flag the traces of particles.
 
-    Slow definition: for every shape at every pixel whose core pixels all exceed ``min_snr`` sigmas,
-    the core is flagged if ``bound * level - mean(neighbours)`` exceeds ``clip`` times its propagated
-    noise, joined in quadrature by ``model_error * level``, with
-    ``level = min(mean(core), 1.3 * min(core))``. Then the pixels around
-    flagged ones are tested again, with the flagged ones replaced by their brightest unflagged neighbour (a
-    dimmer value could make the star under a hit look sharp), against the lower ``grow_snr`` and
-    ``grow_clip``.
+    Slow definition: at every pixel above ``min_snr`` with no excluded pixel within two, each filter ``w`` for which
+    ``w . J > 0`` and ``(w . J)**2 > clip**2 w**2 . V + (model_error * max(w J, 0).sum())**2`` flags the pixels of its
+    trace ``t`` with ``t > 0.35`` that exceed ``core_snr``. ``J`` is the image ``I``, but where ``w > 0`` at most
+    ``4 t min((I + 2 V**0.5) / t)``, the least over the pixels with ``t > 0.35``.
 
     Parameters
     ----------
     image, variance : ndarray, float32, shape (ny, nx)
-        Sky-subtracted image and its variance; NaN is never flagged.
+        Sky-subtracted image and its variance; a window with NaN is not flagged.
     excluded : ndarray, bool, shape (ny, nx)
         Pixels that enter no test: saturated, bad, edges.
-    table : ndarray, int64, shape (m, 4)
-        ``SHAPE_TABLE``.
-    bounds : ndarray, float64, shape (by * bx, n_shapes)
-        Bound of each shape in each block of the image, row by row of blocks.
+    filters : ndarray, float32, shape (by * bx, 25, m)
+        From `trace_filters`, for each block of the image, row by row of blocks.
+    traces : ndarray, float64, shape (m, 25)
+        `TRACES`.
     by, bx : int
         Blocks along y and x.
-    min_snr, grow_snr : float
-        Least S/N of each core pixel in the first test and beside a flagged pixel.
-    clip, grow_clip : float
-        Significance of the excess in the first test and beside a flagged pixel [sigma].
+    min_snr : float
+        Least S/N of a pixel that is tested.
+    clip : float
+        Significance of the response [sigma].
+    core_snr : float
+        Least S/N of a pixel that is flagged.
     model_error : float
-        Error of the bounds as a fraction of the core, so that bright stars of a PSF known to a few
-        per cent are not flagged; added in quadrature to ``clip`` sigmas.
-    iterations : int
-        Largest number of growing passes.
-
-    Returns
-    -------
-    ndarray, bool, shape (ny, nx)
-        Cosmic-ray pixels; never within two pixels of the array's edge.
+        Error of the PSF as a fraction of the light under the positive weights, so that bright stars of a PSF known
+        to a few per cent are not flagged; added in quadrature.
+    flagged : ndarray, bool, shape (ny, nx)
+        Set in place; never within two pixels of the array's edge but by a trace whose centre is farther in.
     """
     ny, nx = image.shape
-    flagged = np.zeros((ny, nx), dtype=np.bool_)
-    found = False
-    for row in range(_REACH, ny - _REACH):
-        for col in range(_REACH, nx - _REACH):
+    count = filters.shape[2]
+    pixels, noise = np.empty(25, np.float32), np.empty(25, np.float32)
+    responses = np.empty(count, np.float32)
+    least_snr2, clip2 = np.float32(min_snr * min_snr), np.float32(clip * clip)
+    for row in range(2, ny - 2):
+        for col in range(2, nx - 2):
             value = image[row, col]
-            if value > 0.0 and value * value > min_snr * min_snr * variance[row, col]:
-                bound = bounds[(row * by // ny) * bx + col * bx // nx]
-                if _flag_pixel(image, variance, excluded, row, col, table, bound, min_snr, clip, model_error, flagged):
-                    found = True
+            if not (value > 0.0 and value * value > least_snr2 * variance[row, col]):
+                continue
+            least = _window(image, variance, excluded, row, col, pixels, noise)
+            if not least > 0.0:
+                continue
+            weights = filters[(row * by // ny) * bx + col * bx // nx]
+            responses[:] = 0.0
+            for k in range(25):
+                for i in range(count):
+                    responses[i] += pixels[k] * weights[k, i]
+            for i in range(count):
+                if not (responses[i] > 0.0 and responses[i] * responses[i] > clip2 * least):
+                    continue
+                if _is_trace(pixels, noise, weights[:, i], traces[i], clip, model_error):
+                    _flag_core(image, variance, row, col, traces[i], core_snr, flagged)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _belongs(image, variance, excluded, flagged, row, col, filters, snr, clip, model_error, pixels, noise):
+    """Tell whether a pixel beside flagged ones belongs to the trace."""
+    value = np.float64(image[row, col])
+    if excluded[row, col] or not (value > 0.0 and value * value > snr * snr * variance[row, col]):
+        return False
+    pattern, bit = 0, 1
+    for k in range(9):
+        y, x = row + k // 3 - 1, col + k % 3 - 1
+        pixels[k], noise[k] = image[y, x], variance[y, x]
+        if k != 4:
+            if flagged[y, x] or excluded[y, x]:
+                pattern |= bit
+                pixels[k] = noise[k] = 0.0
+            bit <<= 1
+    response = 0.0
+    for k in range(9):
+        response += filters[pattern, k] * pixels[k]
+    return _responds(pixels, noise, filters[pattern], response, clip, model_error)
+
+
+@njit(
+    [void(F32_2D, F32_2D, BOOL_2D, F64_2D, F64, F64, F64, I64, BOOL_2D_OUT)],
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+)
+def grow_traces(image, variance, excluded, filters, snr, clip, model_error, iterations, flagged):
+    """Add the pixels beside flagged ones that no star explains.
+
+    Slow definition: ``iterations`` times, every pixel above ``snr`` that touches a flagged one is flagged if the filter
+    of its pattern of flagged neighbours responds as in `find_traces`; all pixels of a pass see the flags before it.
+
+    Parameters
+    ----------
+    image, variance, excluded
+        As in `find_traces`; excluded pixels count as flagged in the patterns.
+    filters : ndarray, float64, shape (256, 9)
+        From `growing_filters`.
+    snr : float
+        Least S/N of a pixel that is added.
+    clip : float
+        Significance of the response [sigma].
+    model_error : float
+        As in `find_traces`.
+    iterations : int
+        Largest number of passes.
+    flagged : ndarray, bool, shape (ny, nx)
+        Changed in place; pixels at the array's edge are not added.
+    """
+    ny, nx = image.shape
+    pixels, noise = np.empty(9), np.empty(9)
+    flat = flagged.ravel()
+    fresh = np.flatnonzero(flat)
     for _ in range(iterations):
-        if not found:
+        added = np.empty(8 * fresh.size, np.int64)
+        n = 0
+        for place in fresh:
+            row0, col0 = place // nx, place % nx
+            for row in range(max(1, row0 - 1), min(ny - 1, row0 + 2)):
+                for col in range(max(1, col0 - 1), min(nx - 1, col0 + 2)):
+                    if not flagged[row, col] and _belongs(
+                        image, variance, excluded, flagged, row, col, filters, snr, clip, model_error, pixels, noise
+                    ):
+                        added[n] = row * nx + col
+                        n += 1
+        fresh = np.unique(added[:n])
+        if fresh.size == 0:
             break
-        found = _grow(image, variance, excluded, flagged, table, bounds, (by, bx), grow_snr, grow_clip, model_error)
-    return flagged
+        for place in fresh:
+            flagged[place // nx, place % nx] = True

@@ -9,12 +9,12 @@ from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.psf import Psf
 from etendue.kernels.background import cell_background, cell_edges, smooth_cells
-from etendue.kernels.cosmicray import N_SHAPES, SHAPE_TABLE, find_cosmic_rays, sharpness_bounds
+from etendue.kernels.cosmicray import TRACES, find_traces, grow_traces, growing_filters, trace_filters
 from etendue.kernels.interpolate import interpolate_bad
 from etendue.kernels.isr import grow_mask
 from etendue.tasks.task import Task, TaskConfig
 
-_PHASES = np.linspace(-0.5, 0.5, 7)
+_PHASES = np.linspace(-0.4, 0.4, 5)
 
 
 class CosmicRayConfig(TaskConfig):
@@ -23,28 +23,28 @@ class CosmicRayConfig(TaskConfig):
     min_snr: float = Field(4.5, gt=0.0)
     """Least S/N of a pixel that is tested."""
 
-    clip: float = Field(3.0, gt=0.0)
-    """Significance with which a pixel must be sharper than a star [sigma]."""
+    clip: float = Field(4.3, gt=0.0)
+    """Significance with which a trace must differ from all scenes [sigma]; stars are the most star-like of them."""
+
+    core_snr: float = Field(3.0, gt=0.0)
+    """Least S/N of a pixel that is flagged with a trace."""
 
     grow_snr: float = Field(3.0, gt=0.0)
-    """Least S/N of a pixel tested because it touches a cosmic ray."""
+    """Least S/N of a pixel that is added because it touches a trace."""
 
-    grow_clip: float = Field(2.5, gt=0.0)
+    grow_clip: float = Field(0.5, gt=0.0)
     """Significance asked of it [sigma]."""
 
-    iterations: int = Field(3, ge=0)
-    """Growing passes."""
+    iterations: int = Field(6, ge=0)
+    """Passes that add pixels."""
 
-    safety: float = Field(0.7, gt=0.0, le=1.0)
-    """The PSF may be sharper than the model: its bounds are multiplied by this."""
+    model_error: float = Field(0.2, ge=0.0)
+    """Error of the PSF as a fraction of its light; spares bright stars."""
 
-    model_error: float = Field(0.08, ge=0.0)
-    """Error of the bounds as a fraction of the pixel's flux; spares bright stars."""
+    grow_error: float = Field(0.05, ge=0.0)
+    """The same for pixels that touch a trace: there a particle is likelier than a star."""
 
-    core_fraction: float = Field(0.1, gt=0.0, lt=1.0)
-    """PSF pixels brighter than this fraction of its peak bound the sharpness."""
-
-    blocks: int = Field(4, ge=1)
+    blocks: int = Field(2, ge=1)
     """The PSF is evaluated on this many by this many blocks of the exposure."""
 
     sky_cell: int = Field(64, ge=8)
@@ -58,7 +58,7 @@ class CosmicRayConfig(TaskConfig):
 
 
 class CosmicRayTask(Task[CosmicRayConfig]):
-    """Flag pixels sharper than any sum of PSFs (see `etendue.kernels.cosmicray`) and interpolate over them."""
+    """Flag traces that no sum of PSFs can make (see `etendue.kernels.cosmicray`) and interpolate over them."""
 
     def run(self, *, exposure: Exposure, psf: Psf | None = None) -> Exposure:
         """Flag and repair cosmic rays.
@@ -68,8 +68,8 @@ class CosmicRayTask(Task[CosmicRayConfig]):
         exposure : Exposure
             With a variance in the square of its unit; sky subtracted or not.
         psf : Psf, optional
-            Model or guess; it must not be broader than the true PSF by more than a quarter. By default
-            the exposure's own.
+            Model; one that is 10% broader than the true PSF makes stars look like hits, one that is narrower only
+            costs completeness. By default the exposure's own.
 
         Returns
         -------
@@ -96,21 +96,17 @@ class CosmicRayTask(Task[CosmicRayConfig]):
         """Return the cosmic-ray pixels."""
         config = self.config
         condemned = exposure.mask.any_of(config.excluded_planes) | ~np.isfinite(exposure.image.array)
-        return find_cosmic_rays(
-            self._without_sky(exposure.image, condemned),
-            exposure.variance.array,
-            grow_mask(condemned, 1, 1),
-            SHAPE_TABLE,
-            self._bounds(exposure, psf),
-            config.blocks,
-            config.blocks,
-            config.min_snr,
-            config.clip,
-            config.grow_snr,
-            config.grow_clip,
-            config.model_error,
-            config.iterations,
-        )
+        image, variance = self._without_sky(exposure.image, condemned), exposure.variance.array
+        excluded = grow_mask(condemned, 1, 1)
+        flagged = np.zeros(image.shape, dtype=bool)
+        stamps = self._stamps(exposure, psf)
+        filters = np.array([trace_filters(block) for block in stamps])
+        n = config.blocks
+        find_traces(image, variance, excluded, filters, TRACES, n, n, config.min_snr, config.clip,
+                    config.core_snr, config.model_error, flagged)  # fmt: skip
+        grow_traces(image, variance, excluded, growing_filters(np.mean(stamps, axis=0)), config.grow_snr,
+                    config.grow_clip, config.grow_error, config.iterations, flagged)  # fmt: skip
+        return flagged
 
     def _without_sky(self, image: Image, bad: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return the image less its local sky."""
@@ -122,19 +118,14 @@ class CosmicRayTask(Task[CosmicRayConfig]):
         sky = Background(values.astype(np.float32), image.bbox, size)
         return np.asarray(image.array - sky.image().array)
 
-    def _bounds(self, exposure: Exposure, psf: Psf) -> NDArray[np.float64]:
-        """Return the sharpness bounds of each block, shape (blocks**2, shapes)."""
+    def _stamps(self, exposure: Exposure, psf: Psf) -> list[NDArray[np.float64]]:
+        """Return the PSF at sub-pixel phases in the middle of each block, row by row of blocks."""
         n, box = self.config.blocks, exposure.bbox
-        fractions = (np.arange(n) + 0.5) / n
-        rows = np.rint(box.y.start + fractions * box.y.size)
-        cols = np.rint(box.x.start + fractions * box.x.size)
-        bounds = []
-        for row in rows:
-            for col in cols:
-                dy, dx = (phase.ravel() for phase in np.meshgrid(_PHASES, _PHASES))
-                stamps = np.ascontiguousarray(psf.draw(x=col + dx, y=row + dy).value, dtype=np.float64)
-                bounds.append(sharpness_bounds(stamps, SHAPE_TABLE, N_SHAPES, self.config.core_fraction)[0])
-        return np.ascontiguousarray(self.config.safety * np.array(bounds))
+        middles = (np.arange(n) + 0.5) / n
+        rows = np.rint(box.y.start + middles * box.y.size)
+        cols = np.rint(box.x.start + middles * box.x.size)
+        dy, dx = (phase.ravel() for phase in np.meshgrid(_PHASES, _PHASES))
+        return [psf.draw(x=col + dx, y=row + dy).value.astype(np.float64) for row in rows for col in cols]
 
     def _repair(
         self,
