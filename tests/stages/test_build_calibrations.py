@@ -8,6 +8,7 @@ from etendue.stages.build_bias import BuildBias
 from etendue.stages.build_dark import BuildDark
 from etendue.stages.build_defects import BuildDefects
 from etendue.stages.build_flat import BuildFlat
+from etendue.stages.build_sky_pattern import BuildSkyPattern
 from etendue.stages.measure_gain import MeasureGain, MeasureGainStageConfig
 from etendue.tasks.calib.gain import MeasureGainConfig
 
@@ -100,3 +101,28 @@ def test_raw_frames_enter_by_their_type(stage):
 @pytest.mark.parametrize("stage", [BuildBias, BuildFlat, MeasureGain, BuildDefects])
 def test_products_can_be_certified(stage):
     assert all(output.calibration for output in stage.outputs().values())
+
+
+class _Handle:
+    def __init__(self, raw):
+        self.raw, self.data_id = raw, {"exposure": raw.info.exposure_id}
+
+    def get(self, component=None, box=None):
+        return self.raw
+
+
+def test_fringes_and_sky_are_built_from_science_frames(raw_frame, ccd):
+    _, x = np.mgrid[:200, :200]
+    fringes = 0.05 * np.sin(x / 8.0)
+    handles = tuple(
+        _Handle(raw_frame(4000.0 * (1.0 + fringes), seed=200 + k, name=f"s{k}.fits", exposure_id=k)) for k in range(8)
+    )
+    built = BuildSkyPattern().run(raws=handles, camera=ccd)
+    assert np.corrcoef(built.fringe.image.array.ravel(), fringes.ravel())[0, 1] > 0.95
+    assert built.sky.image.array.mean() == pytest.approx(1.0, abs=0.01)
+    assert built.fringe.physical_filter == "VR"
+
+
+def test_a_sky_without_fringes_makes_no_fringe_frame(raw_frame, ccd):
+    handles = tuple(_Handle(raw_frame(4000.0, seed=300 + k, name=f"s{k}.fits", exposure_id=k)) for k in range(8))
+    assert BuildSkyPattern().run(raws=handles, camera=ccd).fringe is None

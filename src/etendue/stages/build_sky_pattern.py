@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from etendue.camera.camera import Camera
+from etendue.camera.frame_override import FrameOverride
+from etendue.camera.raw_overrides import apply_overrides
 from etendue.errors import AlgorithmError
-from etendue.image.defects import Defects
 from etendue.image.exposure import Exposure
-from etendue.image.ptc import Ptc
-from etendue.stages.stage import DatasetHandle, Input, Output, Prerequisite, Stage, StageConfig
+from etendue.stages.calibrated_stage import CalibratedStage
+from etendue.stages.stage import DatasetHandle, Input, Output, Prerequisite, StageConfig
 from etendue.tasks.calib.sky_pattern import BuildSkyPatternConfig, BuildSkyPatternTask
 from etendue.tasks.isr.isr import IsrConfig, IsrTask
 from etendue.tasks.readout.calibrations import Calibrations
+
+_DIMENSIONS = ("instrument", "detector", "physical_filter")
 
 
 class BuildSkyPatternStageConfig(StageConfig):
@@ -38,35 +42,34 @@ class BuildSkyPatternResult:
     sky: Exposure | None
 
 
-class BuildSkyPattern(Stage[BuildSkyPatternStageConfig]):
+class BuildSkyPattern(CalibratedStage[BuildSkyPatternStageConfig]):
     """Find what the night sky leaves in every image of a detector and filter, from dithered science frames."""
 
-    dimensions = ("instrument", "detector", "physical_filter")
+    dimensions = _DIMENSIONS
     raws = Input(
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, deferred=True,
         observation_types=("science",),
     )  # fmt: skip
-    camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
-    bias = Prerequisite("bias", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
-    dark = Prerequisite("dark", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
-    flat = Prerequisite(
-        "flat", ("instrument", "detector", "physical_filter"), "EtendueExposure", minimum=0, calibration=True
+    overrides = Prerequisite(
+        "frame_override",
+        ("instrument", "exposure", "detector"),
+        "EtendueJson",
+        multiple=True,
+        minimum=0,
+        follows="raws",
     )
-    defects = Prerequisite("defects", ("instrument", "detector"), "EtendueDefects", minimum=0, calibration=True)
-    ptc = Prerequisite("ptc", ("instrument", "detector"), "EtenduePtc", minimum=0, calibration=True)
-    fringe = Output("fringe", ("instrument", "detector", "physical_filter"), "EtendueExposure", calibration=True)
-    sky = Output("sky", ("instrument", "detector", "physical_filter"), "EtendueExposure", calibration=True)
+    camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
+    # Made here, not read.
+    fringe = Output("fringe", _DIMENSIONS, "EtendueExposure", calibration=True)  # type: ignore[assignment]
+    sky = Output("sky", _DIMENSIONS, "EtendueExposure", calibration=True)  # type: ignore[assignment]
 
     def run(
         self,
         *,
         raws: tuple[DatasetHandle, ...],
+        overrides: tuple[FrameOverride, ...] = (),
         camera: Camera,
-        bias: Exposure | None,
-        dark: Exposure | None,
-        flat: Exposure | None,
-        defects: Defects | None,
-        ptc: Ptc | None,
+        **calibrations: Any,
     ) -> BuildSkyPatternResult:
         """Build both from the images, which are calibrated one after the other.
 
@@ -75,9 +78,8 @@ class BuildSkyPattern(Stage[BuildSkyPatternStageConfig]):
         AlgorithmError
             If neither can be built.
         """
-        known = Calibrations(bias=bias, dark=dark, flat=flat, defects=defects, ptc=ptc)
         step = -(-len(raws) // self.config.longest_stack)
-        images = list(self._calibrated(raws[::step], camera, known))
+        images = list(self._calibrated(raws[::step], overrides, camera, Calibrations(**calibrations)))
         built: dict[str, Exposure | None] = {}
         faults = []
         for kind, config in (("fringe", self.config.fringe), ("sky", self.config.sky)):
@@ -90,7 +92,14 @@ class BuildSkyPattern(Stage[BuildSkyPatternStageConfig]):
             raise AlgorithmError("; ".join(faults))
         return BuildSkyPatternResult(**built)
 
-    def _calibrated(self, raws: tuple[DatasetHandle, ...], camera: Camera, known: Calibrations) -> Iterator[Exposure]:
+    def _calibrated(
+        self,
+        raws: tuple[DatasetHandle, ...],
+        overrides: tuple[FrameOverride, ...],
+        camera: Camera,
+        known: Calibrations,
+    ) -> Iterator[Exposure]:
         isr = IsrTask(self.config.isr)
         for handle in raws:
-            yield isr.run(raw=handle.get(), camera=camera, calibrations=known)
+            for raw in apply_overrides((handle.get(),), overrides, camera)[0]:
+                yield isr.run(raw=raw, camera=camera, calibrations=known)

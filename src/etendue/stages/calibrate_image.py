@@ -1,6 +1,7 @@
 """Turn the raw frame of one detector of a visit into a preliminary calibrated image and its stars."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +13,13 @@ from etendue.camera.frame_override import FrameOverride
 from etendue.camera.raw import RawFrame
 from etendue.camera.raw_overrides import apply_overrides
 from etendue.errors import AlgorithmError
-from etendue.image.defects import Defects
 from etendue.image.exposure import Exposure
 from etendue.image.mask import Mask
 from etendue.image.photo_calib import PhotoCalib
-from etendue.image.ptc import Ptc
 from etendue.log import get_logger
 from etendue.refcat.sample import ReferenceSample
-from etendue.stages.stage import Input, Output, Prerequisite, Stage, StageConfig
+from etendue.stages.calibrated_stage import CalibratedStage
+from etendue.stages.stage import Input, Output, Prerequisite, StageConfig
 from etendue.table.table import Table
 from etendue.tasks.astrometry.fit import FitAstrometryConfig, FitAstrometryTask
 from etendue.tasks.characterize.characterize import CharacterizeConfig, CharacterizeResult, CharacterizeTask
@@ -68,7 +68,7 @@ class CalibrateImageResult:
     stars: Table
 
 
-class CalibrateImage(Stage[CalibrateImageConfig]):
+class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
     """Remove the instrument's signature, find the PSF and the sources, and calibrate them on the reference catalog.
 
     Without a reference catalog positions are by the header's WCS and fluxes on a relative scale. Both are refined
@@ -88,19 +88,6 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
         follows="raws",
     )
     camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
-    bias = Prerequisite("bias", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
-    dark = Prerequisite("dark", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
-    flat = Prerequisite(
-        "flat", ("instrument", "detector", "physical_filter"), "EtendueExposure", minimum=0, calibration=True
-    )
-    fringe = Prerequisite(
-        "fringe", ("instrument", "detector", "physical_filter"), "EtendueExposure", minimum=0, calibration=True
-    )
-    sky = Prerequisite(
-        "sky", ("instrument", "detector", "physical_filter"), "EtendueExposure", minimum=0, calibration=True
-    )
-    defects = Prerequisite("defects", ("instrument", "detector"), "EtendueDefects", minimum=0, calibration=True)
-    ptc = Prerequisite("ptc", ("instrument", "detector"), "EtenduePtc", minimum=0, calibration=True)
     reference = Prerequisite("refcat", ("htm7",), "EtendueTable", multiple=True, minimum=0)
     exposure = Output("preliminary_visit_image", ("instrument", "visit", "detector"), "EtendueExposure")
     stars = Output("single_visit_star", ("instrument", "visit", "detector"), "EtendueTable")
@@ -111,14 +98,8 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
         raws: tuple[RawFrame, ...],
         overrides: tuple[FrameOverride, ...] = (),
         camera: Camera,
-        bias: Exposure | None,
-        dark: Exposure | None = None,
-        flat: Exposure | None,
-        fringe: Exposure | None = None,
-        sky: Exposure | None = None,
-        defects: Defects | None,
-        ptc: Ptc | None,
         reference: tuple[Table, ...],
+        **calibrations: Any,
     ) -> CalibrateImageResult:
         """Calibrate the raw frames of the visit and add its snaps; absent calibrations are left out.
 
@@ -134,8 +115,8 @@ class CalibrateImage(Stage[CalibrateImageConfig]):
         for raw in raws:
             if fault := pixel_fault(raw, camera.detector(raw.detector_id)):
                 raise AlgorithmError(fault)
-        _warn_of_missing(raws[0], bias=bias, flat=flat, ptc=ptc)
-        known = Calibrations(bias=bias, dark=dark, flat=flat, fringe=fringe, sky=sky, defects=defects, ptc=ptc)
+        known = Calibrations(**calibrations)
+        _warn_of_missing(raws[0], known)
         isr = IsrTask(self.config.isr)
         snaps = [
             isr.run(raw=raw, camera=camera, calibrations=known, by_hand=_by_hand(raw, overrides, camera))
@@ -199,9 +180,9 @@ def _by_hand(raw: RawFrame, overrides: tuple[FrameOverride, ...], camera: Camera
     return hand_mask(regions, camera.detector(raw.detector_id).bbox, raw.info.wcs) if regions else None
 
 
-def _warn_of_missing(raw: RawFrame, **calibrations: object) -> None:
-    for name, value in calibrations.items():
-        if value is None:
+def _warn_of_missing(raw: RawFrame, known: Calibrations) -> None:
+    for name in ("bias", "flat", "ptc"):
+        if getattr(known, name) is None:
             _log.warning("%s: no certified %s, going on without it", raw.info.file_name, name)
 
 

@@ -137,7 +137,8 @@ def seed_from(data_id: Mapping[str, int | str], purpose: str = "") -> int:
 class Stage(Generic[C]):
     """Base of every step: dimensions, connections as class attributes, and a pure ``run``.
 
-    ``run`` takes one keyword per `Input` and `Prerequisite` (and ``data_id`` where it asks for it) and
+    ``run`` takes one keyword per `Input` and `Prerequisite`, or several of them together as ``**name`` (and ``data_id``
+    where it asks for it), and
     returns a frozen dataclass with one field per `Output`.
 
     Parameters
@@ -185,8 +186,11 @@ class Stage(Generic[C]):
 
 def _check_run(cls: type[Stage], run: Any) -> bool:
     """Return whether ``run`` takes the data ID; refuse keywords that differ from the connections."""
-    keywords = {name for name, p in inspect.signature(run).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    parameters = inspect.signature(run).parameters
+    keywords = {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
     expected = set(cls.inputs())
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):  # it takes what it does not name together
+        expected &= keywords
     if keywords - {"data_id"} != expected:
         wrong = ", ".join(sorted((keywords - {"data_id"}) ^ expected))
         raise TypeError(f"{cls.__name__}.run and its connections differ in: {wrong}")

@@ -116,17 +116,15 @@ class BuildSkyPatternTask(Task[BuildSkyPatternConfig]):
                 usable=len(usable),
                 needed=self.config.minimum_frames,
             )
-        pattern, variance, width = self._average(usable, None)
+        pattern, variance, facts = self._average(usable, None)
         for _ in range(1, self.config.passes):
-            pattern, variance, width = self._average(usable, pattern)
-        rms, noise = float(np.nanstd(pattern)), float(np.sqrt(np.nanmedian(variance)))
-        if rms < self.config.least_contrast * noise:
-            raise AlgorithmError("the sky has no pattern above its noise", rms=rms, noise=noise)
+            pattern, variance, facts = self._average(usable, pattern)
+        if facts["rms"] < self.config.least_contrast * facts["noise"]:
+            raise AlgorithmError("the sky has no pattern above its noise", rms=facts["rms"], noise=facts["noise"])
         return Exposure(
             image=Image(pattern, first.bbox), mask=Mask.empty(first.bbox), variance=Image(variance, first.bbox),
             band=first.band, physical_filter=first.physical_filter, detector=first.detector, unit="",
-            metadata={"n_frames": len(usable), "levels": [sky.level for sky in usable], "rms": rms, "noise": noise,
-                      "smoothing": width},
+            metadata={"n_frames": len(usable), "levels": [sky.level for sky in usable]} | facts,
         )  # fmt: skip
 
     def _sky(self, exposure: Exposure) -> _Sky:
@@ -137,26 +135,27 @@ class BuildSkyPatternTask(Task[BuildSkyPatternConfig]):
         level = float(np.median(image[~bad])) if not bad.all() else 0.0
         return _Sky(image, bad, surface, level, noise)
 
-    def _average(self, skies: list[_Sky], pattern: Plane | None) -> tuple[Plane, Plane, float]:
-        """Return pattern, variance and smoothing of images without the sources that stand out of the pattern so far."""
+    def _average(self, skies: list[_Sky], pattern: Plane | None) -> tuple[Plane, Plane, dict[str, float]]:
+        """Return pattern and variance of images without the sources that stand out of the pattern so far, and facts."""
         frames = [self._normalised(sky, pattern) for sky in skies]
         floor = float(np.median([sky.noise / sky.level for sky in skies]))
         mean, variance, _ = combine_frames(frames, clip=self.config.clip, sigma_floor=floor)
-        width = self._best_width(frames)
-        return *self._smoothed(mean, variance, width), width
+        width, noise = self._best_width(frames)
+        pattern, variance = self._smoothed(mean, variance, width)
+        return pattern, variance, {"rms": float(np.nanstd(pattern)), "noise": noise, "smoothing": width}
 
-    def _best_width(self, frames: list[Plane]) -> float:
-        """Return the smoothing with which each half of the frames tells best what the other half shows."""
-        if len(self.config.smoothing) == 1:
-            return self.config.smoothing[0]
+    def _best_width(self, frames: list[Plane]) -> tuple[float, float]:
+        """Return the smoothing with which each half of the frames tells best what the other half shows.
+
+        Half of the difference between the halves is the noise of the pattern.
+        """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # pixels of which no frame has a value
             one, other = (np.nanmean(frames[k::2], axis=0) for k in (0, 1))
-        miss = [
-            sum(float(np.nanmean((_blurred(a, width) - b) ** 2)) for a, b in ((one, other), (other, one)))
-            for width in self.config.smoothing
-        ]
-        return self.config.smoothing[int(np.argmin(miss))]
+        blurred = [(_blurred(one, width), _blurred(other, width)) for width in self.config.smoothing]
+        miss = [float(np.nanmean((a - other) ** 2) + np.nanmean((b - one) ** 2)) for a, b in blurred]
+        best = int(np.argmin(miss))
+        return self.config.smoothing[best], 0.5 * float(np.nanstd(blurred[best][0] - blurred[best][1]))
 
     def _normalised(self, sky: _Sky, pattern: Plane | None) -> Plane:
         """Return an image over its sky level, NaN where sources are."""
