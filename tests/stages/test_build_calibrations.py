@@ -123,6 +123,7 @@ def test_fringes_and_sky_are_built_from_science_frames(raw_frame, ccd):
     assert built.fringe.physical_filter == "VR"
 
 
-def test_a_sky_without_fringes_makes_no_fringe_frame(raw_frame, ccd):
+def test_a_sky_without_a_pattern_makes_no_frame(raw_frame, ccd):
     handles = tuple(_Handle(raw_frame(4000.0, seed=300 + k, name=f"s{k}.fits", exposure_id=k)) for k in range(8))
-    assert BuildSkyPattern().run(raws=handles, camera=ccd).fringe is None
+    with pytest.raises(AlgorithmError, match="no fringe frame: the sky has no pattern above its noise"):
+        BuildSkyPattern().run(raws=handles, camera=ccd)

@@ -163,5 +163,5 @@ def _solve(
 
     reduced, target = without_stars(design), without_stars(value[:, None])[:, 0]
     root = np.sqrt(w)
-    solution = np.linalg.lstsq(reduced * root[:, None], target * root, rcond=None)[0]
+    solution: Vector = np.linalg.lstsq(reduced * root[:, None], target * root, rcond=None)[0].astype(float)
     return solution[exposures.shape[1] :], target - reduced @ solution
