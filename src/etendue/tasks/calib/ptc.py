@@ -40,7 +40,7 @@ class MeasurePtcConfig(TaskConfig):
     outlier: float = Field(4.5, gt=0.0)
     """Levels whose variance is further from the fit are left out [sigma]."""
 
-    slope_sigma: float = Field(2e-6, gt=0.0)
+    slope_sigma: float = Field(1e-6, gt=0.0)
     """Spread of ``b``, the relative change of ``a`` per electron, about 0 a priori [1/e]."""
 
     share_areas: bool = True
@@ -125,13 +125,13 @@ class MeasurePtcTask(Task[MeasurePtcConfig]):
         noise = {name: (read_noise_adu or {}).get(name, nan) for name in names}
         levels = {name: with_noise(entry, noise[name]) for name, entry in levels.items()}
         curved = [name for name in names if self._has_curve(levels[name])]
-        fits = {name: self._fit(levels[name]) for name in curved}
+        own = fits = {name: self._fit(levels[name]) for name in curved}
         if self.config.share_areas and len(curved) > 1:
             areas = shared_areas([entry.fit for entry in fits.values()])
             fits = {name: self._fit(levels[name], areas) for name in curved}
         return Ptc(
             tuple(
-                self._entry(name, levels[name], fits[name], header_gain)
+                self._entry(name, levels[name], fits[name], own[name].fit, header_gain)
                 if name in fits
                 else self._plain(name, levels[name], header_gain)
                 for name in names
@@ -185,8 +185,10 @@ class MeasurePtcTask(Task[MeasurePtcConfig]):
                 return _Fitted(fit, used)
             used = used & (np.arange(used.size) != int(np.argmax(pull)))
 
-    def _entry(self, name: str, levels: _Levels, fitted: _Fitted, header_gain: float) -> AmplifierGain:
-        """Return what was fitted."""
+    def _entry(
+        self, name: str, levels: _Levels, fitted: _Fitted, own: CovarianceFit, header_gain: float
+    ) -> AmplifierGain:
+        """Return what was fitted; the areas are the amplifier's own, so that they may be averaged."""
         fit, used = fitted.fit, fitted.used
         pulls = _pulls(fit, levels)[used]
         chi2 = float(np.sum(pulls**2) / max(used.sum() - 4, 1))
@@ -196,16 +198,16 @@ class MeasurePtcTask(Task[MeasurePtcConfig]):
             raise AlgorithmError("The curve does not tell the read noise: give pairs of biases", amplifier=name)
         read_noise = fit.gain * sqrt(noise)
         read_noise_err = read_noise * sqrt((gain_err / fit.gain) ** 2 + (0.5 * noise_err / noise) ** 2)
-        bend = np.divide(fit.bend, fit.area, out=np.zeros_like(fit.area), where=fit.area != 0.0)
+        slope = np.divide(own.bend, own.area, out=np.zeros_like(own.area), where=own.area != 0.0)
         error = covariance_error(fit.covariance(levels.signal)[:, 0, 0], levels.pairs)
         transfer = PhotonTransfer(
             levels.signal,
             levels.covariance,
             error,
             used,
-            fit.area,
-            fit.area_err,
-            bend,
+            own.area,
+            own.area_err,
+            slope,
             fit.noise_adu2 * fit.gain**2,
             chi2,
         )

@@ -1,0 +1,136 @@
+"""Boundaries of pixels in the field of a charge, fitted to the changes of areas that flats show."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from etendue.image.brighter_fatter import PixelBoundaries
+
+Vector = NDArray[np.float64]
+_ALONG = (np.arange(12) - 5.5) / 12.0  # places along a boundary [px]
+_IMAGES = np.arange(-6, 7)
+_STARTS = (0.05, 0.3)  # depths of the charge [px]
+_WIDTHS = np.array([1.0, 1.0, 1.0, 0.15, 0.4])  # of the logarithms, a priori
+_THICKNESS = 6.0  # a priori; fits the Poisson solutions of LSST's sensors that GalSim tabulates [px]
+
+
+@dataclass(frozen=True, slots=True)
+class Electrostatics:
+    """A point charge between two conducting planes, and how it deflects charge that drifts to the pixels.
+
+    The transverse field of the charge and of its images, summed along the drift, moves the line that parts the charge
+    of two pixels: the ansatz of Astier and Regnault (2023, A&A 670, A118).
+
+    Parameters
+    ----------
+    strength : float
+        Deflection over the sum of the field along the drift [px/e].
+    depth : float
+        Height of the charge over the plane of the gates [px].
+    serial_height, parallel_height : float
+        Height below which charge cannot change the pixel any more, between columns and between rows [px].
+    ratio : float
+        Strength between rows over that between columns.
+    thickness : float
+        Distance of the planes [px].
+    """
+
+    strength: float
+    depth: float
+    serial_height: float
+    parallel_height: float
+    ratio: float
+    thickness: float
+
+    def boundaries(self, reach: int) -> PixelBoundaries:
+        """Return the shifts of boundaries.
+
+        Parameters
+        ----------
+        reach : int
+            Boundaries on each side.
+
+        Returns
+        -------
+        PixelBoundaries
+        """
+        serial, parallel = (self._deflection(height, reach) for height in (self.serial_height, self.parallel_height))
+        return PixelBoundaries(self.strength * serial, self.strength * self.ratio * parallel.T)
+
+    def _deflection(self, height: float, reach: int) -> Vector:
+        """Return the sum of the field across a boundary, averaged along it, ``[along, across]``."""
+        across = (np.arange(reach) + 0.5)[None, :, None]
+        square = across**2 + (np.arange(reach)[:, None, None] + _ALONG) ** 2
+        total = np.zeros(square.shape)
+        for image in 2.0 * self.thickness * _IMAGES:
+            for sign in (1.0, -1.0):
+                place = image + sign * self.depth
+                top, bottom = ((z - place) / np.sqrt(square + (z - place) ** 2) for z in (self.thickness, height))
+                total += sign * (top - bottom)
+        return np.asarray(np.mean(across / square * total, axis=2))
+
+
+def fit_electrostatics(area: Vector, area_err: Vector) -> Electrostatics:
+    """Fit the changes of areas.
+
+    Parameters
+    ----------
+    area, area_err : ndarray, float64, shape (lag + 1, lag + 1)
+        ``a`` and its errors [1/e].
+
+    Returns
+    -------
+    Electrostatics
+    """
+    reach = area.shape[0]
+    guess = np.log(np.array([0.3 * max(-float(area[0, 0]), 1e-9), 0.1, 0.25, 0.1, 1.0, _THICKNESS]))
+    middle = guess.copy()
+
+    def residual(logs: Vector) -> Vector:
+        found = Electrostatics(*np.exp(logs)).boundaries(reach).area()[:reach, :reach]
+        return np.append(((found - area) / area_err).ravel(), (logs[1:] - middle[1:]) / _WIDTHS)
+
+    best = None
+    for depth in _STARTS:
+        start = guess.copy()
+        start[1], start[2:4] = np.log(depth), np.log(2.0 * depth)
+        fit = least_squares(residual, start, bounds=(guess - 6.0, guess + 6.0), x_scale=0.3)
+        best = fit if best is None or fit.cost < best.cost else best
+    assert best is not None
+    return Electrostatics(*np.exp(best.x).tolist())
+
+
+def refine_boundaries(model: PixelBoundaries, area: Vector, area_err: Vector, *, freedom: float) -> PixelBoundaries:
+    """Let single boundaries depart from a model where the areas are known better than it.
+
+    The most probable shifts, if each is normal about the model's with a relative width: linear, as areas are.
+
+    Parameters
+    ----------
+    model : PixelBoundaries
+        Shifts expected.
+    area, area_err : ndarray, float64, shape (n, n)
+        ``a`` and its errors, n the reach of the model or less [1/e].
+    freedom : float
+        Relative width; 0 returns the model.
+
+    Returns
+    -------
+    PixelBoundaries
+    """
+    if freedom <= 0.0:
+        return model
+    n, lags = model.reach, area.shape[0]
+    shifts = np.concatenate([model.serial.ravel(), model.parallel.ravel()])
+    design = np.empty((lags * lags, shifts.size))
+    for k in range(shifts.size):
+        one = np.zeros(shifts.size)
+        one[k] = abs(shifts[k])  # below the bound of a product, whose area is linear
+        parts = one.reshape(2, n, n)
+        design[:, k] = PixelBoundaries(parts[0], parts[1]).area()[:lags, :lags].ravel() / area_err.ravel()
+    left = ((area - model.area()[:lags, :lags]) / area_err).ravel()
+    normal = design.T @ design + np.eye(shifts.size) / freedom**2
+    serial, parallel = (shifts + np.abs(shifts) * np.linalg.solve(normal, design.T @ left)).reshape(2, n, n)
+    return PixelBoundaries(serial, parallel)
