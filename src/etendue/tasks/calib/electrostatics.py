@@ -12,8 +12,8 @@ Vector = NDArray[np.float64]
 _ALONG = (np.arange(12) - 5.5) / 12.0  # places along a boundary [px]
 _IMAGES = np.arange(-6, 7)
 _STARTS = (0.05, 0.3)  # depths of the charge [px]
-_WIDTHS = np.array([1.0, 1.0, 1.0, 0.15, 0.4])  # of the logarithms, a priori
-_THICKNESS = 6.0  # a priori; fits the Poisson solutions of LSST's sensors that GalSim tabulates [px]
+_WIDTHS = np.array([1.0, 1.0, 1.0, 0.15, 0.3])  # of the logarithms, a priori
+_THICKNESS = 5.5  # a priori; fits the Poisson solutions of LSST's sensors that GalSim tabulates [px]
 
 
 @dataclass(frozen=True, slots=True)
