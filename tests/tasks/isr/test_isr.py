@@ -154,6 +154,31 @@ def test_the_dark_current_of_the_exposure_is_subtracted_and_its_noise_kept(toy_c
     assert out.metadata["isr"] == ["dark"]
 
 
+def test_a_dead_amplifier_is_masked_and_named(toy_camera, make_raw, shape):
+    raw = make_raw(np.full(shape, 1000.0), seed=3)
+    array = raw.array.copy()
+    array[:, : array.shape[1] // 2] = 1017
+    out = IsrTask().run(raw=replace(raw, array=array), camera=toy_camera)
+    half = shape[1] // 2
+    assert out.mask.any_of(("BAD",))[:, :half].all()
+    assert np.isnan(out.image.array[:, :half]).all()
+    assert np.isfinite(out.image.array[:, half:]).all()
+    assert out.metadata["dead_amplifiers"] == {"left": "constant at 1017 ADU"}
+
+
+def test_pixels_above_the_measured_turn_off_are_saturated_and_those_near_it_suspect(toy_camera, make_raw, shape):
+    electrons = np.full(shape, 1000.0)
+    electrons[30, 20], electrons[60, 30] = 2.0 * 50_000.0, 2.0 * 41_000.0
+    ptc = Ptc(tuple(AmplifierGain(name, gain, 0.01, 5.0, 0.1, 2.0, True, turnoff_adu=45_000.0)
+                    for name, gain in (("left", 2.0), ("right", 3.0))))  # fmt: skip
+    raw = make_raw(electrons, seed=3)
+    out = IsrTask().run(raw=raw, camera=toy_camera, calibrations=Calibrations(ptc=ptc))
+    assert out.mask.any_of(("SAT",))[30, 20]
+    assert not out.mask.any_of(("SAT",))[60, 30]
+    assert out.mask.any_of(("SUSPECT",))[60, 30]
+    assert not IsrTask().run(raw=raw, camera=toy_camera).mask.any_of(("SAT", "SUSPECT")).any()
+
+
 def test_a_step_that_is_skipped_changes_nothing(toy_camera, make_raw, shape):
     dark, raw = _calibration(np.full(shape, 20.0), "electron"), make_raw(np.full(shape, 100.0))
     skipped = IsrTask(IsrConfig(skip=("dark",))).run(raw=raw, camera=toy_camera, calibrations=Calibrations(dark=dark))
@@ -163,6 +188,6 @@ def test_a_step_that_is_skipped_changes_nothing(toy_camera, make_raw, shape):
 
 def test_a_flat_counted_in_electrons_holds_no_gains(toy_camera, make_raw, shape):
     flat = _calibration(np.ones(shape), "", metadata={"counted_in": "electron"})
-    electrons = np.full(shape, 1000.0)
+    electrons = 1000.0 + np.arange(shape[1]) * np.ones(shape)
     out = IsrTask().run(raw=make_raw(electrons, noise=False), camera=toy_camera, calibrations=Calibrations(flat=flat))
     np.testing.assert_allclose(out.image.array, electrons, rtol=1e-5)

@@ -166,7 +166,7 @@ def _dark(path: str, camera_text: str, detector_id: int) -> tuple[Exposure, floa
             remedy="give one folder per time",
         )
     task = ReadoutTask()
-    pixels = [task.run(frame.array, detector) for frame in frames]
+    pixels = [task.run(frame.array, detector).pixels for frame in frames]
     noise = max(amplifier.read_noise / amplifier.gain for amplifier in detector.amplifiers)
     mean = combine_frames(pixels, clip=4.0, sigma_floor=noise).mean if len(pixels) > 1 else pixels[0]
     return _as_exposure(mean, detector), seconds
@@ -197,7 +197,7 @@ def _master(path: str, detector: Detector) -> tuple[Exposure, dict[str, Any]]:
         return found, {}
     header, pixels = read_pixels(path)
     if pixels.shape == detector.raw_shape:
-        trimmed = ReadoutTask().run(pixels, detector)
+        trimmed = ReadoutTask().run(pixels, detector).pixels
     else:
         _check(pixels.shape, detector, path)
         trimmed = pixels.astype(np.float32)

@@ -93,7 +93,7 @@ class BuildBiasTask(Task[BuildBiasConfig]):
         check_enough(kept, self.config.minimum_frames, "bias", refused)
         detector = camera.detector(check_same_detector(kept))
         readout = ReadoutTask(self.config.readout)
-        frames = [readout.run(raw.array, detector) for raw in kept]
+        frames = [readout.run(raw.array, detector).pixels for raw in kept]
         odd = odd_frames(frames, kept, tolerance=self.config.odd_beyond_adu, unit=" ADU")
         settle(odd.refused, self.config.on_odd)
         refused += odd.refused

@@ -93,7 +93,7 @@ class BuildDarkTask(Task[BuildDarkConfig]):
         known = calibrations or Calibrations()
         readout = ReadoutTask(self.config.readout)
         electronics = electronics_of(detector, known.ptc, kept[0].info)
-        frames = [readout.run(raw.array, detector, calibrations=known, electronics=electronics) for raw in kept]
+        frames = [readout.run(raw.array, detector, calibrations=known, electronics=electronics).pixels for raw in kept]
         seconds = np.array([raw.info.exposure_time_s for raw in kept])
         noise = float(np.median([values.read_noise for values in electronics]))
         rate, variance = self._fit(frames, seconds, noise)

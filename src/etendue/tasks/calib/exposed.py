@@ -74,7 +74,7 @@ def expose_flats(
     ny, nx = detector.bbox.shape
     middle = (slice(ny // 3, max(2 * ny // 3, 1)), slice(nx // 3, max(2 * nx // 3, 1)))
     for raw in raws:
-        pixels = task.run(raw.array, detector)
+        pixels = task.run(raw.array, detector).pixels
         pixels -= np.float32(0.0) if bias is None else bias.image.array
         level, counts = float(np.median(pixels[middle])), float(np.median(detector.trim(raw.array)[middle]))
         limit = levels.maximum_fraction * min(amplifier.saturation for amplifier in detector.amplifiers)

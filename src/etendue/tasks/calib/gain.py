@@ -105,7 +105,7 @@ class MeasureGainTask(Task[MeasureGainConfig]):
         frames, _ = split_by_type(raws, "bias")
         if len(frames) >= 2:
             task = ReadoutTask(self.config.readout)
-            return read_noise_adu([task.run(raw.array, detector) for raw in frames], detector)
+            return read_noise_adu([task.run(raw.array, detector).pixels for raw in frames], detector)
         noise = {} if bias is None else bias.metadata.get("read_noise_adu", {})
         if not noise:
             raise InputError("nothing tells the read noise", remedy="give two bias frames or a bias built from them")

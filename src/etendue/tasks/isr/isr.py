@@ -18,14 +18,19 @@ from etendue.image.image import Image
 from etendue.image.mask import Mask
 from etendue.kernels.interpolate import interpolate_bad
 from etendue.kernels.isr import divide_by_response, follow_bleeds, grow_mask
+from etendue.tasks.isr.brighter_fatter import CorrectBrighterFatterConfig, CorrectBrighterFatterTask
 from etendue.tasks.isr.sky_pattern import SkyPatternConfig, SubtractSkyPatternTask
 from etendue.tasks.isr.visit import visit_info_of
 from etendue.tasks.readout.calibrations import Calibrations
+from etendue.tasks.readout.crosstalk import crosstalk_of
 from etendue.tasks.readout.electronics import Electronics, electronics_of
-from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
+from etendue.tasks.readout.readout import Readout, ReadoutConfig, ReadoutTask
 from etendue.tasks.task import Task, TaskConfig
 
-Calibration = Literal["bias", "dark", "flat", "illumination", "fringe", "sky", "defects", "ptc"]
+Calibration = Literal[
+    "bias", "crosstalk", "linearizer", "ptc", "charge_transfer", "dark", "brighter_fatter", "flat", "illumination",
+    "fringe", "sky", "defects",
+]  # fmt: skip
 STEPS: tuple[Calibration, ...] = get_args(Calibration)
 """Calibrations in the order in which they are applied."""
 
@@ -56,6 +61,9 @@ class IsrConfig(TaskConfig):
 
     interpolated_planes: tuple[str, ...] = ("BAD", "SAT")
     """Planes interpolated over."""
+
+    brighter_fatter: CorrectBrighterFatterConfig = CorrectBrighterFatterConfig()
+    """Correction of the brighter-fatter effect."""
 
     fringe: SkyPatternConfig = SkyPatternConfig()
     """Fit of the fringes' strength."""
@@ -112,12 +120,13 @@ class IsrTask(Task[IsrConfig]):
             If a calibration that is needed is missing, or does not belong to the frame (`Calibrations.check`).
         """
         detector = camera.detector(raw.detector_id)
-        use = self._chosen(calibrations or Calibrations(), raw)
+        use = self._chosen(calibrations or Calibrations(), raw, detector)
         use.check(raw, detector)
         electronics = electronics_of(detector, use.ptc, raw.info)
         response = _response(use, detector, electronics)
-        image, variance = self._calibrate(raw, detector, use, response, electronics)
-        mask = self._mask(raw, detector, response, use.defects)
+        readout = ReadoutTask(self.config.readout).run(raw.array, detector, calibrations=use, electronics=electronics)
+        image, variance = self._calibrate(raw, detector, use, response, electronics, readout.pixels)
+        mask = self._mask(raw, detector, response, use.defects, readout)
         if by_hand is not None:
             mask = Mask(mask.array | by_hand.array, mask.bbox)
         image, patterns = self._without_patterns(image, mask, use)
@@ -132,15 +141,17 @@ class IsrTask(Task[IsrConfig]):
             visit_info=visit_info_of(raw.info, camera.observatory),
             detector=detector.id,
             unit="electron",
-            metadata=_metadata(electronics) | _steps(use) | patterns,
+            metadata=_metadata(electronics) | _steps(use, readout) | patterns,
         )
 
-    def _chosen(self, calibrations: Calibrations, raw: RawFrame) -> Calibrations:
+    def _chosen(self, calibrations: Calibrations, raw: RawFrame, detector: Detector) -> Calibrations:
         """Return the calibrations that are switched on; refuse to go on without one that is needed."""
         for kind in self.config.required:
             if getattr(calibrations, kind) is None:
                 raise InputError(f"there is no {kind}", source=raw.info.file_name,
                                  remedy=f"certify a {kind} that is valid then, or take it off 'required'")  # fmt: skip
+        if calibrations.crosstalk is None and detector.crosstalk is not None:
+            calibrations = replace(calibrations, crosstalk=crosstalk_of(detector))
         return replace(calibrations, **dict.fromkeys(self.config.skip))
 
     def _calibrate(
@@ -150,13 +161,15 @@ class IsrTask(Task[IsrConfig]):
         use: Calibrations,
         response: NDArray[np.float32],
         electronics: tuple[Electronics, ...],
+        charge: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return image [e-] and variance [e-**2]."""
-        charge = ReadoutTask(self.config.readout).run(raw.array, detector, calibrations=use, electronics=electronics)
         variance = np.empty_like(charge)
         for amplifier, values in zip(detector.amplifiers, electronics, strict=True):
             where = amplifier.bbox.slices_in(detector.bbox)
             variance[where] = np.maximum(charge[where], 0.0) + np.float32(values.read_noise**2)
+        if use.brighter_fatter is not None:
+            charge = CorrectBrighterFatterTask(self.config.brighter_fatter).run(charge, use.brighter_fatter).image
         if use.dark is not None:
             charge -= use.dark.image.array * np.float32(raw.info.exposure_time_s)
         divide_by_response(charge, variance, response)
@@ -175,28 +188,47 @@ class IsrTask(Task[IsrConfig]):
                 facts[kind] = {"scale": fit.scale, "scale_err": fit.scale_err, "subtracted": fit.subtracted}
         return image, facts
 
-    def _mask(self, raw: RawFrame, detector: Detector, response: NDArray[np.float32], defects: Defects | None) -> Mask:
-        """Return the mask with SAT, BAD, VIGNETTED and NO_DATA."""
+    def _mask(
+        self,
+        raw: RawFrame,
+        detector: Detector,
+        response: NDArray[np.float32],
+        defects: Defects | None,
+        readout: Readout,
+    ) -> Mask:
+        """Return the mask with SAT, SUSPECT, CROSSTALK, BAD, VIGNETTED and NO_DATA."""
         mask = Mask.empty(detector.bbox)
-        mask.set_plane("SAT", self._saturated(raw, detector))
+        mask.set_plane("SAT", self._saturated(raw, detector, readout.beyond))
+        mask.set_plane("SUSPECT", readout.near)
+        if readout.crosstalk is not None:
+            mask.set_plane("CROSSTALK", readout.crosstalk)
         bad = ~np.isfinite(response)
+        dead = self._dead(detector, readout)
+        bad |= dead
         known = Defects(tuple(parse_section(region) for region in detector.bad_regions))
         for source in (known, defects or Defects()):
             bad |= source.mask(detector.bbox)
         mask.set_plane("BAD", bad)
         mask.set_plane("VIGNETTED", response < self.config.vignetted_below)
-        lost = ~np.isfinite(detector.trim(raw.array))
+        lost = ~np.isfinite(detector.trim(raw.array)) | dead
         mask.set_plane("NO_DATA", lost | ~(response > self.config.no_data_below))
         return mask
 
-    def _saturated(self, raw: RawFrame, detector: Detector) -> NDArray[np.bool_]:
+    def _dead(self, detector: Detector, readout: Readout) -> NDArray[np.bool_]:
+        """Return the pixels of dead amplifiers."""
+        dead = np.zeros(detector.bbox.shape, bool)
+        for amplifier in detector.amplifiers:
+            dead[amplifier.bbox.slices_in(detector.bbox)] = amplifier.name in readout.dead
+        return dead
+
+    def _saturated(self, raw: RawFrame, detector: Detector, beyond: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return saturated pixels, their bleed trails and a margin around both."""
         pixels = detector.trim(raw.array).astype(np.float32)
         saturated = np.zeros(pixels.shape, dtype=bool)
         for amplifier in detector.amplifiers:
             where = amplifier.bbox.slices_in(detector.bbox)
             section = np.ascontiguousarray(pixels[where])
-            full = (section >= amplifier.saturation) & np.isfinite(section)
+            full = ((section >= amplifier.saturation) | beyond[where]) & np.isfinite(section)
             saturated[where] = follow_bleeds(full, section, self.config.bleed_fraction * amplifier.saturation)
         return grow_mask(saturated, self.config.saturation_grow_rows, self.config.saturation_grow_cols)
 
@@ -225,9 +257,13 @@ def _response(use: Calibrations, detector: Detector, electronics: tuple[Electron
     return response
 
 
-def _steps(use: Calibrations) -> dict[str, Any]:
-    """Return which calibrations were applied."""
-    return {"isr": [kind for kind in STEPS if getattr(use, kind) is not None]}
+def _steps(use: Calibrations, readout: Readout) -> dict[str, Any]:
+    """Return which calibrations were applied, what the overscan held, and dead amplifiers."""
+    facts: dict[str, Any] = {
+        "isr": [kind for kind in STEPS if getattr(use, kind) is not None],
+        "overscan": [level.to_dict() for level in readout.levels],
+    }
+    return facts | ({"dead_amplifiers": readout.dead} if readout.dead else {})
 
 
 def _metadata(electronics: tuple[Electronics, ...]) -> dict[str, Any]:

@@ -7,8 +7,12 @@ import numpy as np
 from etendue.camera.detector import Detector
 from etendue.camera.raw import RawFrame
 from etendue.errors import InputError
+from etendue.image.brighter_fatter import BrighterFatterKernel, PixelBoundaries
+from etendue.image.charge_transfer import ChargeTransfer
+from etendue.image.crosstalk import Crosstalk
 from etendue.image.defects import Defects
 from etendue.image.exposure import Exposure
+from etendue.image.linearizer import Linearizer
 from etendue.image.ptc import Ptc
 
 _FILTERED = ("flat", "illumination", "fringe", "sky")
@@ -38,7 +42,15 @@ class Calibrations:
     defects : Defects, optional
         Bad pixels; the camera's own are added.
     ptc : Ptc, optional
-        Measured gain and read noise.
+        Measured gain, read noise and turn-off.
+    crosstalk : Crosstalk, optional
+        Crosstalk between amplifiers; where it is not measured, the camera's own counts.
+    linearizer : Linearizer, optional
+        Response of the amplifiers.
+    charge_transfer : ChargeTransfer, optional
+        Losses on the way to the amplifiers.
+    brighter_fatter : PixelBoundaries or BrighterFatterKernel, optional
+        What collected charge does to the boundaries of pixels.
     """
 
     bias: Exposure | None = None
@@ -49,6 +61,10 @@ class Calibrations:
     sky: Exposure | None = None
     defects: Defects | None = None
     ptc: Ptc | None = None
+    crosstalk: Crosstalk | None = None
+    linearizer: Linearizer | None = None
+    charge_transfer: ChargeTransfer | None = None
+    brighter_fatter: PixelBoundaries | BrighterFatterKernel | None = None
 
     def check(self, raw: RawFrame, detector: Detector) -> None:
         """Refuse calibrations that do not belong to a frame or hold nothing.
