@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from scipy.interpolate import make_lsq_spline
 from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
 
-from etendue.kernels.types import F32_2D, F64, F64_1D, I64
+from etendue.kernels.types import F32_2D, F64, F64_1D_OUT, I64
 
 _FALLBACK_LINES, _LOCAL_LINES = 31, 15
-_LEVELS = types.Tuple((F64_1D, F64_1D, types.Array(types.int64, 1, "C", readonly=True)))
+_LEVELS = types.Tuple((F64_1D_OUT, F64_1D_OUT, types.Array(types.int64, 1, "C")))
 
 
 @njit([_LEVELS(F32_2D, F64, I64)], cache=True, nogil=True, error_model="numpy")
