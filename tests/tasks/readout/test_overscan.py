@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from etendue.camera.raw import read_raw
 from etendue.camera.segments import Segments
+from etendue.camera.shipped import load_camera
 from etendue.errors import AlgorithmError
 from etendue.tasks.readout.overscan import SubtractOverscanConfig, SubtractOverscanTask
 from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
@@ -97,6 +99,14 @@ def test_levels_follow_a_bias_that_changes_from_frame_to_frame(toy_camera, make_
     np.testing.assert_allclose(np.diff([records[0].level for records in levels]), 3.0, atol=0.5)
 
 
+def test_an_amplifier_without_any_value_is_left_alone(toy_camera, make_raw, shape):
+    array = make_raw(np.zeros(shape), seed=1).array.astype(np.float32)
+    array[:, :104] = np.nan
+    segments = Segments.of(array, toy_camera.detectors[0])
+    assert [record.name for record in SubtractOverscanTask().run(segments)] == ["right"]
+    assert abs(segments.data(1).mean()) < 0.5
+
+
 def test_rows_without_overscan_take_the_level_of_their_neighbours(toy_camera, make_raw, shape):
     array = make_raw(np.zeros(shape), seed=2).array.copy()
     array[70:90, 80:104] = 0  # a part of the overscan that was not read
@@ -117,3 +127,18 @@ def test_a_star_that_bleeds_over_the_whole_overscan_does_not_move_the_level(toy_
     record = SubtractOverscanTask().run(segments)[0]
     assert abs(segments.data(0)[50:54, :70].mean()) < 1.0
     assert record.lines_filled == 4
+
+
+@pytest.mark.realdata
+def test_rows_of_a_start_up_transient_keep_their_own_level_on_a_real_bias(shared_data):
+    camera = load_camera("lowell42")
+    raw = read_raw(shared_data / "lowell42" / "bias" / "20190326.0003.fits.fz", camera)
+    segments = Segments.of(raw.array, camera.detector(0))
+    record = SubtractOverscanTask().run(segments)[0]
+    middle = np.median(
+        segments.data(0)[:, 1200:1350], axis=1
+    )  # near the overscan: the transient falls along a row, too
+    assert np.abs(middle[:3]).max() < 40.0  # of 1,300 ADU
+    assert np.abs(middle[20:]).max() < 2.5
+    assert record.noise == pytest.approx(1.14, abs=0.03)
+    assert record.lines_filled == 0

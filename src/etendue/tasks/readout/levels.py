@@ -32,7 +32,8 @@ class LevelsConfig(TaskConfig):
     """Lines between the knots of a spline. On simulated biases it leaves 0.7 of a running median's error."""
 
     noisy_line: float = Field(3.0, gt=1.0)
-    """A line whose pixels scatter more than this times the typical line is not used: charge bled into it."""
+    """A line above its neighbours whose pixels scatter more than this times the typical line is not used: charge bled
+    into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ def measure_levels(
     """Measure the level of each line of a region.
 
     Lines are not used, and get the level of their neighbours, if they have no finite pixel, if their pixels are all
-    equal in a region that is noisy (it was not read), if they scatter much more than others (charge bled along the
-    line), or if they are next to saturated light and differ from their neighbours.
+    equal in a region that is noisy (it was not read), or if charge bled along them: they lie above their neighbours,
+    and scatter much more than others or are next to saturated light.
 
     Parameters
     ----------
@@ -119,15 +120,14 @@ def measure_levels(
         raise AlgorithmError("No pixel of the overscan has a value", amplifier=name)
     noise = float(np.median(scatter[used > 0]))  # of a typical line: some may be odd
     error = max(noise, 0.5) / float(np.sqrt(max(region.shape[1], 1)))
-    odd = (used == 0) | (scatter > config.noisy_line * max(noise, 0.5))
-    odd |= (scatter == 0.0) & (noise > _STUCK) & (region.shape[1] > 3)
+    odd = (used == 0) | ((scatter == 0.0) & (noise > _STUCK) & (region.shape[1] > 3))
+    suspect = hit | (scatter > config.noisy_line * max(noise, 0.5))
+    if suspect.any() and not (odd | suspect).all():
+        calm = running_median(_filled(level, odd | suspect), width=config.smoothing, error=error, clip=np.inf)
+        odd |= suspect & (level > calm + config.clip * error)
     if odd.all():
         raise AlgorithmError("No line of the overscan is like the others", amplifier=name)
     level = _filled(level, odd)
-    if hit.any() and not hit.all():
-        calm = running_median(_filled(level, odd | hit), width=config.smoothing, error=error, clip=np.inf)
-        odd |= hit & (np.abs(level - calm) > config.clip * error)
-        level = _filled(level, odd)
     smooth = _smooth(level, region[~odd], method, error, config)
     rejected = 1.0 - float(used[~odd].sum()) / region.size
     drift = float(np.std(smooth))

@@ -43,7 +43,7 @@ class SubtractOverscanTask(Task[SubtractOverscanConfig]):
         Returns
         -------
         tuple of OverscanLevel
-            What was subtracted from each amplifier that has an overscan.
+            What was subtracted from each amplifier that has an overscan and any light-sensitive pixel with a value.
 
         Raises
         ------
@@ -63,8 +63,10 @@ class SubtractOverscanTask(Task[SubtractOverscanConfig]):
         return tuple(records)
 
     def _measure(self, segment: NDArray[np.float32], order: ReadOrder) -> tuple[Levels, OverscanLevel] | None:
-        """Return the level of each row of light; None without overscan."""
+        """Return the level of each row of light; None without overscan, or without light."""
         config, (rows, columns), name = self.config, order.data, order.amplifier.name
+        if not np.isfinite(segment[rows, columns]).any():
+            return None  # a dead amplifier
         if (serial := order.overscan_columns()).stop:
             region = _without_margin(segment[rows, serial], config.margin)
             last = segment[rows, max(columns.start, columns.stop - _LAST_LIGHT) : columns.stop]
