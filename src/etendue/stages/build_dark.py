@@ -7,7 +7,9 @@ from etendue.camera.frame_override import FrameOverride
 from etendue.camera.raw import RawFrame
 from etendue.camera.raw_overrides import apply_overrides
 from etendue.errors import AlgorithmError, InputError
+from etendue.image.crosstalk import Crosstalk
 from etendue.image.exposure import Exposure
+from etendue.image.linearizer import Linearizer
 from etendue.image.ptc import Ptc
 from etendue.stages.stage import Input, Output, Prerequisite, Stage, StageConfig
 from etendue.tasks.calib.dark import BuildDarkConfig, BuildDarkTask
@@ -46,6 +48,8 @@ class BuildDark(Stage[BuildDarkStageConfig]):
     camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
     bias = Input("bias", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
     ptc = Input("ptc", ("instrument", "detector"), "EtenduePtc", minimum=0, calibration=True)
+    crosstalk = Input("crosstalk", ("instrument", "detector"), "EtendueCalibration", minimum=0, calibration=True)
+    linearizer = Input("linearizer", ("instrument", "detector"), "EtendueCalibration", minimum=0, calibration=True)
     dark = Output("dark", ("instrument", "detector"), "EtendueExposure", calibration=True)
 
     def run(
@@ -56,6 +60,8 @@ class BuildDark(Stage[BuildDarkStageConfig]):
         camera: Camera,
         bias: Exposure | None,
         ptc: Ptc | None,
+        crosstalk: Crosstalk | None = None,
+        linearizer: Linearizer | None = None,
     ) -> BuildDarkResult:
         """Combine ``raws``, all of one detector of ``camera``.
 
@@ -66,7 +72,8 @@ class BuildDark(Stage[BuildDarkStageConfig]):
         """
         raws, excluded = apply_overrides(raws, overrides, camera)
         try:
-            dark = BuildDarkTask(self.config.dark).run(raws, camera, Calibrations(bias=bias, ptc=ptc))
+            known = Calibrations(bias=bias, ptc=ptc, crosstalk=crosstalk, linearizer=linearizer)
+            dark = BuildDarkTask(self.config.dark).run(raws, camera, known)
         except InputError as error:  # the frames of the night, not a fault of the run: it goes on without a dark
             raise AlgorithmError("; ".join([f"no dark: {error}", *excluded])) from error
         return BuildDarkResult(dark=dark.exposure)

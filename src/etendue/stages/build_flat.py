@@ -7,9 +7,13 @@ from etendue.camera.frame_override import FrameOverride
 from etendue.camera.raw import RawFrame
 from etendue.camera.raw_overrides import apply_overrides
 from etendue.errors import AlgorithmError, InputError
+from etendue.image.crosstalk import Crosstalk
 from etendue.image.exposure import Exposure
+from etendue.image.linearizer import Linearizer
+from etendue.image.ptc import Ptc
 from etendue.stages.stage import Input, Output, Prerequisite, Stage, StageConfig
 from etendue.tasks.calib.flat import BuildFlatConfig, BuildFlatTask
+from etendue.tasks.readout.calibrations import Calibrations
 
 
 class BuildFlatStageConfig(StageConfig):
@@ -43,6 +47,10 @@ class BuildFlat(Stage[BuildFlatStageConfig]):
     )
     camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
     bias = Input("bias", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
+    dark = Input("dark", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
+    ptc = Input("ptc", ("instrument", "detector"), "EtenduePtc", minimum=0, calibration=True)
+    crosstalk = Input("crosstalk", ("instrument", "detector"), "EtendueCalibration", minimum=0, calibration=True)
+    linearizer = Input("linearizer", ("instrument", "detector"), "EtendueCalibration", minimum=0, calibration=True)
     flat = Output("flat", ("instrument", "detector", "physical_filter"), "EtendueExposure", calibration=True)
 
     def run(
@@ -52,6 +60,10 @@ class BuildFlat(Stage[BuildFlatStageConfig]):
         overrides: tuple[FrameOverride, ...] = (),
         camera: Camera,
         bias: Exposure | None,
+        dark: Exposure | None = None,
+        ptc: Ptc | None = None,
+        crosstalk: Crosstalk | None = None,
+        linearizer: Linearizer | None = None,
     ) -> BuildFlatResult:
         """Combine ``raws``, all of one detector and filter; too few of them make no flat and are named.
 
@@ -67,7 +79,8 @@ class BuildFlat(Stage[BuildFlatStageConfig]):
             filters = f" in filter {raws[0].info.physical_filter}" if raws else ""
             reason = f"{names} refused: {len(raws)} flat{filters}, {needed} make one"
             raise AlgorithmError("; ".join([reason, *excluded]))
+        known = Calibrations(bias=bias, dark=dark, ptc=ptc, crosstalk=crosstalk, linearizer=linearizer)
         try:
-            return BuildFlatResult(flat=BuildFlatTask(self.config.flat).run(raws, camera, bias).exposure)
+            return BuildFlatResult(flat=BuildFlatTask(self.config.flat).run(raws, camera, known).exposure)
         except InputError as error:  # the frames of the night, not a fault of the run: it goes on without a flat
             raise AlgorithmError("; ".join([f"no flat: {error}", *excluded])) from error

@@ -23,4 +23,8 @@ class CalibratedStage(Stage[C], Generic[C]):
     fringe = Prerequisite("fringe", _FILTER, "EtendueExposure", minimum=0, calibration=True)
     sky = Prerequisite("sky", _FILTER, "EtendueExposure", minimum=0, calibration=True)
     defects = Prerequisite("defects", _DETECTOR, "EtendueDefects", minimum=0, calibration=True)
+    crosstalk = Prerequisite("crosstalk", _DETECTOR, "EtendueCalibration", minimum=0, calibration=True)
+    linearizer = Prerequisite("linearizer", _DETECTOR, "EtendueCalibration", minimum=0, calibration=True)
+    charge_transfer = Prerequisite("charge_transfer", _DETECTOR, "EtendueCalibration", minimum=0, calibration=True)
+    brighter_fatter = Prerequisite("brighter_fatter", _DETECTOR, "EtendueCalibration", minimum=0, calibration=True)
     ptc = Prerequisite("ptc", _DETECTOR, "EtenduePtc", minimum=0, calibration=True)

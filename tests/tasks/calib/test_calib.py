@@ -61,7 +61,7 @@ def test_bias_refuses_another_type_by_name(biases, flats, toy_camera):
 
 
 def test_flat_recovers_the_response_without_stars(flats, bias, toy_camera, shape):
-    flat = BuildFlatTask().run(flats, toy_camera, bias).exposure
+    flat = BuildFlatTask().run(flats, toy_camera, Calibrations(bias=bias)).exposure
     gain = np.where(np.arange(shape[1]) < shape[1] // 2, 2.0, 3.0)
     truth = _response(shape) / gain
     ratio = flat.image.array / truth * np.median(truth)
@@ -72,7 +72,7 @@ def test_flat_recovers_the_response_without_stars(flats, bias, toy_camera, shape
 
 
 def test_a_frame_calibrated_with_the_flat_is_flat(flats, bias, toy_camera, make_raw, shape):
-    flat = BuildFlatTask().run(flats, toy_camera, bias).exposure
+    flat = BuildFlatTask().run(flats, toy_camera, Calibrations(bias=bias)).exposure
     out = IsrTask().run(
         raw=make_raw(20000.0 * _response(shape), seed=9),
         camera=toy_camera,
@@ -159,4 +159,4 @@ def test_lowell_gain_disagrees_with_its_header_and_the_v_flat_is_refused(shared_
     assert not ptc["A"].consistent
     assert ptc["A"].read_noise_adu == pytest.approx(1.17, abs=0.02)
     with pytest.raises(InputError, match=r"20190326.0100.fits.fz: filter is 'V', the other frames have 'VR'"):
-        BuildFlatTask().run(flats, camera, bias)
+        BuildFlatTask().run(flats, camera, Calibrations(bias=bias))

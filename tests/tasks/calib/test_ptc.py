@@ -1,14 +1,22 @@
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from etendue.camera.raw import read_raw
+from etendue.camera.shipped import load_camera
 from etendue.errors import AlgorithmError, InputError
 from etendue.image.ptc import Ptc
+from etendue.tasks.calib.bias import BuildBiasTask
 from etendue.tasks.calib.covariance_fit import CovarianceFit, convolved, covariance_error, fit_covariances, mirrored
+from etendue.tasks.calib.exposed import LevelConfig, expose_flats
+from etendue.tasks.calib.pair_statistics import FlatPair, MeasurePairConfig, MeasurePairTask
 from etendue.tasks.calib.ptc import MeasurePtcConfig, MeasurePtcTask, without_deferral
 from etendue.tasks.calib.turnoff import measure_turnoff
+from etendue.tasks.readout.calibrations import Calibrations
+from etendue.tasks.readout.readout import ReadoutConfig
 from flat_pairs import MEASURE, pair, statistics
 
 LEVELS = (200.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 12000.0, 16000.0, 20000.0, 24000.0, 28000.0, 32000.0)
@@ -164,3 +172,24 @@ def test_the_curve_survives_json(detector, biases):
     np.testing.assert_allclose(again["left"].transfer.area, ptc["left"].transfer.area, rtol=1e-6)
     np.testing.assert_array_equal(again["left"].transfer.used, ptc["left"].transfer.used)
     assert again["left"].transfer.lag == 2
+
+
+@pytest.mark.realdata
+def test_twilight_flats_of_lowell_give_the_gain_without_a_curve(shared_data):
+    camera, folder = load_camera("lowell42"), shared_data / "lowell42"
+    detector = camera.detectors[0]
+    biases = [read_raw(folder / "bias" / f"20190326.{i:04d}.fits.fz", camera) for i in (3, 4, 5, 6)]
+    bias = BuildBiasTask().run(biases, camera).exposure
+    raws = [read_raw(path, camera) for path in sorted((folder / "flat").glob("*.fits.fz"))]
+    flats = [raw for raw in raws if raw.info.physical_filter == "VR"]
+    exposed, _ = expose_flats(flats, detector, Calibrations(bias=bias), ReadoutConfig(), LevelConfig())
+    task = MeasurePairTask(MeasurePairConfig(gradient=True))
+    found = [
+        task.run(FlatPair(a.pixels, b.pixels, (a.raw.info.exposure_time_s, b.raw.info.exposure_time_s)), detector)
+        for a, b in pairwise(exposed)
+    ]
+    ptc = MeasurePtcTask().run(found, detector, read_noise_adu=bias.metadata["read_noise_adu"], header_gain=4.95)
+    print(ptc["A"])
+    assert ptc["A"].gain == pytest.approx(3.66, rel=0.02)
+    assert not ptc["A"].consistent
+    assert ptc["A"].transfer is None

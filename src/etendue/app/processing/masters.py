@@ -23,6 +23,7 @@ from etendue.log import get_logger
 from etendue.tasks.calib.bias import BuildBiasConfig, BuildBiasTask
 from etendue.tasks.calib.flat import BuildFlatConfig, BuildFlatTask
 from etendue.tasks.calib.stack import combine_frames
+from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.readout.readout import ReadoutTask
 
 _log = get_logger(__name__)
@@ -117,7 +118,7 @@ def _flat(path: str, camera_text: str, detector_id: int, physical_filter: str, b
         if not mine:
             known = ", ".join(sorted({frame.info.physical_filter for frame in frames}))
             raise InputError("no flat of the frame's filter", source=path, value=physical_filter, remedy=f"has {known}")
-        return BuildFlatTask(BuildFlatConfig(on_odd="drop")).run(mine, camera, bias).exposure
+        return BuildFlatTask(BuildFlatConfig(on_odd="drop")).run(mine, camera, Calibrations(bias=bias)).exposure
     flat, header = _master(path, camera.detector(detector_id))
     if flat.unit == "":
         return flat

@@ -11,6 +11,8 @@ from etendue.camera.detector import Detector
 from etendue.camera.raw import RawFrame
 from etendue.image.exposure import Exposure
 from etendue.tasks.calib.selection import Refusal
+from etendue.tasks.readout.calibrations import Calibrations
+from etendue.tasks.readout.electronics import electronics_of
 from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
 from etendue.tasks.task import TaskConfig
 
@@ -42,7 +44,7 @@ class ExposedFlat:
 def expose_flats(
     raws: Sequence[RawFrame],
     detector: Detector,
-    bias: Exposure | None,
+    calibrations: Calibrations,
     readout: ReadoutConfig,
     levels: LevelConfig,
 ) -> tuple[list[ExposedFlat], list[Refusal]]:
@@ -54,8 +56,8 @@ def expose_flats(
         Flats of one detector.
     detector : Detector
         The detector.
-    bias : Exposure, optional
-        Master bias [ADU].
+    calibrations : Calibrations
+        What undoes the readout, and the dark current.
     readout : ReadoutConfig
         From raw to trimmed pixels.
     levels : LevelConfig
@@ -74,8 +76,9 @@ def expose_flats(
     ny, nx = detector.bbox.shape
     middle = (slice(ny // 3, max(2 * ny // 3, 1)), slice(nx // 3, max(2 * nx // 3, 1)))
     for raw in raws:
-        pixels = task.run(raw.array, detector).pixels
-        pixels -= np.float32(0.0) if bias is None else bias.image.array
+        pixels = task.run(raw.array, detector, calibrations=calibrations).pixels
+        if calibrations.dark is not None:
+            pixels -= _dark_adu(raw, detector, calibrations, calibrations.dark)
         level, counts = float(np.median(pixels[middle])), float(np.median(detector.trim(raw.array)[middle]))
         limit = levels.maximum_fraction * min(amplifier.saturation for amplifier in detector.amplifiers)
         if counts > limit:
@@ -89,6 +92,16 @@ def expose_flats(
             pixels[_saturated(raw, detector)] = np.nan
             exposed.append(ExposedFlat(raw, pixels, level))
     return exposed, refused
+
+
+def _dark_adu(raw: RawFrame, detector: Detector, calibrations: Calibrations, dark: Exposure) -> NDArray[np.float32]:
+    """Return the dark current of a frame [ADU]."""
+    counts = dark.image.array * np.float32(raw.info.exposure_time_s)
+    for amplifier, values in zip(
+        detector.amplifiers, electronics_of(detector, calibrations.ptc, raw.info), strict=True
+    ):
+        counts[amplifier.bbox.slices_in(detector.bbox)] /= np.float32(values.gain)
+    return counts
 
 
 def _saturated(raw: RawFrame, detector: Detector) -> NDArray[np.bool_]:

@@ -27,6 +27,7 @@ from etendue.tasks.calib.selection import (
     split_by_type,
 )
 from etendue.tasks.calib.stack import combine_frames, pair_noise
+from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.readout.readout import ReadoutConfig
 from etendue.tasks.task import Task, TaskConfig
 
@@ -70,7 +71,9 @@ class BuildFlatResult(NamedTuple):
 class BuildFlatTask(Task[BuildFlatConfig]):
     """Scale sky or dome flats of one filter to each other and average them without outliers."""
 
-    def run(self, raws: Sequence[RawFrame], camera: Camera, bias: Exposure | None = None) -> BuildFlatResult:
+    def run(
+        self, raws: Sequence[RawFrame], camera: Camera, calibrations: Calibrations | None = None
+    ) -> BuildFlatResult:
         """Build the flat of one detector and filter.
 
         Parameters
@@ -79,8 +82,8 @@ class BuildFlatTask(Task[BuildFlatConfig]):
             Flat frames.
         camera : Camera
             Their camera.
-        bias : Exposure, optional
-            Master bias [ADU].
+        calibrations : Calibrations, optional
+            Bias, crosstalk, linearizer and dark.
 
         Returns
         -------
@@ -94,6 +97,7 @@ class BuildFlatTask(Task[BuildFlatConfig]):
             If frames are of another type or filter, saturated, underexposed or too few, naming file,
             value and the filter of the others.
         """
+        known = calibrations or Calibrations()
         flats, refused = split_by_type(raws, "flat")
         flats, other_filter = split_by_filter(flats)
         flats, unlike = split_by_conditions(flats, self.config.temperature_tolerance_c)
@@ -102,7 +106,7 @@ class BuildFlatTask(Task[BuildFlatConfig]):
         name = flats[0].info.physical_filter if flats else ""
         check_enough(flats, self.config.minimum_frames, f"flat (filter {name!r})", refused)
         detector = camera.detector(check_same_detector(flats))
-        exposed, out_of_range = expose_flats(flats, detector, bias, self.config.readout, self.config.level)
+        exposed, out_of_range = expose_flats(flats, detector, known, self.config.readout, self.config.level)
         frames = [flat.pixels / np.float32(flat.level) for flat in exposed]
         odd = odd_frames(frames, [flat.raw for flat in exposed], tolerance=self.config.odd_beyond, unit="")
         settle([*out_of_range, *odd.refused], self.config.on_odd)

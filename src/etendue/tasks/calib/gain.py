@@ -22,6 +22,7 @@ from etendue.tasks.calib.exposed import ExposedFlat, LevelConfig, expose_flats
 from etendue.tasks.calib.selection import check_enough, check_same_detector, split_by_type
 from etendue.tasks.calib.smooth_ratio import smooth_ratio
 from etendue.tasks.calib.stack import clipped_deviation
+from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
 from etendue.tasks.task import Task, TaskConfig
 
@@ -92,7 +93,8 @@ class MeasureGainTask(Task[MeasureGainConfig]):
         flats, _ = split_by_type(raws, "flat")
         check_enough(flats, 2, "flat", ())
         detector = camera.detector(check_same_detector(flats))
-        exposed, refused = expose_flats(flats, detector, bias, self.config.readout, self.config.level)
+        known = Calibrations(bias=bias)
+        exposed, refused = expose_flats(flats, detector, known, self.config.readout, self.config.level)
         pairs = successive_pairs(exposed)
         if not pairs:
             check_enough([], 2, "flat (of one filter)", refused)
