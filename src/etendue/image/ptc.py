@@ -26,7 +26,8 @@ class AmplifierGain:
     consistent : bool
         Whether the header agrees within the tolerance of the measurement; True if it is silent.
     turnoff_adu : float
-        Signal above bias at which the variance begins to drop: pixels are full [ADU]; NaN if no flat was that bright.
+        Signal above bias, before linearity is corrected, at which the variance begins to drop: pixels are full [ADU];
+        NaN if no flat was that bright.
     transfer : PhotonTransfer, optional
         The curve with its covariances; None where the gain comes from too few levels for one.
     """

@@ -49,6 +49,17 @@ def test_photodiode_readings_stand_for_a_lamp_that_fades(toy_camera):
     assert worst(linearizer, 2.0, "left") < 1.5e-3
 
 
+def test_a_dead_amplifier_is_taken_for_linear(toy_camera):
+    detector = toy_camera.detectors[0]
+    found = lit(detector)
+    for one in found:
+        for name in ("level", "covariance", "cell_signal", "cell_variance"):
+            getattr(one, name)[1] = np.nan
+    linearizer = MeasureLinearizerTask(MeasureLinearizerConfig(knots=4)).run(found, detector)
+    np.testing.assert_allclose(linearizer["right"].deviation(np.linspace(0.0, 5e4, 9)), 0.0, atol=1e-12)
+    assert worst(linearizer, 2.0, "left") < 1.5e-3
+
+
 def test_too_few_or_senseless_exposures_are_refused(toy_camera):
     detector = toy_camera.detectors[0]
     with pytest.raises(InputError, match="too few"):

@@ -102,11 +102,13 @@ def test_stars_cosmic_rays_and_unknown_pixels_do_not_change_the_gain(detector):
     assert (other.pairs[:, 0, 0] < one.pairs[:, 0, 0]).all()
 
 
-def test_an_amplifier_without_pixels_is_refused_by_name(detector, biases):
+def test_a_dead_amplifier_keeps_the_cameras_numbers_without_errors(detector, biases):
     dead = pair(detector, 10000.0, 3)
     dead.first[:, 80:] = np.nan
-    with pytest.raises(InputError, match="right: no pair of flats has usable pixels"):
-        MeasurePtcTask().run([*biases, MEASURE.run(dead, detector)], detector)
+    ptc = MeasurePtcTask().run([*biases, MEASURE.run(dead, detector)], detector)
+    assert (ptc["right"].gain, ptc["right"].read_noise, ptc["right"].consistent) == (3.0, 9.0, False)
+    assert math.isnan(ptc["right"].gain_err)
+    assert ptc["left"].gain == pytest.approx(2.0, rel=0.1)
 
 
 def test_lamps_of_different_level_are_no_noise(detector):

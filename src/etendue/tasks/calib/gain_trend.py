@@ -125,11 +125,11 @@ def _gain(
     for fraction, axis in zip(deferred, (1, 2), strict=True):
         covariance = without_deferral(covariance, fraction, axis=axis)
     variance = float(covariance[0, 0, 0])
-    if linearizer is not None and isfinite(signal):
-        corrected, slope = linearizer[entry.name].corrected(np.array([signal]))
-        signal, variance = float(corrected[0]), variance * float(slope[0]) ** 2
     if not signal > _FAINTEST_ADU or signal > 0.95 * entry.turnoff_adu:
         return nan, nan
+    if linearizer is not None:
+        corrected, slope = linearizer[entry.name].corrected(np.array([signal]))
+        signal, variance = float(corrected[0]), variance * float(slope[0]) ** 2
     gain, photons = entry.gain, nan
     for _ in range(_ROUNDS):
         photons = variance - _without_photons(entry, gain, signal)

@@ -84,6 +84,7 @@ class MeasureLinearizerTask(Task[MeasureLinearizerConfig]):
         Returns
         -------
         Linearizer
+            An amplifier without usable pixels is taken for linear, with a residual of NaN.
 
         Raises
         ------
@@ -97,9 +98,10 @@ class MeasureLinearizerTask(Task[MeasureLinearizerConfig]):
             raise InputError("pairs of flats are too few for linearity", value=len(found),
                              remedy="give pairs of known exposure times at several levels")  # fmt: skip
         lit, used = self._gather(found, detector, turnoff_adu or {})
-        tops = np.max(np.where(used, lit.level, 0.0), axis=0)
-        short = used.sum(axis=0) < 2 * (self._size() + 1)
-        if short.any():
+        dead = ~np.isfinite(lit.level).any(axis=0)
+        tops = np.where(dead, 1.0, np.max(np.where(used, lit.level, 0.0), axis=0))
+        short = (used.sum(axis=0) < 2 * (self._size() + 1)) & ~dead
+        if short.any() or dead.all():
             name = detector.amplifiers[int(np.argmax(short))].name
             raise InputError("usable exposures are too few for linearity", source=name,
                              value=int(used.sum(axis=0).min()),
@@ -155,9 +157,10 @@ class MeasureLinearizerTask(Task[MeasureLinearizerConfig]):
         lamp_sigma, kept = self.config.lamp_scatter, used
         for _ in range(_ROUNDS):
             fit = fit_linearity(lit, kept, basis, lamp_sigma=lamp_sigma, shutter=self.config.shutter)
-            scatter = np.array([np.std(left[known]) for left, known in zip(fit.left.T, kept.T, strict=True)])
+            columns = zip(fit.left.T, kept.T, strict=True)
+            scatter = np.array([np.std(left[known]) if known.any() else np.nan for left, known in columns])
             lamp_sigma = max(1.4826 * float(np.median(np.abs(fit.lamp[kept.any(axis=1)]))), _STEADIEST)
-            limit = self.config.outlier * np.maximum(scatter, lit.error / lit.level)
+            limit = self.config.outlier * np.fmax(scatter, lit.error / lit.level)
             with np.errstate(invalid="ignore"):
                 odd = np.abs(fit.left) > limit
             odd |= (np.abs(fit.lamp) > 2.0 * self.config.outlier * lamp_sigma)[:, None]

@@ -52,7 +52,10 @@ class MeasurePtcConfig(TaskConfig):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Levels:
-    """The pairs of one amplifier that have values: levels, covariances, pairs of pixels, brightest cells."""
+    """The pairs of one amplifier that have values: levels, covariances, pairs of pixels, brightest cells.
+
+    ``brightest`` and ``turnoff`` are as counted, the others linear.
+    """
 
     signal: Vector
     covariance: Vector
@@ -98,7 +101,7 @@ class MeasurePtcTask(Task[MeasurePtcConfig]):
         read_noise_adu : mapping of str to float, optional
             Read noise by amplifier [ADU], used where there are no pairs of biases.
         linearizer : Linearizer, optional
-            Put on the statistics, if the pixels have not been corrected.
+            Put on the statistics, if the pixels have not been corrected; the turn-off stays as counted.
         deferred : mapping of str to tuple of float, optional
             Fraction of a pixel's charge that transfer leaves for the next row and the next column, averaged over the
             amplifier, if the pixels have not been corrected: it takes twice that from the variance.
@@ -108,6 +111,7 @@ class MeasurePtcTask(Task[MeasurePtcConfig]):
         Returns
         -------
         Ptc
+            An amplifier without usable pixels has the camera's gain and read noise, and NaN for their errors.
 
         Raises
         ------
@@ -124,7 +128,11 @@ class MeasurePtcTask(Task[MeasurePtcConfig]):
         }
         noise = {name: (read_noise_adu or {}).get(name, nan) for name in names}
         levels = {name: with_noise(entry, noise[name]) for name, entry in levels.items()}
-        curved = [name for name in names if self._has_curve(levels[name])]
+        alive = [name for name in names if (levels[name].signal > _DARK_ADU).any()]
+        if not alive:
+            raise InputError("no pair of flats has usable pixels", source=detector.name,
+                             remedy="give pairs of exposed flats")  # fmt: skip
+        curved = [name for name in alive if self._has_curve(levels[name])]
         own = fits = {name: self._fit(levels[name]) for name in curved}
         if self.config.share_areas and len(curved) > 1:
             areas = shared_areas([entry.fit for entry in fits.values()])
@@ -134,6 +142,8 @@ class MeasurePtcTask(Task[MeasurePtcConfig]):
                 self._entry(name, levels[name], fits[name], own[name].fit, header_gain)
                 if name in fits
                 else self._plain(name, levels[name], header_gain)
+                if name in alive
+                else _unmeasured(detector, name, header_gain)
                 for name in names
             )
         )
@@ -149,7 +159,8 @@ class MeasurePtcTask(Task[MeasurePtcConfig]):
         """Gather the pairs of one amplifier in order of level."""
         kept = sorted((s for s in statistics if np.isfinite(s.signal[k])), key=lambda s: float(s.signal[k]))
         if not any(s.signal[k] > _DARK_ADU for s in kept):
-            raise InputError("no pair of flats has usable pixels", source=name, remedy="give pairs of exposed flats")
+            nothing = np.zeros((0, 1, 1))
+            return _Levels(np.zeros(0), nothing, nothing, np.zeros(0), nan)
         signal, covariance, pairs = (
             np.array([getattr(s, v)[k] for s in kept]) for v in ("signal", "covariance", "pairs")
         )
@@ -160,8 +171,6 @@ class MeasurePtcTask(Task[MeasurePtcConfig]):
         if linearizer is not None:
             signal, slope = linearizer[name].corrected(signal)
             covariance = covariance * slope[:, None, None] ** 2
-            brightest = linearizer[name].corrected(brightest)[0]
-            turnoff = float(linearizer[name].corrected(np.array([turnoff]))[0][0])
         return _Levels(signal, covariance, pairs, brightest, turnoff)
 
     def _usable(self, levels: _Levels) -> NDArray[np.bool_]:
@@ -244,6 +253,12 @@ class MeasurePtcTask(Task[MeasurePtcConfig]):
         return not isfinite(header_gain) or abs(header_gain - gain) <= allowed
 
 
+def _unmeasured(detector: Detector, name: str, header_gain: float) -> AmplifierGain:
+    """Return what the camera says of a dead amplifier."""
+    amplifier = next(a for a in detector.amplifiers if a.name == name)
+    return AmplifierGain(amplifier.name, amplifier.gain, nan, amplifier.read_noise, nan, header_gain, False)
+
+
 def with_noise(levels: _Levels, noise_adu: float) -> _Levels:
     """Add a read noise that is known, where no pair of biases tells it, as a pair without light.
 
@@ -258,7 +273,7 @@ def with_noise(levels: _Levels, noise_adu: float) -> _Levels:
     -------
     _Levels
     """
-    if not isfinite(noise_adu) or (levels.signal <= _DARK_ADU).any():
+    if not isfinite(noise_adu) or levels.signal.size == 0 or (levels.signal <= _DARK_ADU).any():
         return levels
     covariance = np.zeros((1, *levels.covariance.shape[1:]))
     covariance[0, 0, 0] = noise_adu**2
