@@ -23,7 +23,8 @@ from etendue.tasks.readout.linearize import LinearizeTask
 from etendue.tasks.task import Task, TaskConfig
 
 Levels = NDArray[np.float64]
-_LAST = 3  # px of light whose charge the trail is compared with
+_REACH = 128  # px of light whose charge may still be released behind it
+_LAST = 3  # px of light by which a flat's brightness is judged
 _LIGHT = ("flat", "dark")
 _FEWEST = 3
 
@@ -46,10 +47,9 @@ class MeasureChargeTransferConfig(TaskConfig):
 
 @dataclass(slots=True)
 class _Collected:
-    """Trails of one amplifier in one direction, frame by frame."""
+    """Mean charge of all pixels of a line of one amplifier in one direction, frame by frame."""
 
-    signal: list[float] = field(default_factory=list)
-    trail: list[Levels] = field(default_factory=list)
+    profile: list[Levels] = field(default_factory=list)
     error: list[Levels] = field(default_factory=list)
     zero: list[Levels] = field(default_factory=list)
 
@@ -109,7 +109,7 @@ class MeasureChargeTransferTask(Task[MeasureChargeTransferConfig]):
         both = zip(read_orders(detector), serial, parallel, strict=True)
         found = ChargeTransfer(tuple(self._amplifier(*one) for one in both))
         if all(amplifier.serial is None for amplifier in found.amplifiers):
-            raise AlgorithmError("too few flats show a trail", frames=max(len(one.signal) for one in serial))
+            raise AlgorithmError("too few flats show a trail", frames=max(len(one.profile) for one in serial))
         return found
 
     def _collect(
@@ -151,19 +151,20 @@ class MeasureChargeTransferTask(Task[MeasureChargeTransferConfig]):
     def _add(
         self, collected: _Collected, lines: NDArray[np.float32], across: slice, along: slice, dark: bool, noise: float
     ) -> None:
-        """Add the trail behind ``along``, averaged over ``across``."""
+        """Add the light and the trail behind it, averaged over ``across``."""
         edge = min(self.config.edge, (across.stop - across.start) // 4)
         inner = lines[across.start + edge : across.stop - edge]
-        level, scatter, used = line_levels(np.ascontiguousarray(inner[:, along.stop :].T), self.config.clip, 3)
+        skipped = max(0, along.stop - _REACH)
+        level, scatter, used = line_levels(np.ascontiguousarray(inner[:, skipped:].T), self.config.clip, 3)
         if not (used > 0).all():
             return
+        level = np.pad(level, (skipped, 0), mode="edge")
         if dark:
             collected.zero.append(level)
             return
-        last = line_levels(inner[:, along.stop - _LAST : along.stop].reshape(1, -1), self.config.clip, 3)[0][0]
-        collected.signal.append(float(last))
-        collected.trail.append(level)
-        collected.error.append(np.hypot(np.maximum(scatter, 0.1) / np.sqrt(used), noise))
+        collected.profile.append(level)
+        error = np.maximum(scatter, 0.1) / np.sqrt(used)
+        collected.error.append(np.hypot(error, noise)[along.stop - skipped :])
 
     def _amplifier(self, order: ReadOrder, serial: _Collected, parallel: _Collected) -> AmplifierTransfer:
         rows, columns = order.data
@@ -177,17 +178,22 @@ class MeasureChargeTransferTask(Task[MeasureChargeTransferConfig]):
 
     def _fit(self, collected: _Collected, transfers: int, far: slice) -> TransferLoss | None:
         """Fit the trails; None for an amplifier that saw no light."""
-        if len(collected.signal) < _FEWEST or not max(collected.signal) > 0.0:
+        if len(collected.profile) < _FEWEST:
             return None
-        signal, trail, error = (np.array(part) for part in (collected.signal, collected.trail, collected.error))
+        profile, error = np.array(collected.profile), np.array(collected.error)
+        if collected.zero:
+            profile -= np.mean(collected.zero, axis=0)
+        signal = profile[:, transfers - _LAST : transfers].mean(axis=1)
+        if not signal.max() > 0.0:
+            return None
+        light, trail = np.maximum(profile[:, :transfers], 0.0).astype(np.float32), profile[:, transfers:]
         zero_error = np.full(trail.shape[1], np.nan)
         if collected.zero:
-            zero = np.mean(collected.zero, axis=0)
             zero_error = np.median(error, axis=0) / np.sqrt(len(collected.zero))
         else:  # what trails have in common whatever the signal is: a pattern of the bias, and any trap
             pairs = zip(trail.T, 1.0 / error.T, strict=True)
-            zero = np.array([np.polyfit(signal, column, 1, w=weight)[1] for column, weight in pairs])
-        return fit_trails(Trails(signal, trail - zero, error, transfers, far, zero_error), self.config.significance)
+            trail = trail - [np.polyfit(signal, column, 1, w=weight)[1] for column, weight in pairs]
+        return fit_trails(Trails(light, trail, error, far, zero_error), self.config.significance)
 
 
 def _far(order: ReadOrder) -> slice:

@@ -22,18 +22,16 @@ _TRIED = 4  # from this many of the best starts
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trails:
-    """Deferred charge behind even light, for some frames of one amplifier.
+    """Deferred charge behind the light of flats, for some frames of one amplifier.
 
     Parameters
     ----------
-    signal : ndarray, float64, shape (n,)
-        Charge of the last light-sensitive pixels [e].
+    light : ndarray, float32, shape (n, transfers)
+        Charge of the pixels read before, prescan included, the last light last [e].
     trail : ndarray, float64, shape (n, k)
         Charge of the pixels behind them, in the order of reading, above what they have without light [e].
     error : ndarray, float64, shape (n, k)
         Its 1-sigma error [e].
-    transfers : int
-        Transfers of the last light-sensitive pixel.
     far : slice
         Pixels of the trail whose mean was subtracted; empty if none was.
     zero_error : ndarray, float64, shape (k,)
@@ -41,10 +39,9 @@ class Trails:
         so that a trap of fixed size cannot be seen.
     """
 
-    signal: Matrix
+    light: NDArray[np.float32]
     trail: Matrix
     error: Matrix
-    transfers: int
     far: slice
     zero_error: Matrix
 
@@ -103,14 +100,12 @@ def _fit(trails: Trails, count: int, start: Matrix) -> tuple[Matrix, Matrix]:
 
 
 def _residual(trails: Trails, values: Matrix) -> Matrix:
-    """Return trails less those of even light, over their errors."""
+    """Return trails less those of the model, over their errors."""
     inefficiency, release_px, size, trap_px, fill = values * _SCALE
     release, empty = (1.0 - np.exp(-1.0 / px) for px in (release_px, trap_px))
-    width = trails.transfers + trails.trail.shape[1]
-    light = np.zeros((trails.signal.size, width), np.float32)
-    light[:, : trails.transfers] = trails.signal[:, None]
+    light = np.pad(trails.light, ((0, 0), (0, trails.trail.shape[1])))
     defer_columns(light, inefficiency, release, size, fill, empty)
-    model = light[:, trails.transfers :].astype(np.float64)
+    model = light[:, trails.light.shape[1] :].astype(np.float64)
     if trails.far.stop > trails.far.start:
         model -= model[:, trails.far].mean(axis=1, keepdims=True)
     return (trails.trail - model) / trails.error
@@ -127,7 +122,8 @@ def _freedom(trails: Trails, count: int) -> int:
 def _loss(trails: Trails, values: Matrix, slopes: Matrix) -> TransferLoss:
     count = slopes.shape[1]
     chi2 = _chi2(trails, values, slopes) / _freedom(trails, count)
-    covariance = np.linalg.pinv(slopes.T @ slopes)
+    normal = slopes.T @ slopes  # what the trails do not depend on is not known, rather than known exactly
+    covariance = np.linalg.inv(normal + 1e-12 * np.diag(np.diag(normal)) + 1e-12 * np.eye(count))
     # An error of the zero point shifts the trails of all frames alike.
     common = np.einsum("fkp,fk->pk", slopes.reshape(*trails.trail.shape, count), 1.0 / trails.error)
     shift = covariance @ common * np.nan_to_num(trails.zero_error)
