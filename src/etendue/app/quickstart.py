@@ -29,9 +29,9 @@ from etendue.middleware.sinks import AlertLogSink, ArchiveSink, publish
 from etendue.middleware.skymaps import SKYMAP_RUN
 from etendue.middleware.visits import VisitOutcome
 from etendue.refcat.source import open_reference
+from etendue.tasks.readout.calibrations import CALIBRATION_TYPES
 
 _log = get_logger(__name__)
-CALIBRATIONS = ("bias", "flat", "ptc", "dark", "defects")
 SKYMAP = "field"
 _LARGEST_PATCH = 2000
 _SERIES_LENGTH = 10  # images of one band from which light curves are made
@@ -220,7 +220,7 @@ class _Chain:
     def calibrate(self) -> RunReport:
         """Build and certify bias, flats, gains and defects."""
         run = self._run("calib", "calibrations", [f"{self.camera}/defaults"], f"instrument='{self.camera}'")
-        certify_current(self.home, f"{self.camera}/calibrations", CALIBRATIONS, camera=self.camera)
+        certify_current(self.home, f"{self.camera}/calibrations", CALIBRATION_TYPES, camera=self.camera)
         return run
 
     def release(self) -> RunReport:

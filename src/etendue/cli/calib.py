@@ -19,7 +19,6 @@ _PREFER = click.option(
 )  # fmt: skip
 _BEGIN = click.option("--begin", metavar="TIME", help="From this time on: MJD, ISO date (both TAI) or night yyyymmdd.")
 _END = click.option("--end", metavar="TIME", help="Until this time; that of a night is its beginning.")
-_DEFAULT = ("bias", "flat", "ptc", "defects")
 
 
 @click.group(short_help="Say from when to when calibrations are valid.")
@@ -36,30 +35,77 @@ def _time(text: str | None, camera: "Camera") -> float | None:
 @calib.command(short_help="Make the calibrations of a run valid for later runs.")
 @REPO
 @click.argument("collection")
-@click.option("-t", "--type", "types", multiple=True, help="Dataset type, repeatable; default bias flat ptc defects.")
+@click.option("-t", "--type", "types", multiple=True, help="Dataset type, repeatable; default all.")
 @_CAMERA
 @_BEGIN
 @_END
 @click.option("--replace", is_flag=True, help="Take the validity away from earlier calibrations.")
+@click.option("--failed", "failed_too", is_flag=True, help="Also what failed its verification.")
 def certify(
     repo: Path, collection: str, types: tuple[str, ...], camera: str | None, begin: str | None, end: str | None,
-    replace: bool,
+    replace: bool, failed_too: bool,
 ) -> None:  # fmt: skip
-    """Make the calibrations in COLLECTION of REPO valid for later runs, for all times or from --begin to --end."""
+    """Make the calibrations in COLLECTION of REPO valid for later runs, for all times or from --begin to --end.
+
+    What failed its verification is left out; see 'etendue calib verify'.
+    """
     from etendue.errors import InputError
     from etendue.middleware.curated.versions import preference
     from etendue.middleware.repository import Repository
+    from etendue.tasks.readout.calibrations import CALIBRATION_TYPES
 
     home = Repository.open(repo)
     require_collection(home, collection)
-    chosen, names = home.camera(camera), types or _DEFAULT
+    chosen, names = home.camera(camera), types or CALIBRATION_TYPES
     count = home.certify(names, run=collection, camera=chosen.name, begin_mjd_tai=_time(begin, chosen),
-                         end_mjd_tai=_time(end, chosen), replace=replace)  # fmt: skip
+                         end_mjd_tai=_time(end, chosen), replace=replace,
+                         failed=() if failed_too else None)  # fmt: skip
     if not count:
-        raise InputError(f"holds no {', '.join(names)}", source=collection, remedy="run the pipeline calib first")
+        raise InputError(f"holds no {', '.join(names)} that passed", source=collection,
+                         remedy="run the pipeline calib, and see 'etendue calib verify'")  # fmt: skip
     click.echo(f"certified {count} datasets")
     if preference(home, chosen.name) == "curated":
         click.echo("where a curated one is valid as well it is taken; see 'etendue calib list --at TIME'")
+
+
+@calib.command(short_help="Show what the products of a run look like, and what failed.")
+@REPO
+@click.argument("collection")
+@click.option("--failed", "failed_only", is_flag=True, help="Only what failed.")
+@AS_JSON
+def verify(repo: Path, collection: str, failed_only: bool, as_json: bool) -> None:
+    """Show the verdicts about the calibrations in COLLECTION of REPO: each number and its limits."""
+    from etendue.errors import InputError
+    from etendue.middleware.repository import Repository
+    from etendue.middleware.verification import judged
+
+    home = Repository.open(repo)
+    require_collection(home, collection)
+    found = judged(home.butler, collection)
+    if not found:
+        raise InputError("holds no verdicts", source=collection, remedy="run the pipeline calib first")
+    rows = [
+        {"detector": one.detector} | verdict
+        for one in found
+        for verdict in one.verdicts
+        if not (failed_only and verdict["passed"])
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    print_table([_verdict_row(row) for row in rows])
+    failed = sum(not row["passed"] for row in rows)
+    click.echo(f"{failed} of {sum(len(one.verdicts) for one in found)} numbers failed")
+
+
+def _verdict_row(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row for people."""
+    low, high = ("-" if row[name] is None else f"{row[name]:.3g}" for name in ("low", "high"))
+    return {
+        "detector": row["detector"], "product": row["product"], "of": row["where"], "what": row["what"],
+        "value": "none" if row["value"] is None else f"{row['value']:.4g}", "limits": f"{low} to {high}",
+        "verdict": "ok" if row["passed"] else "FAILED",
+    }  # fmt: skip
 
 
 @calib.command(short_help="End the validity of calibrations over a stretch of time.")

@@ -1,6 +1,6 @@
 """Certify calibrations: say from when to when the products of a run apply."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 
 from astropy.time import Time
 from lsst.daf.butler import (
@@ -59,6 +59,7 @@ def certify(
     begin_mjd_tai: float | None = None,
     end_mjd_tai: float | None = None,
     replace: bool = False,
+    failed: Container[object] = (),
 ) -> int:
     """Certify every dataset of some types found in a run.
 
@@ -76,6 +77,8 @@ def certify(
         Validity [day, TAI]; unbounded where left out.
     replace : bool
         Take overlapping validity away from earlier calibrations.
+    failed : container of DatasetRef
+        Datasets that are left out, such as `etendue.middleware.verification.FailedProducts`.
 
     Returns
     -------
@@ -90,14 +93,17 @@ def certify(
     span = _span(begin_mjd_tai, end_mjd_tai)
     butler.collections.register(collection, CollectionType.CALIBRATION)
     with butler.transaction():  # a frame must never find the bias of one run and the flat of another, or none
-        return sum(_certify_type(butler, name, run, collection, span, replace) for name in dataset_types)
+        return sum(_certify_type(butler, name, run, collection, span, replace, failed) for name in dataset_types)
 
 
-def _certify_type(butler: Butler, name: str, run: str, collection: str, span: Timespan, replace: bool) -> int:
+def _certify_type(
+    butler: Butler, name: str, run: str, collection: str, span: Timespan, replace: bool, failed: Container[object]
+) -> int:
     try:
-        refs = butler.query_datasets(name, collections=run, explain=False, limit=None)
+        found = butler.query_datasets(name, collections=run, explain=False, limit=None)
     except MissingDatasetTypeError:
         return 0
+    refs = [ref for ref in found if ref not in failed]
     if not refs:
         return 0
     # Rubin's decertify fails on a collection that holds none of the type.

@@ -20,6 +20,7 @@ from etendue.middleware.journal import Journal, QuantumOutcome
 from etendue.middleware.overrides import DATASET_TYPE as FRAME_OVERRIDE
 from etendue.middleware.repository import Repository
 from etendue.middleware.signatures import RunSignatures, Signature
+from etendue.middleware.verification import FailedProducts, judged
 
 _KEPT = "kept"
 _FILE = "reasons.json"
@@ -257,6 +258,8 @@ def keep_products(repository: Repository, run: str, output: str, kept: Iterable[
 def certify_current(repository: Repository, output: str, dataset_types: Sequence[str], *, camera: str) -> int:
     """Certify the calibrations of an output for all times, and withdraw those that it holds no more.
 
+    What failed its verification is not certified.
+
     Parameters
     ----------
     repository : Repository
@@ -274,10 +277,14 @@ def certify_current(repository: Repository, output: str, dataset_types: Sequence
         Number of datasets certified.
     """
     own = own_collections(repository, output)
-    count = sum(repository.certify(dataset_types, run=name, camera=camera, replace=True) for name in reversed(own))
+    failed = FailedProducts(judged(repository.butler, own))
+    count = sum(
+        repository.certify(dataset_types, run=name, camera=camera, replace=True, failed=failed)
+        for name in reversed(own)
+    )
     with repository.writing() as butler:
         for name in dataset_types:
-            current = {ref.dataId for ref in repository.query(name, collections=own)}
+            current = {ref.dataId for ref in repository.query(name, collections=own) if ref not in failed}
             calibrations.withdraw_others(butler, name, repository.calibration_collection(camera), output, current)
     return count
 

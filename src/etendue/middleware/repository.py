@@ -1,6 +1,6 @@
 """One door to a repository: cameras, raws, visits, calibrations, skymaps, datasets."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from etendue.middleware.ingest.intake import REGION_PADDING_PX, Intake, IntakeRu
 from etendue.middleware.ingest.outcome import IngestOutcome, Transfer
 from etendue.middleware.overrides import OverrideChange, OverrideStore, correct_records
 from etendue.middleware.refusals import Refusals
+from etendue.middleware.verification import FailedProducts, judged
 from etendue.middleware.visits import VisitOutcome
 
 
@@ -387,6 +388,7 @@ class Repository:
         begin_mjd_tai: float | None = None,
         end_mjd_tai: float | None = None,
         replace: bool = False,
+        failed: Container[object] | None = None,
     ) -> int:
         """Make the calibrations of a run valid from one time to another.
 
@@ -402,6 +404,8 @@ class Repository:
             Validity [day, TAI]; unbounded where left out.
         replace : bool
             Take overlapping validity away from earlier calibrations.
+        failed : container of DatasetRef, optional
+            Datasets that are left out; by default those that the verification in ``run`` failed.
 
         Returns
         -------
@@ -417,6 +421,7 @@ class Repository:
                 begin_mjd_tai=begin_mjd_tai,
                 end_mjd_tai=end_mjd_tai,
                 replace=replace,
+                failed=FailedProducts(judged(butler, run)) if failed is None else failed,
             )
 
     def register_skymap(self, skymap: SkyMap, name: str, *, tracts: Iterable[int] | None = None) -> None:

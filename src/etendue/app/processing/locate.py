@@ -7,8 +7,8 @@ from etendue.app.processing.masters import Masters
 from etendue.app.solving.frame_search import SearchOptions, find_exposure
 from etendue.camera.camera import Camera
 from etendue.camera.raw import RawFrame
-from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.isr.isr import IsrTask
+from etendue.tasks.readout.calibrations import Calibrations
 
 
 def located(raw: RawFrame, camera: Camera, masters: Masters, index: str) -> RawFrame:

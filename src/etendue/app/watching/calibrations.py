@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-from etendue.app.quickstart import CALIBRATIONS
 from etendue.middleware.calibrations import calibration_chain
 from etendue.middleware.changes import certify_current
 from etendue.middleware.execution.executor import run_pipeline
@@ -10,6 +9,7 @@ from etendue.middleware.repository import Repository
 from etendue.middleware.run_report import RunReport
 from etendue.tasks.calib.bias import BuildBiasConfig
 from etendue.tasks.calib.flat import BuildFlatConfig
+from etendue.tasks.readout.calibrations import CALIBRATION_TYPES
 
 Key = tuple[str, int, str]
 
@@ -100,5 +100,5 @@ def build_calibrations(home: Repository, camera: str, *, workers: int) -> RunRep
         home, "calib", inputs=[f"{camera}/defaults"], output=output, where=f"instrument='{camera}'", workers=workers,
         progress=False, reuse=True,
     )  # fmt: skip
-    certify_current(home, output, CALIBRATIONS, camera=camera)
+    certify_current(home, output, CALIBRATION_TYPES, camera=camera)
     return run

@@ -1,6 +1,6 @@
 """Everything that was measured about a detector, and whether it may be used for a frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -85,6 +85,10 @@ class Calibrations:
             calibration = getattr(self, kind)
             if calibration is not None:
                 _check_map(raw, detector, calibration, kind)
+
+
+CALIBRATION_TYPES: tuple[str, ...] = tuple(field.name for field in fields(Calibrations))
+"""Dataset types of calibrations."""
 
 
 def _check_map(raw: RawFrame, detector: Detector, calibration: Exposure, kind: str) -> None:
