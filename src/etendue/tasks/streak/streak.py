@@ -1,0 +1,306 @@
+"""Find and mask satellite trails and glints."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.ndimage import uniform_filter
+
+from etendue.image.exposure import Exposure
+from etendue.kernels.streaks import best_line, bin_significance, paint_line
+from etendue.tasks.streak.streak_table import Streak
+from etendue.tasks.streak.trail_fit import (
+    Pieces,
+    across_profile,
+    bright_run,
+    centre_line,
+    fit_gaussian,
+    pieces_along,
+    reach_of,
+)
+from etendue.tasks.streak.trail_line import TrailLine
+from etendue.tasks.task import Task, TaskConfig
+
+_TURNS = ((False, False), (False, True), (True, False), (True, True))
+_Rows = tuple[int, int]
+
+
+class FindStreaksConfig(TaskConfig):
+    """Configuration of `FindStreaksTask`."""
+
+    cell: int = Field(4, ge=1)
+    """Side of the cells in which light is summed [px]."""
+
+    clip: float = Field(3.0, gt=0.0)
+    """Cells count as this much at most, so that stars do not make lines [sigma]."""
+
+    smooth: int = Field(33, ge=3)
+    """Cells over which a local mean is taken off: haloes and galaxies are wider than trails."""
+
+    min_snr: float = Field(6.0, gt=0.0)
+    """Least significance of a line of cells."""
+
+    shortest: int = Field(32, ge=4)
+    """Shortest line, in cells; a power of two."""
+
+    covered: float = Field(0.5, gt=0.0, le=1.0)
+    """Least part of a line's cells that is usable."""
+
+    verify_snr: float = Field(5.0, gt=0.0)
+    """Least significance of the medians along a trail: stars fill a few pieces of it, a trail nearly all."""
+
+    verify_fraction: float = Field(0.7, ge=0.0, le=1.0)
+    """Least part of the pieces that must be brighter than their sides by half of what they are on average."""
+
+    half_width: int = Field(40, ge=20)
+    """Pixels on each side of a line that are looked at."""
+
+    core: float = Field(3.0, gt=0.0)
+    """Distance from the axis within which light counts for the significance [px]."""
+
+    widest: float = Field(2.2, gt=1.0)
+    """Greatest width of a trail, in widths of the PSF; galaxies and haloes are wider."""
+
+    widest_px: float = Field(8.0, gt=1.0)
+    """The same without a PSF [px]."""
+
+    narrowest_px: float = Field(1.3, gt=0.0)
+    """Least width of a trail: columns of the detector are narrower [px]."""
+
+    extend: float = Field(0.15, ge=0.0, le=1.0)
+    """A trail that ends nearer to an edge than this part of its line is masked up to the edge."""
+
+    evenness: float = Field(0.5, ge=0.0, lt=1.0)
+    """Of a trail that ends on the image, the fainter third is at least this part of the brightest: spikes fade."""
+
+    mask_level: float = Field(0.2, gt=0.0)
+    """The mask reaches to where the trail is fainter than this part of a pixel's noise,"""
+
+    margin: float = Field(1.0, ge=0.0)
+    """and this much farther [px]."""
+
+    max_lines: int = Field(15, ge=1)
+    """Lines looked at, trails or not."""
+
+    excluded_planes: tuple[str, ...] = ("SAT", "BAD", "NO_DATA", "CR", "SPIKE", "EDGE")
+    """Planes whose pixels are not used."""
+
+
+class FindStreaksResult(NamedTuple):
+    """An exposure with its trails masked, and the trails."""
+
+    exposure: Exposure
+    """With plane STREAK set."""
+
+    streaks: tuple[Streak, ...]
+    """In the order of significance in which they were found; see `streak_columns` for columns."""
+
+
+class _Frame(NamedTuple):
+    """What trails are fitted on."""
+
+    image: NDArray[np.float32]
+    bad: NDArray[np.bool_]
+    saturated: NDArray[np.bool_]
+    widest: float
+
+
+class FindStreaksTask(Task[FindStreaksConfig]):
+    """Find straight trails by sums along all lines of a clipped significance image, fit them and set STREAK.
+
+    Lines are searched in cells of a few pixels, as by LSST's maskStreaks (which transforms detected pixels only), but
+    with sums instead of votes, so that trails below one sigma per pixel add up. Each line is then fitted on the
+    pixels by medians along it, and masked as far as it is seen: from edge to edge, or between its ends.
+    """
+
+    def run(self, *, exposure: Exposure) -> FindStreaksResult:
+        """Find and mask trails.
+
+        Parameters
+        ----------
+        exposure : Exposure
+            With variance and mask; sky subtracted or not.
+
+        Returns
+        -------
+        FindStreaksResult
+        """
+        config = self.config
+        image = exposure.image.array
+        bad = exposure.mask.any_of(config.excluded_planes)
+        values, weights = self._cells(exposure, bad)
+        frame = _Frame(image, bad, exposure.mask.any_of("SAT"), _widest(exposure, config))
+        painted, streaks = np.zeros(image.shape, bool), []
+        for _ in range(config.max_lines):
+            found = self._search(values, weights)
+            if found is None:
+                break
+            self._forget(values, weights, found)
+            streak = self._fit(frame, found)
+            if streak is None:
+                continue
+            streaks.append(streak)
+            ends = streak.x0, streak.y0, streak.x1, streak.y1
+            paint_line(painted, *ends, streak.reach)
+            self._forget(values, weights, np.array([*ends, streak.reach]))
+        origin_x, origin_y = exposure.bbox.x.start, exposure.bbox.y.start
+        masked = exposure.replace(mask=exposure.mask.with_plane("STREAK", painted))
+        return FindStreaksResult(masked, tuple(_moved(streak, origin_x, origin_y) for streak in streaks))
+
+    def _cells(self, exposure: Exposure, bad: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the significance of cells, clipped, without what is wider than a trail, and where it is."""
+        config = self.config
+        cells = np.empty([n // config.cell for n in exposure.bbox.shape], np.float32)
+        bin_significance(exposure.image.array, exposure.variance.array, bad, config.cell, cells)
+        known = np.isfinite(cells)
+        if not known.any():
+            return np.zeros_like(cells), np.zeros_like(cells)
+        middle = float(np.median(cells[known]))
+        scale = 1.4826 * float(np.median(np.abs(cells[known] - middle))) or 1.0
+        values = np.where(known, np.clip((cells - middle) / scale, -config.clip, config.clip), 0.0).astype(np.float32)
+        for _ in range(2):  # what the first pass takes off shifts the clipping
+            share = uniform_filter(known.astype(np.float32), config.smooth)
+            local = uniform_filter(values, config.smooth) / np.maximum(share, 1e-3)
+            values = np.where(known, np.clip(values - local, -config.clip, config.clip), 0.0).astype(np.float32)
+        values /= np.float32(np.std(values[known]) or 1.0)
+        return values, known.astype(np.float32)
+
+    def _search(self, values: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float64] | None:
+        """Return x0, y0, x1, y1 and half the width [px] of the most significant line; None if there is none."""
+        config = self.config
+        best, line = config.min_snr, None
+        for turned, mirrored in _TURNS:
+            planes = [plane.T if turned else plane for plane in (values, weights)]
+            planes = [np.ascontiguousarray(plane[:, ::-1] if mirrored else plane) for plane in planes]
+            found = np.array([best, 0.0, 0.0, 0.0, 0.0])
+            best_line(*planes, config.shortest, config.covered, found)
+            if found[0] > best:
+                best, (row0, column0, row1, column1) = found[0], found[1:]
+                if mirrored:
+                    column0, column1 = (planes[0].shape[1] - 1 - column for column in (column0, column1))
+                line = np.array([row0, column0, row1, column1] if turned else [column0, row0, column1, row1])
+        if line is None:
+            return None
+        return np.append((line + 0.5) * config.cell - 0.5, config.cell)
+
+    def _forget(self, values: NDArray[np.float32], weights: NDArray[np.float32], line: NDArray[np.float64]) -> None:
+        """Take the cells of a line out of the search, in place."""
+        size = self.config.cell
+        gone = np.zeros(values.shape, bool)
+        paint_line(gone, *((line[:4] + 0.5) / size - 0.5), line[4] / size + 1.0)
+        values[gone], weights[gone] = 0.0, 0.0
+
+    def _fit(self, frame: _Frame, found: NDArray[np.float64]) -> Streak | None:
+        """Fit a trail to a line; None where there is no trail."""
+        line = TrailLine.through(*found[:4])
+        begin, end = sorted(found[[0, 2]] if line.turned else found[[1, 3]])
+        inside = line.rows_inside(frame.image.shape)
+        rows = max(inside[0], int(begin)), min(inside[1], int(end) + 1)
+        if rows[1] - rows[0] < self.config.shortest:
+            return None
+        for window in (12, 6, 4):
+            line = centre_line(line, self._pieces(line, frame, rows, 8), window, 7)
+        return self._ended(line, frame, rows)
+
+    def _ended(self, line: TrailLine, frame: _Frame, rows: _Rows) -> Streak | None:
+        """Find the ends of a trail on a line that is known to hold it in some rows, and measure it."""
+        config = self.config
+        known = self._pieces(line, frame, rows, 16)
+        seen = bright_run(known.significance, max(_quartile(known.significance), 3.0))  # lines overshoot their trails
+        if not self._is_even(known.significance[slice(*seen)]):
+            return None
+        rows = rows[0] + seen[0] * (rows[1] - rows[0]) // 16, rows[0] + seen[1] * (rows[1] - rows[0]) // 16
+        per_row = max(
+            _mean(np.clip(known.significance[slice(*seen)], 0.0, 40.0)) ** 2
+            * (seen[1] - seen[0])
+            / (rows[1] - rows[0]),
+            1e-6,
+        )
+        inside = line.rows_inside(frame.image.shape)
+        count = int(np.clip((inside[1] - inside[0]) * per_row / 16.0, 8, 64))  # pieces of about 4 sigma
+        pieces = self._pieces(line, frame, inside, count)
+        known_part = (pieces.rows >= rows[0]) & (pieces.rows < rows[1])
+        run = bright_run(pieces.significance, max(float(_median(pieces.significance[known_part])), 3.0))
+        near = max(1.0, config.extend * count)
+        first, last = run[0] <= near, run[1] >= count - near
+        step = (inside[1] - inside[0]) / count
+        begin = inside[0] if first else inside[0] + run[0] * step
+        end = inside[1] - 1 if last else inside[0] + run[1] * step
+        if end - begin < config.shortest * config.cell and not (first and last):
+            return None
+        part = self._pieces(line, frame, (int(begin), int(end) + 1), 12)
+        if not (first and last and not self._through_star(line, frame.saturated)) and not self._is_steady(part):
+            return None
+        profile, error = across_profile(part, (0, 12))
+        peak, _, fwhm = fit_gaussian(profile, line.foreshortening)
+        if not config.narrowest_px <= fwhm <= frame.widest:
+            return None
+        reach = max(reach_of(profile, error, config.mask_level * pieces.sigma, line.foreshortening), fwhm)
+        ends = np.array([line.point(begin), line.point(end)]).ravel()
+        angle = float(np.degrees(np.arctan2(ends[3] - ends[1], ends[2] - ends[0]))) % 180.0
+        light = peak * fwhm * float(np.sqrt(np.pi / np.log(16.0)))
+        snr = _summed(pieces.significance[slice(*run)], 8.0)
+        x0, y0, x1, y1 = (float(place) for place in ends)
+        return Streak(x0, y0, x1, y1, angle, fwhm, peak, light, reach + config.margin, snr, first and last)
+
+    def _pieces(self, line: TrailLine, frame: _Frame, rows: _Rows, count: int) -> Pieces:
+        return pieces_along(line, frame.image, frame.bad, rows, count, self.config.half_width, self.config.core)
+
+    def _is_even(self, significance: NDArray[np.float64]) -> bool:
+        """Tell whether the light comes from all along the line: stars give a few bright pieces."""
+        z = significance[np.isfinite(significance)]
+        if z.size < 4:
+            return False
+        bright = float(np.mean(z > 0.3 * np.median(z)))
+        return _summed(z, 3.0) > self.config.verify_snr and bright >= self.config.verify_fraction
+
+    def _through_star(self, line: TrailLine, saturated: NDArray[np.bool_]) -> bool:
+        """Tell whether a line passes a saturated star, as its spikes do."""
+        rows = line.rows_inside(saturated.shape)
+        strip = line.strip(np.zeros(saturated.shape, np.float32), saturated, 4, rows)
+        inside = line.strip(np.zeros(saturated.shape, np.float32), np.zeros_like(saturated), 4, rows)
+        return bool((np.isnan(strip) & ~np.isnan(inside)).any())
+
+    def _is_steady(self, pieces: Pieces) -> bool:
+        """Tell a trail that ends from a spike or a galaxy, which fade."""
+        thirds = [_median(third) for third in np.array_split(pieces.significance, 3)]
+        return min(thirds) > self.config.evenness * max(thirds)
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """Return the median of the known values; 0 if there are none."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else 0.0
+
+
+def _quartile(values: NDArray[np.float64]) -> float:
+    """Return the upper quartile of the known values; 0 if there are none."""
+    known = values[np.isfinite(values)]
+    return float(np.percentile(known, 75.0)) if known.size else 0.0
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.mean(known)) if known.size else 0.0
+
+
+def _summed(values: NDArray[np.float64], most: float) -> float:
+    """Return the significance of all pieces together, each counted up to a limit."""
+    known = values[np.isfinite(values)]
+    return float(np.sum(np.clip(known, -most, most)) / np.sqrt(max(known.size, 1)))
+
+
+def _widest(exposure: Exposure, config: FindStreaksConfig) -> float:
+    """Return the greatest width that a trail may have [px]."""
+    if exposure.psf is None:
+        return config.widest_px
+    x, y = (0.5 * (interval.start + interval.stop) for interval in (exposure.bbox.x, exposure.bbox.y))
+    return config.widest * float(np.ravel(exposure.psf.fwhm(x=x, y=y))[0])
+
+
+def _moved(streak: Streak, x: int, y: int) -> Streak:
+    """Return a trail in parent pixels."""
+    values = {name: getattr(streak, name) for name in Streak.__slots__}
+    moved = {"x0": streak.x0 + x, "x1": streak.x1 + x, "y0": streak.y0 + y, "y1": streak.y1 + y}
+    return Streak(**(values | moved))
