@@ -32,7 +32,7 @@ class SubtractBackgroundConfig(TaskConfig):
     filter_tolerance: float = Field(0.25, ge=0.0)
     """Cells this many pixel noises off the median around them are replaced by it."""
 
-    bad_planes: tuple[str, ...] = ("SAT", "BAD", "CR", "NO_DATA", "DETECTED", "INTRP", "VIGNETTED")
+    bad_planes: tuple[str, ...] = ("SAT", "BAD", "CR", "NO_DATA", "DETECTED", "INTRP", "VIGNETTED", "STREAK")
     """Mask planes whose pixels are not used, unless ``run`` is told otherwise."""
 
     source_threshold: float | None = Field(1.2, gt=0.0)

@@ -11,6 +11,7 @@ from etendue.tasks.detect.detect import DetectConfig, DetectResult, DetectTask
 from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
 from etendue.tasks.measure.source_columns import SourceColumns
 from etendue.tasks.psf.psf import FitPsfConfig, FitPsfTask, PsfResult
+from etendue.tasks.streak.streak import FindStreaksConfig, FindStreaksTask
 from etendue.tasks.task import Task, TaskConfig
 
 
@@ -36,6 +37,12 @@ class CharacterizeConfig(TaskConfig):
     """Cosmic-ray finding."""
 
     find_cosmic_rays: bool = True
+    """Coadds have none."""
+
+    streaks: FindStreaksConfig = FindStreaksConfig()
+    """Trails of satellites."""
+
+    find_streaks: bool = True
     """Coadds have none."""
 
     detect: DetectConfig = DetectConfig()
@@ -72,7 +79,7 @@ class CharacterizeResult:
 
 
 class CharacterizeTask(Task[CharacterizeConfig]):
-    """The order of LSST's calibrateImage: sky, PSF from bright stars, cosmic rays, sky again, deep detection."""
+    """As LSST's calibrateImage: sky, PSF from bright stars, cosmic rays, trails, sky again, deep detection."""
 
     def __init__(self, config: CharacterizeConfig | None = None):
         super().__init__(config)
@@ -80,6 +87,7 @@ class CharacterizeTask(Task[CharacterizeConfig]):
         self.bright_detect = DetectTask(self.config.bright_detect)
         self.psf = FitPsfTask(self.config.psf)
         self.cosmic_rays = CosmicRayTask(self.config.cosmic_rays)
+        self.streaks = FindStreaksTask(self.config.streaks)
         self.detect = DetectTask(self.config.detect)
         self.measure = MeasureTask(self.config.measure)
 
@@ -110,6 +118,8 @@ class CharacterizeTask(Task[CharacterizeConfig]):
             exposure = exposure.replace(psf=psf_result.psf)
         if self.config.find_cosmic_rays and exposure.psf is not None:
             exposure = self.cosmic_rays.run(exposure=exposure, psf=exposure.psf)
+        if self.config.find_streaks:
+            exposure = self.streaks.run(exposure=exposure).exposure
         detected = self.detect.run(exposure=exposure)
         if self.config.subtract_background:
             exposure = self.background.run(exposure=detected.exposure).exposure

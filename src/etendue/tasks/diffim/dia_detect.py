@@ -55,7 +55,7 @@ class DiaDetectConfig(TaskConfig):
     """Detection and measurement on differences."""
 
     detect: DetectConfig = DetectConfig(
-        polarity="both", bad_planes=("NO_DATA", "BAD", "SAT", "CR", "EDGE", "VIGNETTED")
+        polarity="both", bad_planes=("NO_DATA", "BAD", "SAT", "CR", "EDGE", "VIGNETTED", "STREAK")
     )
     """Matched-filter detection; not where the pupil is vignetted, for there the sky changes from frame to frame."""
 
