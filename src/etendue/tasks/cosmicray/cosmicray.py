@@ -10,8 +10,8 @@ from etendue.image.image import Image
 from etendue.image.psf import Psf
 from etendue.kernels.background import cell_background, cell_edges, smooth_cells
 from etendue.kernels.cosmicray import TRACES, find_traces, grow_traces, growing_filters, trace_filters
-from etendue.kernels.interpolate import interpolate_bad
 from etendue.kernels.isr import grow_mask
+from etendue.kernels.psf_interpolate import interpolate_stars
 from etendue.tasks.task import Task, TaskConfig
 
 _PHASES = np.linspace(-0.4, 0.4, 5)
@@ -88,7 +88,9 @@ class CosmicRayTask(Task[CosmicRayConfig]):
         image, variance = exposure.image.array.copy(), exposure.variance.array.copy()
         bad = flagged | exposure.mask.any_of(self.config.excluded_planes)
         # Pixels that other planes condemn must not be read, nor written a second time.
-        done = self._repair(image, variance, flagged, bad)
+        x, y = (0.5 * (side.start + side.stop) for side in (exposure.bbox.x, exposure.bbox.y))
+        fwhm = float(np.ravel(model.fwhm(x=x, y=y))[0])
+        done = interpolate_stars(image, variance, bad, fwhm=fwhm, wanted=flagged, reach=self.config.interpolation_reach)
         mask = exposure.mask.with_plane("CR", flagged).with_plane("INTRP", done)
         return exposure.replace(image=Image(image, exposure.bbox), mask=mask, variance=Image(variance, exposure.bbox))
 
@@ -126,16 +128,3 @@ class CosmicRayTask(Task[CosmicRayConfig]):
         cols = np.rint(box.x.start + middles * box.x.size)
         dy, dx = (phase.ravel() for phase in np.meshgrid(_PHASES, _PHASES))
         return [psf.draw(x=col + dx, y=row + dy).value.astype(np.float64) for row in rows for col in cols]
-
-    def _repair(
-        self,
-        image: NDArray[np.float32],
-        variance: NDArray[np.float32],
-        flagged: NDArray[np.bool_],
-        bad: NDArray[np.bool_],
-    ) -> NDArray[np.bool_]:
-        """Interpolate over cosmic rays in place, and only over them; return what was replaced."""
-        old = image.copy(), variance.copy()
-        done = interpolate_bad(image, variance, bad, self.config.interpolation_reach) & flagged
-        image[~done], variance[~done] = old[0][~done], old[1][~done]
-        return done
