@@ -12,7 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -56,6 +56,7 @@ STAMP = 61
 E2V = BrighterFatterSpec(
     serial_shift=4.08e-7, parallel_shift=6.60e-7, serial_softening=0.42, parallel_softening=0.22, falloff=1.60
 )
+GALSIM_LEVELS = (0.0, 0.0, 500.0, 2e3, 6e3, 12e3, 2e4, 28e3, 36e3, 44e3, 52e3, 6e4, 66e3, 72e3)
 SENSORS = {"lsst_itl_50_32": BrighterFatterSpec(), "lsst_e2v_50_32": E2V}
 
 
@@ -452,18 +453,29 @@ def galsim_flat(name: str, level: float, seed: int, shape: tuple[int, int], step
     return (total + rng.normal(0.0, 5.0, shape)).astype(np.float32)
 
 
-def galsim_products(name: str, seed: int, levels: Sequence[float]) -> BrighterFatterProducts:
-    """Return products of flats made by GalSim's sensor, gain 1."""
-    measure, statistics = MeasurePairTask(), []
+def galsim_pair(name: str, seed: int, k: int, level: float) -> PairStatistics:
+    """Return the statistics of a pair of flats by GalSim's sensor, gain 1; of noise alone for level 0."""
     shape = DETECTOR.bbox.shape
-    for k, level in enumerate(levels):
-        if level > 0.0:
-            frames = [galsim_flat(name, level, 10 * seed + 1000 * k + side, shape) for side in (0, 1)]
-        else:
-            frames = [
-                np.random.default_rng([seed, k, side]).normal(0.0, 5.0, shape).astype(np.float32) for side in (0, 1)
-            ]
-        statistics.append(measure.run(FlatPair(*frames, (level / 3000.0,) * 2), DETECTOR))
+    if level > 0.0:
+        frames = [galsim_flat(name, level, 10 * seed + 1000 * k + side, shape) for side in (0, 1)]
+    else:
+        frames = [np.random.default_rng([seed, k, n]).normal(0.0, 5.0, shape).astype(np.float32) for n in (0, 1)]
+    return MeasurePairTask().run(FlatPair(*frames, (level / 3000.0,) * 2), DETECTOR)
+
+
+def galsim_products(name: str, seed: int, cache: Path) -> BrighterFatterProducts:
+    """Return products of flats made by GalSim's sensor; a pair takes 20 s, so its statistics are kept."""
+    cache.mkdir(parents=True, exist_ok=True)
+    statistics = []
+    for k, level in enumerate(GALSIM_LEVELS):
+        path = cache / f"{name}-{seed}-{k}-{level:.0f}.npz"
+        if not path.exists():
+            one = galsim_pair(name, seed, k, level)
+            np.savez(path, **{field.name: getattr(one, field.name) for field in fields(one)})
+        with np.load(path) as kept:
+            values = {field.name: kept[field.name] for field in fields(PairStatistics)}
+        seconds, diode = (tuple(values.pop(key).tolist()) for key in ("seconds", "photodiode"))
+        statistics.append(PairStatistics(seconds, diode, **{**values, "name": str(values["name"])}))
     return MeasureBrighterFatterTask().run(MeasurePtcTask().run(statistics, DETECTOR))
 
 
@@ -497,24 +509,8 @@ def galsim_stars(products: BrighterFatterProducts, name: str, count: int = 4) ->
     return rows
 
 
-def score_galsim(name: str, seed: int) -> dict[str, Any]:
-    levels = [
-        0.0,
-        0.0,
-        500.0,
-        2000.0,
-        6000.0,
-        12000.0,
-        20000.0,
-        28000.0,
-        36000.0,
-        44000.0,
-        52000.0,
-        60000.0,
-        66000.0,
-        72000.0,
-    ]
-    products = galsim_products(name, seed, levels)
+def score_galsim(name: str, seed: int, cache: Path) -> dict[str, Any]:
+    products = galsim_products(name, seed, cache)
     rows = galsim_stars(products, name)
     area = {"found": products.area[:3, :3].tolist(), "error": products.area_err[:3, :3].tolist()}
     return {"frames": f"GalSim {name}, seed {seed}", "area": area, "summary": summary(rows), "rows": rows}
@@ -526,6 +522,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[])
     parser.add_argument("--e2v", type=int, nargs="*", default=[], help="seeds of CCDs with the stronger effect")
     parser.add_argument("--galsim", type=int, nargs="*", default=[], help="seeds of flats of each of two sensors")
+    parser.add_argument("--cache", type=Path, default=Path("galsim-flats"), help="statistics of flats of --galsim")
     parser.add_argument("--sensors", nargs="*", default=list(SENSORS), choices=list(SENSORS), help="of --galsim")
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--out", type=Path)
@@ -533,7 +530,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scored = [score(survey_frames(options.survey))] if options.survey else []
     scored += [score(fresh_frames(seed, BrighterFatterSpec())) for seed in options.seeds]
     scored += [score(fresh_frames(seed, E2V)) for seed in options.e2v]
-    scored += [score_galsim(name, seed) for seed in options.galsim for name in options.sensors]
+    scored += [score_galsim(name, seed, options.cache) for seed in options.galsim for name in options.sensors]
     for one in scored:
         print(one["frames"], json.dumps(rounded(one["summary"], 3), indent=1))
     times = speed() if options.speed else {}

@@ -29,7 +29,8 @@ class PhotonTransfer:
     used : ndarray, bool, shape (n,)
         Levels that the fit used.
     area, area_err : ndarray, float64, shape (lag + 1, lag + 1)
-        ``a``: relative change of a pixel's area for each electron of a charge, and its error [1/e].
+        ``a`` as this amplifier alone shows it: relative change of a pixel's area for each electron of a charge, and its
+        error [1/e].
     area_slope : ndarray, float64, shape (lag + 1, lag + 1)
         ``b``: relative change of ``a`` for each electron of signal [1/e].
     noise_e2 : ndarray, float64, shape (lag + 1, lag + 1)

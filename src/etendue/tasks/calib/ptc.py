@@ -127,7 +127,7 @@ class MeasurePtcTask(Task[MeasurePtcConfig]):
             for k, name in enumerate(names)
         }
         noise = {name: (read_noise_adu or {}).get(name, nan) for name in names}
-        levels = {name: with_noise(entry, noise[name]) for name, entry in levels.items()}
+        levels = {name: _with_noise(entry, noise[name]) for name, entry in levels.items()}
         alive = [name for name in names if (levels[name].signal > _DARK_ADU).any()]
         if not alive:
             raise InputError("no pair of flats has usable pixels", source=detector.name,
@@ -259,20 +259,8 @@ def _unmeasured(detector: Detector, name: str, header_gain: float) -> AmplifierG
     return AmplifierGain(amplifier.name, amplifier.gain, nan, amplifier.read_noise, nan, header_gain, False)
 
 
-def with_noise(levels: _Levels, noise_adu: float) -> _Levels:
-    """Add a read noise that is known, where no pair of biases tells it, as a pair without light.
-
-    Parameters
-    ----------
-    levels : _Levels
-        Pairs of one amplifier.
-    noise_adu : float
-        Read noise [ADU]; NaN adds nothing.
-
-    Returns
-    -------
-    _Levels
-    """
+def _with_noise(levels: _Levels, noise_adu: float) -> _Levels:
+    """Add a read noise that is known [ADU], where no pair of biases tells it, as a pair without light."""
     if not isfinite(noise_adu) or levels.signal.size == 0 or (levels.signal <= _DARK_ADU).any():
         return levels
     covariance = np.zeros((1, *levels.covariance.shape[1:]))
