@@ -103,6 +103,13 @@ def test_wrong_names_are_answered_with_the_right_one():
 
 
 def test_mask_planes_keep_their_bits():
-    assert [MASK_PLANES[name] for name in ("BAD", "SAT", "NO_DATA", "VIGNETTED")] == [0, 1, 8, 16]
-    assert sorted(MASK_PLANES.values()) == list(range(17))
+    assert [MASK_PLANES[name] for name in ("BAD", "SAT", "NO_DATA", "VIGNETTED", "GHOST", "HALO")] == [
+        0,
+        1,
+        8,
+        16,
+        17,
+        18,
+    ]
+    assert sorted(MASK_PLANES.values()) == list(range(19))
     assert set(MASK_PLANE_DOCS) == set(MASK_PLANES)

@@ -18,6 +18,8 @@ MASK_PLANES: dict[str, int] = {
     "INEXACT_PSF": 14,
     "INJECTED": 15,
     "VIGNETTED": 16,
+    "GHOST": 17,
+    "HALO": 18,
 }
 """Bit number of each plane; numbers are never reused, so old masks keep their meaning."""
 
@@ -39,5 +41,7 @@ MASK_PLANE_DOCS: dict[str, str] = {
     "INEXACT_PSF": "Not every exposure contributes, so the PSF model is inexact.",
     "INJECTED": "A synthetic source was added here.",
     "VIGNETTED": "Little of the pupil is seen from here.",
+    "GHOST": "In the defocused reflection of a bright star.",
+    "HALO": "In the halo of a bright star.",
 }
 """One sentence for each plane."""
