@@ -215,6 +215,29 @@ def timeline(
         print_lines(result.lines())
 
 
+@calib.command(short_help="Show bias levels, noises and gains from night to night.")
+@REPO
+@click.argument("collection")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Draw every amplifier into this PNG.")
+@AS_JSON
+def trend(repo: Path, collection: str, output: Path | None, as_json: bool) -> None:
+    """Show what the pipeline calib_monitor found in COLLECTION of REPO, a row per night and detector."""
+    from etendue.app.calibration_trend import calibration_trend
+    from etendue.disk import whole_file
+    from etendue.middleware.repository import Repository
+
+    home = Repository.open(repo, writeable=False)
+    require_collection(home, collection)
+    found = calibration_trend(home, collection)
+    if output is not None:
+        with whole_file(output, "calibration-trend") as part:
+            part.write_bytes(found.plot())
+    if as_json:
+        print_json(list(found.rows))
+    else:
+        print_table(found.table())
+
+
 @calib.command(short_help="Load a folder of curated calibrations as a version.")
 @REPO
 @click.argument("folder", type=click.Path(path_type=Path))

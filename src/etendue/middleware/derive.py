@@ -21,6 +21,7 @@ from threadpoolctl import ThreadpoolController
 from etendue.errors import AlgorithmError, InputError
 from etendue.middleware import storage
 from etendue.middleware.stage_config import config_namespace, to_model
+from etendue.middleware.timeless_calibrations import find_timeless
 from etendue.stages.stage import Connection, Input, Output, Prerequisite, Stage, seed_from
 
 storage.register_storage_classes()
@@ -247,6 +248,8 @@ def _rubin_connection(stage_class: type[Stage], name: str, connection: Connectio
         "minimum": connection.minimum,
     }
     if isinstance(connection, Prerequisite):
+        if connection.calibration and not {"exposure", "visit"} & set(stage_class.dimensions):
+            common["lookupFunction"] = find_timeless
         return connectionTypes.PrerequisiteInput(**common)
     return connectionTypes.Input(**common)
 

@@ -126,13 +126,15 @@ class MeasurePhotonTransferTask(Task[MeasurePhotonTransferConfig]):
         return biases, flats, detector, float(np.median(gains)) if gains else float("nan")
 
 
-def equal_pairs(raws: Iterable[RawFrame]) -> Iterator[tuple[RawFrame, RawFrame]]:
+def equal_pairs(raws: Iterable[RawFrame], *, left_over: bool = False) -> Iterator[tuple[RawFrame, ...]]:
     """Pair biases, and flats of one filter and exposure time, as they come.
 
     Parameters
     ----------
     raws : iterable of RawFrame
-        In order of exposure; other types are left out, and what finds no partner.
+        In order of exposure; other types are left out.
+    left_over : bool
+        Whether frames that find no partner are given at the end, alone.
 
     Yields
     ------
@@ -148,6 +150,8 @@ def equal_pairs(raws: Iterable[RawFrame]) -> Iterator[tuple[RawFrame, RawFrame]]
             yield waiting.pop(key), raw
         else:
             waiting[key] = raw
+    if left_over:
+        yield from ((raw,) for raw in waiting.values())
 
 
 def mean_deferral(losses: ChargeTransfer | None, detector: Detector) -> dict[str, tuple[float, float]] | None:
