@@ -1,6 +1,6 @@
 """Score cosmic-ray finding by truth, and astroscrappy on the same frames in the same run.
 
-Pixels are counted by the charge of the hit over the noise that the pixel has without it. False ones hold under 20 e of hits.
+Pixels are counted by the charge of the hit over the noise they have without it. False ones hold less than 20 e of hits.
 Needs astroscrappy. Usage: python benchmarks/isr_cosmic_rays.py [--seeds 601 ... 605] [--out benchmarks/results]
 """
 

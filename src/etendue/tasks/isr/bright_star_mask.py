@@ -95,7 +95,7 @@ class _Rings(NamedTuple):
 
 
 class MaskBrightStarsTask(Task[MaskBrightStarsConfig]):
-    """Measure haloes by medians of rings, spikes by what stands out of the rings in the same directions at all stars."""
+    """Measure haloes by medians of rings, spikes by what stands out of them in the same directions at all stars."""
 
     def run(
         self, exposure: Exposure, *, x: ArrayLike | None = None, y: ArrayLike | None = None
