@@ -9,7 +9,7 @@ from etendue.kernels.background import cell_edges, smooth_cells
 from etendue.kernels.overscan import line_levels
 
 Plane = NDArray[np.float32]
-_CELL, _LEAST, _CLIP = 64, 64, 4.0
+_CELL, _LEAST, _CLIP, _PASSES = 64, 64, 4.0, 2
 _UNEVEN = 3.0  # chi2 per cell above which a quadratic surface does not describe the cells
 
 
@@ -36,17 +36,17 @@ def calm_level(pixels: Plane, usable: NDArray[np.bool_], *, columns: bool = Fals
     noise : float
         Typical standard deviation of a pixel [ADU].
     """
-    start = float(np.median(pixels[usable])) if usable.any() else 0.0
-    left = np.where(usable, pixels - np.float32(start), np.float32(np.nan))
-    lines = np.full(pixels.shape, start, np.float32)
-    for _ in range(2 if columns else 0):
-        for axis in (1, 0):
-            step = np.expand_dims(_lines(left if axis else np.ascontiguousarray(left.T)), axis)
-            lines += step
-            left -= step
-    surface, noise = _surface(left)
-    lines += surface
-    return lines + _lines(left - surface)[:, None], noise
+    level = np.full(pixels.shape, np.median(pixels[usable]) if usable.any() else 0.0, np.float32)
+    left = np.where(usable, pixels - level, np.float32(np.nan))
+    noise = 1.0
+    for _ in range(_PASSES):  # lines and surface in turn: neither sees the same pixels everywhere
+        step = _lines(left)[:, None]
+        if columns:
+            step = step + _lines(np.ascontiguousarray((left - step).T))[None, :]
+        surface, noise = _surface(left - step)
+        level += step + surface
+        left -= step + surface
+    return level + _lines(left)[:, None], noise
 
 
 def _surface(left: Plane) -> tuple[Plane, float]:
