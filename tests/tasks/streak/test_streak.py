@@ -146,3 +146,9 @@ def test_columns_hold_every_trail():
     columns = streak_columns(streaks)
     assert columns["whole"].tolist() == [True]
     assert columns["length"][0] == pytest.approx(streaks[0].length)
+
+
+def test_bright_rows_at_the_edge_are_no_trails():
+    y, _ = np.mgrid[:SIZE, :SIZE]
+    rows = 3.0 * NOISE * np.exp(-0.5 * ((y - 2.0) / SIGMA) ** 2)
+    assert not FindStreaksTask().run(exposure=_exposure(rows)).streaks

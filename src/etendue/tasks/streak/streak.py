@@ -74,6 +74,9 @@ class FindStreaksConfig(TaskConfig):
     evenness: float = Field(0.5, ge=0.0, lt=1.0)
     """Of a trail that ends on the image, the fainter third is at least this part of the brightest: spikes fade."""
 
+    edge: float = Field(6.0, ge=0.0)
+    """Lines that stay nearer to an edge than this are rows or columns of the detector [px]."""
+
     mask_level: float = Field(0.2, gt=0.0)
     """The mask reaches to where the trail is fainter than this part of a pixel's noise,"""
 
@@ -242,6 +245,8 @@ class FindStreaksTask(Task[FindStreaksConfig]):
         light = peak * fwhm * float(np.sqrt(np.pi / np.log(16.0)))
         snr = _summed(pieces.significance[slice(*run)], 8.0)
         x0, y0, x1, y1 = (float(place) for place in ends)
+        if _along_edge(x0, y0, x1, y1, frame.image.shape, config.edge):
+            return None
         return Streak(x0, y0, x1, y1, angle, fwhm, peak, light, reach + config.margin, snr, first and last)
 
     def _pieces(self, line: TrailLine, frame: _Frame, rows: _Rows, count: int) -> Pieces:
@@ -266,6 +271,12 @@ class FindStreaksTask(Task[FindStreaksConfig]):
         """Tell a trail that ends from a spike or a galaxy, which fade."""
         thirds = [_median(third) for third in np.array_split(pieces.significance, 3)]
         return min(thirds) > self.config.evenness * max(thirds)
+
+
+def _along_edge(x0: float, y0: float, x1: float, y1: float, shape: tuple[int, int], margin: float) -> bool:
+    """Tell whether both ends lie within a margin of the same edge."""
+    ny, nx = shape
+    return max(x0, x1) < margin or max(y0, y1) < margin or min(x0, x1) > nx - margin or min(y0, y1) > ny - margin
 
 
 def _median(values: NDArray[np.float64]) -> float:
