@@ -20,6 +20,9 @@ from etendue.simulate.ccd.streams import Streams
 from etendue.simulate.drawing.draw import draw
 from etendue.simulate.drawing.sources import Sources
 from etendue.simulate.telescope.chip_psf import ChipPsf
+from etendue.tasks.background.background import SubtractBackgroundTask
+from etendue.tasks.detect.detect import DetectConfig, DetectTask
+from etendue.tasks.psf.psf import FitPsfTask
 
 SKY, READ_NOISE, SATURATION = 400.0, 5.0, 145_000.0  # electrons
 _OVER, _HALF, _BETA, _NM = 8, 24, 3.5, 620.0
@@ -103,6 +106,14 @@ def make_scene(
     )
     return Scene(exposure, charge if rays else np.zeros_like(charge), clean.astype(np.float32), expected, sources.x,
                  sources.y, sources.electrons, np.arange(sources.x.size) < stars, fwhm)  # fmt: skip
+
+
+def prepare(scene: Scene) -> Exposure:
+    """Subtract the sky and fit the PSF on the frame with its hits, as the pipelines do."""
+    exposure = SubtractBackgroundTask().run(exposure=scene.exposure).exposure
+    bright = DetectTask(DetectConfig(threshold_snr=10.0)).run(exposure=exposure)
+    psf = FitPsfTask().run(exposure=exposure, x=bright.x, y=bright.y, snr=bright.peak_snr).psf
+    return exposure.replace(psf=psf)
 
 
 def _psf(fwhm: float, size: int, rng: np.random.Generator) -> ChipPsf:

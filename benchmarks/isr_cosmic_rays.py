@@ -16,16 +16,13 @@ from typing import Any
 import astroscrappy
 import numpy as np
 from campaign import write_json
-from ccd_scene import READ_NOISE, SATURATION, SKY, Scene, make_scene
+from ccd_scene import READ_NOISE, SATURATION, SKY, Scene, make_scene, prepare
 from machine import machine_facts, rounded
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from etendue.image.exposure import Exposure
-from etendue.tasks.background.background import SubtractBackgroundTask
 from etendue.tasks.cosmicray.cosmicray import CosmicRayConfig, CosmicRayTask
-from etendue.tasks.detect.detect import DetectConfig, DetectTask
-from etendue.tasks.psf.psf import FitPsfTask
 
 WIDTHS = (1.5, 2.0, 3.0, 4.0)
 BINS = (3.0, 5.0, 7.0, 10.0, 20.0, 50.0, np.inf)
@@ -33,14 +30,6 @@ DECADES = (1.0, 10.0, 100.0, 1000.0, np.inf)
 CLIPS = (3.0, 3.7, 4.3, 5.0, 7.0)
 PEER_CLIPS = (4.5, 8.0)
 Flags = NDArray[np.bool_]
-
-
-def prepare(scene: Scene) -> Exposure:
-    """Subtract the sky and fit the PSF on the frame with its hits, as the pipelines do."""
-    exposure = SubtractBackgroundTask().run(exposure=scene.exposure).exposure
-    bright = DetectTask(DetectConfig(threshold_snr=10.0)).run(exposure=exposure)
-    psf = FitPsfTask().run(exposure=exposure, x=bright.x, y=bright.y, snr=bright.peak_snr).psf
-    return exposure.replace(psf=psf)
 
 
 def peer(exposure: Exposure, clip: float = 4.5, objlim: float = 5.0) -> Flags:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
-from scipy.ndimage import find_objects, label, uniform_filter1d
+from scipy.ndimage import distance_transform_edt, find_objects, label, uniform_filter1d
 
 from etendue.image.exposure import Exposure
 from etendue.kernels.bright_stars import polar_map, ring_medians
@@ -136,17 +136,15 @@ class MaskBrightStarsTask(Task[MaskBrightStarsConfig]):
         return MaskBrightStarsResult(exposure.replace(mask=mask), tuple(stars), angles)
 
     def _saturated_stars(self, saturated: NDArray[np.bool_]) -> Vector:
-        """Return x and y of the middles of saturated clumps; trails along columns are narrower than stars."""
+        """Return x and y of the middles of saturated clumps, where the largest circle fits: trails are narrower."""
         labels, _ = label(saturated)
         places = []
         for number, box in enumerate(find_objects(labels), start=1):
-            widths = (labels[box] == number).sum(axis=1)
-            if widths.max() < self.config.narrowest_core:
+            inside = distance_transform_edt(np.pad(labels[box] == number, 1))[1:-1, 1:-1]
+            if 2.0 * inside.max() < self.config.narrowest_core:
                 continue
-            rows = np.flatnonzero(widths > 0.7 * widths.max())
-            row = int(np.median(rows))
-            columns = np.flatnonzero((labels[box] == number)[row])
-            places.append((box[1].start + columns.mean(), box[0].start + float(np.median(rows))))
+            rows, columns = np.nonzero(inside > 0.9 * inside.max())
+            places.append((box[1].start + columns.mean(), box[0].start + rows.mean()))
         return np.array(places, np.float64).reshape(-1, 2)
 
     def _rings(self, exposure: Exposure, bad: NDArray[np.bool_], x: float, y: float) -> _Rings | None:
