@@ -8,7 +8,7 @@ holds the segments of that length.
 import numpy as np
 from numba import njit, types, void
 
-from etendue.kernels.types import BOOL_2D, BOOL_2D_OUT, F32_2D, F32_2D_OUT, F64, F64_1D_OUT, I64
+from etendue.kernels.types import BOOL_2D, BOOL_2D_OUT, F32_2D, F32_2D_OUT, F64, F64_2D_OUT, I64
 
 _F32_ANY = types.Array(types.float32, 2, "A", readonly=True)  # also a transposed image
 _BOOL_ANY = types.Array(types.boolean, 2, "A", readonly=True)
@@ -60,29 +60,32 @@ def _join(sums, joined, height):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _best(sums, counts, height, covered, found):
-    """Keep the most significant line of one length, if it beats what was found."""
+def _keep_best(sums, counts, height, covered, pad, found):
+    """Keep the most significant lines of one length that begin in each bin of columns, if they beat what was found."""
     rows, columns = sums.shape
     least = np.float32(covered * height)
-    best = np.float32(found[0] * abs(found[0]))
-    for row in range(rows):
-        for column in range(columns):
-            value, count = sums[row, column], counts[row, column]
-            if value > 0.0 and count >= least and value * value > best * count:
-                best = value * value / count
-                first, shift = row - row % height, row % height
-                found[0] = np.sqrt(best)
-                found[1], found[2] = first, column
-                found[3], found[4] = first + height - 1, column + shift
+    for part in range(found.shape[0]):
+        begin, end = part * columns // found.shape[0], (part + 1) * columns // found.shape[0]
+        best = np.float32(found[part, 0] * found[part, 0])
+        for row in range(rows):
+            for column in range(begin, end):
+                value, count = sums[row, column], counts[row, column]
+                if value > 0.0 and count >= least and value * value > best * count:
+                    best = value * value / count
+                    first, shift = row - row % height, row % height
+                    found[part, 0] = np.sqrt(best)
+                    found[part, 1], found[part, 2] = first, column - pad
+                    found[part, 3], found[part, 4] = first + height - 1, column - pad + shift
 
 
-@njit([void(F32_2D, F32_2D, I64, F64, F64_1D_OUT)], cache=True, nogil=True, error_model="numpy")
-def best_line(values, weights, shortest, covered, found):
-    """Find the most significant line that goes down by at least one row per column to the right.
+@njit([void(F32_2D, F32_2D, I64, F64, F64_2D_OUT)], cache=True, nogil=True, error_model="numpy")
+def best_lines(values, weights, shortest, covered, found):
+    """Find the most significant lines that go down by at least one row per column to the right.
 
     Slow definition: for every block of ``h`` rows (``h`` a power of two from ``shortest`` on, blocks aligned), every
     start in its first row and every shift from 0 to ``h - 1`` columns until its last row, the sum of values along the
-    line over the root of the sum of weights, if the weights sum to ``covered * h`` at least; the largest is returned.
+    line over the root of the sum of weights, if the weights sum to ``covered * h`` at least. The starts, from one
+    power of two columns left of the array to its last column, are divided into equal bins; the largest of each counts.
 
     Parameters
     ----------
@@ -94,7 +97,7 @@ def best_line(values, weights, shortest, covered, found):
         Fewest rows of a line.
     covered : float
         Least part of a line's cells that must have a value.
-    found : ndarray, float64, shape (5,)
+    found : ndarray, float64, shape (bins, 5)
         Significance, first row and column, last row and column; changed where a line is more significant than the
         first entry. Columns may lie outside.
     """
@@ -106,7 +109,6 @@ def best_line(values, weights, shortest, covered, found):
     sums, counts = np.zeros((rows, pad + nx), np.float32), np.zeros((rows, pad + nx), np.float32)
     sums[:ny, pad:], counts[:ny, pad:] = values, weights
     joined, joined_counts = np.empty_like(sums), np.empty_like(counts)
-    here = found.copy()
     height = 1
     while height < rows:
         _join(sums, joined, height)
@@ -115,11 +117,7 @@ def best_line(values, weights, shortest, covered, found):
         counts, joined_counts = joined_counts, counts
         height *= 2
         if height >= shortest:
-            _best(sums, counts, height, covered, here)
-    if here[0] > found[0]:
-        found[:] = here
-        found[2] -= pad
-        found[4] -= pad
+            _keep_best(sums, counts, height, covered, pad, found)
 
 
 @njit([void(_F32_ANY, _BOOL_ANY, F64, F64, F32_2D_OUT)], cache=True, nogil=True, error_model="numpy")

@@ -43,6 +43,9 @@ class FindGhostsConfig(TaskConfig):
     alignment: float = Field(0.25, gt=0.0)
     """A ghost belongs to a star if the line through star and optical axis passes its centre within this many radii."""
 
+    masked_part: float = Field(0.2, ge=0.0, le=1.0)
+    """Excesses of which more than this is masked as halo, spike or bleed are the rest of a halo."""
+
     need_star: bool = False
     """Whether only ghosts that belong to a given star are masked."""
 
@@ -133,7 +136,7 @@ class FindGhostsTask(Task[FindGhostsConfig]):
             if ghost is None:
                 continue
             star = self._star_of(ghost, stars, middle)
-            if star < 0 and config.need_star:
+            if (star < 0 and config.need_star) or self._at_star(ghost, exposure):
                 continue
             ghosts.append(Ghost(ghost.x, ghost.y, ghost.radius, ghost.level, ghost.snr, star))
             rows, columns = np.ogrid[box.y.start : box.y.stop, box.x.start : box.x.stop]
@@ -179,6 +182,15 @@ class FindGhostsTask(Task[FindGhostsConfig]):
             snr=float(excess[cells].max() / noise),
             star=-1,
         )
+
+    def _at_star(self, ghost: Ghost, exposure: Exposure) -> bool:
+        """Tell whether much of a ghost is masked as halo, spike or bleed: then it is the rest of that."""
+        mask, box = exposure.mask.any_of(("HALO", "SPIKE", "SAT")), exposure.bbox
+        angle, radius = np.meshgrid(np.linspace(0.0, 2.0 * np.pi, 64), np.linspace(0.1, 1.2, 12) * ghost.radius)
+        rows = np.rint(ghost.y + radius * np.sin(angle)).astype(int) - box.y.start
+        columns = np.rint(ghost.x + radius * np.cos(angle)).astype(int) - box.x.start
+        inside = (rows >= 0) & (rows < box.y.size) & (columns >= 0) & (columns < box.x.size)
+        return bool(mask[rows[inside], columns[inside]].mean() > self.config.masked_part)
 
     def _star_of(self, ghost: Ghost, stars: Plane, axis: tuple[float, float]) -> int:
         """Return the first star whose line through the axis passes the ghost; stars on the axis fit ghosts there."""

@@ -8,7 +8,7 @@ from pydantic import Field
 from scipy.ndimage import uniform_filter
 
 from etendue.image.exposure import Exposure
-from etendue.kernels.streaks import best_line, bin_significance, paint_line
+from etendue.kernels.streaks import best_lines, bin_significance, paint_line
 from etendue.tasks.streak.streak_table import Streak
 from etendue.tasks.streak.trail_fit import (
     Pieces,
@@ -22,8 +22,11 @@ from etendue.tasks.streak.trail_fit import (
 from etendue.tasks.streak.trail_line import TrailLine
 from etendue.tasks.task import Task, TaskConfig
 
-_TURNS = ((False, False), (False, True), (True, False), (True, True))
+_TURNS = ((False, False), (False, True), (True, False), (True, True))  # transposed, mirrored
+_BINS = 64  # of the columns in which lines begin; of each bin the best line is looked at
 _Rows = tuple[int, int]
+_Turn = tuple[bool, bool]
+_Found = tuple[_Turn, NDArray[np.float64]]
 
 
 class FindStreaksConfig(TaskConfig):
@@ -38,7 +41,7 @@ class FindStreaksConfig(TaskConfig):
     smooth: int = Field(33, ge=3)
     """Cells over which a local mean is taken off: haloes and galaxies are wider than trails."""
 
-    min_snr: float = Field(6.0, gt=0.0)
+    min_snr: float = Field(6.5, gt=0.0)
     """Least significance of a line of cells."""
 
     shortest: int = Field(32, ge=4)
@@ -83,8 +86,11 @@ class FindStreaksConfig(TaskConfig):
     margin: float = Field(1.0, ge=0.0)
     """and this much farther [px]."""
 
-    max_lines: int = Field(15, ge=1)
-    """Lines looked at, trails or not."""
+    most_streaks: int = Field(20, ge=1)
+    """The search is repeated while it finds trails, up to this many."""
+
+    lines_per_search: int = Field(24, ge=1)
+    """The most significant lines of a search that are looked at, trails or not."""
 
     excluded_planes: tuple[str, ...] = ("SAT", "BAD", "NO_DATA", "CR", "SPIKE", "EDGE")
     """Planes whose pixels are not used."""
@@ -134,19 +140,22 @@ class FindStreaksTask(Task[FindStreaksConfig]):
         bad = exposure.mask.any_of(config.excluded_planes)
         values, weights = self._cells(exposure, bad)
         frame = _Frame(image, bad, exposure.mask.any_of("SAT"), _widest(exposure, config))
-        painted, streaks = np.zeros(image.shape, bool), []
-        for _ in range(config.max_lines):
-            found = self._search(values, weights)
-            if found is None:
-                break
-            self._forget(values, weights, found)
-            streak = self._fit(frame, found)
-            if streak is None:
-                continue
-            streaks.append(streak)
-            ends = streak.x0, streak.y0, streak.x1, streak.y1
-            paint_line(painted, *ends, streak.reach)
-            self._forget(values, weights, np.array([*ends, streak.reach]))
+        painted = np.zeros(image.shape, bool)
+        streaks: list[Streak] = []
+        turns = set(_TURNS)
+        while turns and len(streaks) < config.most_streaks:
+            lines, turns = self._search(values, weights, turns), set()
+            for turn, line in lines:
+                if not self._is_left(values, weights, line):
+                    continue
+                self._forget(values, weights, line)
+                streak = self._fit(frame, line)
+                if streak is not None and not _is_painted(painted, streak):
+                    streaks.append(streak)
+                    turns.add(turn)  # a brighter trail may have hidden others of its direction
+                    ends = streak.x0, streak.y0, streak.x1, streak.y1
+                    paint_line(painted, *ends, streak.reach)
+                    self._forget(values, weights, np.array([*ends, streak.reach]))
         origin_x, origin_y = exposure.bbox.x.start, exposure.bbox.y.start
         masked = exposure.replace(mask=exposure.mask.with_plane("STREAK", painted))
         return FindStreaksResult(masked, tuple(_moved(streak, origin_x, origin_y) for streak in streaks))
@@ -169,23 +178,30 @@ class FindStreaksTask(Task[FindStreaksConfig]):
         values /= np.float32(np.std(values[known]) or 1.0)
         return values, known.astype(np.float32)
 
-    def _search(self, values: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float64] | None:
-        """Return x0, y0, x1, y1 and half the width [px] of the most significant line; None if there is none."""
-        config = self.config
-        best, line = config.min_snr, None
-        for turned, mirrored in _TURNS:
+    def _search(self, values: NDArray[np.float32], weights: NDArray[np.float32], turns: set[_Turn]) -> list[_Found]:
+        """Return x0, y0, x1, y1 and half the width [px] of significant lines, the most significant first."""
+        config, lines = self.config, []
+        for turned, mirrored in sorted(turns):
             planes = [plane.T if turned else plane for plane in (values, weights)]
             planes = [np.ascontiguousarray(plane[:, ::-1] if mirrored else plane) for plane in planes]
-            found = np.array([best, 0.0, 0.0, 0.0, 0.0])
-            best_line(*planes, config.shortest, config.covered, found)
-            if found[0] > best:
-                best, (row0, column0, row1, column1) = found[0], found[1:]
-                if mirrored:
-                    column0, column1 = (planes[0].shape[1] - 1 - column for column in (column0, column1))
-                line = np.array([row0, column0, row1, column1] if turned else [column0, row0, column1, row1])
-        if line is None:
-            return None
-        return np.append((line + 0.5) * config.cell - 0.5, config.cell)
+            found = np.zeros((_BINS, 5))
+            found[:, 0] = config.min_snr
+            best_lines(*planes, config.shortest, config.covered, found)
+            for snr, row0, column0, row1, column1 in found[found[:, 0] > config.min_snr]:
+                first, last = (planes[0].shape[1] - 1 - c if mirrored else c for c in (column0, column1))
+                ends = (row0, first, row1, last) if turned else (first, row0, last, row1)
+                place = (np.array(ends) + 0.5) * config.cell - 0.5
+                lines.append((snr, (turned, mirrored), np.append(place, config.cell)))
+        lines.sort(key=lambda line: -line[0])
+        return [(turn, line) for _, turn, line in lines[: config.lines_per_search]]
+
+    def _is_left(self, values: NDArray[np.float32], weights: NDArray[np.float32], line: NDArray[np.float64]) -> bool:
+        """Tell whether a line is significant still, after others were taken out."""
+        size = self.config.cell
+        here = np.zeros(weights.shape, bool)
+        paint_line(here, *((line[:4] + 0.5) / size - 0.5), 0.75)
+        left = float(values[here].sum()) / max(float(weights[here].sum()), 1.0) ** 0.5
+        return left > 0.6 * self.config.min_snr  # the band is wider than the line of cells was
 
     def _forget(self, values: NDArray[np.float32], weights: NDArray[np.float32], line: NDArray[np.float64]) -> None:
         """Take the cells of a line out of the search, in place."""
@@ -271,6 +287,14 @@ class FindStreaksTask(Task[FindStreaksConfig]):
         """Tell a trail that ends from a spike or a galaxy, which fade."""
         thirds = [_median(third) for third in np.array_split(pieces.significance, 3)]
         return min(thirds) > self.config.evenness * max(thirds)
+
+
+def _is_painted(painted: NDArray[np.bool_], streak: Streak) -> bool:
+    """Tell whether a trail was found before, by the points of its axis."""
+    rows, columns = (np.rint(np.linspace(*ends, 101)).astype(int)
+                     for ends in ((streak.y0, streak.y1), (streak.x0, streak.x1)))  # fmt: skip
+    ny, nx = painted.shape
+    return bool(painted[np.clip(rows, 0, ny - 1), np.clip(columns, 0, nx - 1)].mean() > 0.5)
 
 
 def _along_edge(x0: float, y0: float, x1: float, y1: float, shape: tuple[int, int], margin: float) -> bool:
