@@ -22,6 +22,7 @@ from etendue.tasks.task import Task, TaskConfig
 
 Matrix = NDArray[np.float64]
 Plane = NDArray[np.float32]
+_STRANGE = 2.5  # sigma
 _NOBODY: Mapping[int, Sequence[RawFrame]] = MappingProxyType({})
 
 
@@ -198,8 +199,10 @@ class MeasureCrosstalkTask(Task[MeasureCrosstalkConfig]):
         fits = []
         for number, victim in enumerate(victims):
             if prior is not None:
-                expected = (prior[0] * linear[number], np.abs(prior[1] * linear[number]) + 1e-30)
-                fit = victim.fit(clip, iterations, expected=expected)
+                center, width = (part * linear[number] for part in prior)
+                strange = np.abs(quadratic[number] - center) > _STRANGE * np.hypot(error[number], width)
+                width = np.where(strange, np.inf, np.abs(width) + 1e-30)  # this pair stands for itself
+                fit = victim.fit(clip, iterations, expected=(center, width))
             else:
                 bent = np.abs(quadratic[number]) >= least * np.nan_to_num(error[number])
                 fit = victim.fit(clip, iterations, bent=bent)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float64]
 UNIT = 1e4
 """Quadratic coefficients are solved for in parts of this signal [ADU]."""
-_VARIED = 0.15
+_VARIED, _STRANGE = 0.15, 2.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,8 +163,8 @@ def quadratic_scale(linear: Matrix, quadratic: Matrix, error: Matrix) -> tuple[f
 
     Both come from the same path between two amplifiers, and a single pair's quadratic coefficient is often lost in the
     noise, but then pulls the linear one. The ratio is taken as normally distributed; its mean and width are where the
-    likelihood of all pairs is highest, the width at least a fifth of the mean. If pairs have nothing in common it comes
-    out wide and pulls nothing.
+    likelihood of all pairs is highest, once more without pairs that lie 2.5 sigma off, the width at least half of
+    the mean. If pairs have nothing in common it comes out wide and pulls nothing.
 
     Parameters
     ----------
@@ -176,6 +176,12 @@ def quadratic_scale(linear: Matrix, quadratic: Matrix, error: Matrix) -> tuple[f
     ratio, width : float
         [1/ADU].
     """
+    scale = _most_likely(linear, quadratic, error)
+    near = np.abs(quadratic - scale[0] * linear) < _STRANGE * np.hypot(error, scale[1] * linear)
+    return _most_likely(linear[near], quadratic[near], error[near]) if near.sum() > linear.size // 2 else scale
+
+
+def _most_likely(linear: Matrix, quadratic: Matrix, error: Matrix) -> tuple[float, float]:
     best = (-np.inf, 0.0, 0.0)
     typical = float(np.median(np.abs(quadratic) + error) / max(float(np.median(np.abs(linear))), 1e-12))
     for width in typical * np.geomspace(0.02, 50.0, 80):
@@ -185,6 +191,6 @@ def quadratic_scale(linear: Matrix, quadratic: Matrix, error: Matrix) -> tuple[f
         if likelihood > best[0]:
             best = (likelihood, ratio, width)
     _, ratio, width = best
-    width = max(width, 0.2 * abs(ratio), 1e-16)
+    width = max(width, 0.5 * abs(ratio), 1e-16)
     ratio_err = np.sum(linear**2 / (error**2 + (width * linear) ** 2)) ** -0.5
     return ratio, float(np.hypot(width, ratio_err))
