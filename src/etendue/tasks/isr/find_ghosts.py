@@ -34,8 +34,8 @@ class FindGhostsConfig(TaskConfig):
     least_level: float = Field(0.05, ge=0.0)
     """Least brightness of a ghost, in units of a pixel's noise."""
 
-    least_radius: float = Field(25.0, gt=0.0)
-    """Smaller discs are taken for galaxies [px]."""
+    least_radius: float = Field(40.0, gt=0.0)
+    """Smaller discs are taken for galaxies and for stars without a masked halo [px]."""
 
     roundness: float = Field(0.6, gt=0.0, le=1.0)
     """Least part of the enclosing circle that is filled, holes of rings included."""
@@ -49,7 +49,9 @@ class FindGhostsConfig(TaskConfig):
     need_star: bool = False
     """Whether only ghosts that belong to a given star are masked."""
 
-    excluded_planes: tuple[str, ...] = ("SAT", "BAD", "NO_DATA", "CR", "HALO", "SPIKE", "STREAK", "INTRP")
+    excluded_planes: tuple[str, ...] = (
+        "SAT", "BAD", "NO_DATA", "VIGNETTED", "CR", "HALO", "SPIKE", "STREAK", "INTRP",
+    )  # fmt: skip
     """Planes whose pixels do not count."""
 
 
