@@ -90,3 +90,20 @@ def test_nothing_is_done_without_good_pixels():
     image = np.full((10, 10), np.nan, np.float32)
     done = interpolate_stars(image, image.copy(), np.ones(image.shape, bool), fwhm=2.0)
     assert not done.any()
+
+
+def test_an_image_of_nothing_but_hits_is_bridged_in_bounded_time(monkeypatch):
+    import etendue.kernels.psf_interpolate as module
+
+    rng = np.random.default_rng(5)
+    bad = rng.random((60, 60)) < 0.3
+    truth = np.add.outer(np.arange(60.0), np.arange(60.0)).astype(np.float32)
+    images = []
+    for most in (30_000, 10):
+        monkeypatch.setattr(module, "_MOST_PATTERNS", most)
+        image, variance = np.where(bad, np.float32(1e6), truth), np.ones((60, 60), np.float32)
+        done = module.interpolate_stars(image, variance, bad, fwhm=3.0)
+        assert done.sum() > 0.9 * bad.sum()
+        assert image[done].max() < 200.0
+        images.append(image)
+    assert not np.array_equal(*images)  # the rarer patterns went another way
