@@ -20,6 +20,7 @@ _U64_1D = types.Array(types.uint64, 1, "C", readonly=True)
 _U64_1D_OUT = types.Array(types.uint64, 1, "C")
 _WINGS, _WIDER = 0.2, 2.5  # a second Gaussian of this share and width stands for the wings of stars
 _SIGMA = 2.3548
+_MOST_PATTERNS = 30_000  # the rarer ones of an image of nothing but hits are interpolated linearly
 
 
 @njit([void(BOOL_2D, I64_1D, _U64_1D_OUT)], cache=True, nogil=True, error_model="numpy")
@@ -193,9 +194,12 @@ def interpolate_stars(
     places = np.flatnonzero(bad if wanted is None else bad & wanted)
     patterns = np.empty(places.size, np.uint64)
     window_patterns(bad, places, patterns)
-    distinct, kinds = np.unique(patterns, return_inverse=True)
+    distinct, kinds, counts = np.unique(patterns, return_inverse=True, return_counts=True)
     weights, usable = np.zeros((distinct.size, _PIXELS)), np.zeros(distinct.size, dtype=bool)
-    pattern_weights(distinct, star_covariance(fwhm), noise, worst, weights, usable)
+    common = np.sort(np.argsort(-counts, kind="stable")[:_MOST_PATTERNS])
+    found, good = np.zeros((common.size, _PIXELS)), np.zeros(common.size, dtype=bool)
+    pattern_weights(distinct[common], star_covariance(fwhm), noise, worst, found, good)
+    weights[common], usable[common] = found, good
     near = usable[kinds]
     done = np.zeros(bad.shape, dtype=bool)
     if not near.all():
