@@ -82,6 +82,12 @@ def test_a_bad_product_fails_and_no_other(kind, toy_camera, shape):
     assert failed == {kind}
 
 
+def test_losses_whose_model_does_not_describe_the_trails_fail(toy_camera):
+    losses = (AmplifierTransfer("left", TransferLoss(1e-6, chi2=1.1), TransferLoss(1e-6, chi2=5.0)),)
+    failed = [v for v in _verdicts(toy_camera, {"charge_transfer": ChargeTransfer(losses)}) if not v.passed]
+    assert [(verdict.what, verdict.value) for verdict in failed] == [("parallel chi2 of the trails", 5.0)]
+
+
 def test_a_flat_fails_by_its_filter(toy_camera, shape):
     flats = {"R": _map(1.0, 2e-3, "", shape), "V": _map(1.0, 2e-3, "", shape, hurt=0.1)}
     failed = [verdict for verdict in _verdicts(toy_camera, {}, flats) if not verdict.passed]

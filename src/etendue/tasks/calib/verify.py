@@ -72,6 +72,9 @@ class VerifyCalibrationsConfig(TaskConfig):
     inefficiency: float = Field(1e-4, gt=0.0)
     """Largest charge-transfer inefficiency."""
 
+    trail_chi2: float = Field(2.0, gt=0.0)
+    """Largest chi2 per degree of freedom of the trails behind flats: beyond, their model does not hold."""
+
     brighter_fatter_area: tuple[float, float] = (-2e-5, 0.0)
     """Relative change of a pixel's own area per electron in it [1/e]."""
 
@@ -215,6 +218,9 @@ class VerifyCalibrationsTask(Task[VerifyCalibrationsConfig]):
                 if loss is not None:
                     yield Verdict("charge_transfer", f"{way} inefficiency", entry.name, loss.inefficiency, 0.0,
                                   self.config.inefficiency)  # fmt: skip
+                    if np.isfinite(loss.chi2):  # losses that were not fitted have none
+                        yield Verdict("charge_transfer", f"{way} chi2 of the trails", entry.name, loss.chi2, 0.0,
+                                      self.config.trail_chi2)  # fmt: skip
 
     def _fatter(self, product: PixelBoundaries | BrighterFatterKernel) -> Iterator[Verdict]:
         area = product.boundaries().area()
