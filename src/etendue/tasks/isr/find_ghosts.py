@@ -34,7 +34,7 @@ class FindGhostsConfig(TaskConfig):
     least_level: float = Field(0.05, ge=0.0)
     """Least brightness of a ghost, in units of a pixel's noise."""
 
-    least_radius: float = Field(40.0, gt=0.0)
+    least_radius: float = Field(60.0, gt=0.0)
     """Smaller discs are taken for galaxies and for stars without a masked halo [px]."""
 
     roundness: float = Field(0.6, gt=0.0, le=1.0)
@@ -45,6 +45,9 @@ class FindGhostsConfig(TaskConfig):
 
     masked_part: float = Field(0.2, ge=0.0, le=1.0)
     """Excesses of which more than this is masked as halo, spike or bleed are the rest of a halo."""
+
+    star_contrast: float = Field(1000.0, gt=0.0)
+    """A ghost with a pixel in its middle that is brighter than it by this factor is a halo."""
 
     need_star: bool = False
     """Whether only ghosts that belong to a given star are masked."""
@@ -157,7 +160,8 @@ class FindGhostsTask(Task[FindGhostsConfig]):
         level = level - _surface(level, known)
         filled = np.where(known, level, float(np.median(level[known])))
         size = min(config.smooth_cells, 2 * (min(level.shape) // 2) - 1)
-        behind = median_filter(filled, size=max(size, 3), mode="reflect")
+        behind = median_filter(filled[::2, ::2], size=max(size // 2, 3), mode="reflect")
+        behind = behind.repeat(2, axis=0).repeat(2, axis=1)[: level.shape[0], : level.shape[1]]
         rest = np.where(known, filled - behind, 0.0)
         share = uniform_filter(known.astype(np.float64), 3)
         smooth = uniform_filter(rest, 3) / np.maximum(share, 1.0 / 9.0)
@@ -186,8 +190,13 @@ class FindGhostsTask(Task[FindGhostsConfig]):
         )
 
     def _at_star(self, ghost: Ghost, exposure: Exposure) -> bool:
-        """Tell whether much of a ghost is masked as halo, spike or bleed: then it is the rest of that."""
+        """Tell whether a ghost is the halo of a star at its middle, or much of it is masked as halo, spike or bleed."""
         mask, box = exposure.mask.any_of(("HALO", "SPIKE", "SAT")), exposure.bbox
+        row, column, reach = round(ghost.y) - box.y.start, round(ghost.x) - box.x.start, int(0.35 * ghost.radius) + 1
+        middle = exposure.image.array[max(0, row - reach) : row + reach, max(0, column - reach) : column + reach]
+        middle = middle[np.isfinite(middle)]
+        if middle.size and middle.max() - np.median(middle) > self.config.star_contrast * ghost.level:
+            return True
         angle, radius = np.meshgrid(np.linspace(0.0, 2.0 * np.pi, 64), np.linspace(0.1, 1.2, 12) * ghost.radius)
         rows = np.rint(ghost.y + radius * np.sin(angle)).astype(int) - box.y.start
         columns = np.rint(ghost.x + radius * np.cos(angle)).astype(int) - box.x.start
