@@ -33,24 +33,11 @@ def best(function: Callable[[], Any], repeat: int) -> tuple[float, Any]:
     return min(times), result
 
 
-def scene() -> tuple[Any, Any, Any]:
-    """Return camera, raw frame of a starry sky, and products."""
-    from etendue.camera.observation_info import ObservationInfo
-    from etendue.camera.raw import RawFrame
+def starry(detector: Any) -> Any:
+    """Return the raw frame of 3,000 stars on a sky of 500 ADU, shape `Detector.raw_shape`."""
     from etendue.camera.read_order import read_orders
-    from etendue.camera.shipped import load_camera
-    from etendue.image.brighter_fatter import PixelBoundaries
-    from etendue.image.crosstalk import Coupling, Crosstalk
-    from etendue.image.exposure import Exposure
-    from etendue.image.image import Image
-    from etendue.image.linearizer import AmplifierLinearity, Linearizer
-    from etendue.image.mask import Mask
-    from etendue.image.ptc import AmplifierGain, Ptc
-    from etendue.simulate.ccd.brighter_fatter import BrighterFatterSpec
-    from etendue.tasks.readout.calibrations import Calibrations
 
-    camera, rng = load_camera("lsstcam"), np.random.default_rng(1)
-    detector = camera.detectors[0]
+    rng = np.random.default_rng(1)
     light = np.full(detector.bbox.shape, 500.0)
     y, x = np.mgrid[-12:13, -12:13]
     for _ in range(3000):
@@ -63,6 +50,27 @@ def scene() -> tuple[Any, Any, Any]:
         segment[order.data] = order.view(counts, detector)
         order.write(segment, raw)
     raw = np.rint(raw + 24_000.0 + rng.normal(0.0, 4.0, raw.shape)).astype(np.int32)
+    return np.minimum(raw, 150_000)
+
+
+def scene() -> tuple[Any, Any, Any]:
+    """Return camera, raw frame of a starry sky, and products."""
+    from etendue.camera.observation_info import ObservationInfo
+    from etendue.camera.raw import RawFrame
+    from etendue.camera.shipped import load_camera
+    from etendue.image.brighter_fatter import PixelBoundaries
+    from etendue.image.crosstalk import Coupling, Crosstalk
+    from etendue.image.exposure import Exposure
+    from etendue.image.image import Image
+    from etendue.image.linearizer import AmplifierLinearity, Linearizer
+    from etendue.image.mask import Mask
+    from etendue.image.ptc import AmplifierGain, Ptc
+    from etendue.simulate.ccd.brighter_fatter import BrighterFatterSpec
+    from etendue.tasks.readout.calibrations import Calibrations
+
+    camera = load_camera("lsstcam")
+    detector = camera.detectors[0]
+    raw = starry(detector)
     info = ObservationInfo(
         instrument="lsstcam", detector_id=detector.id, exposure_id=2025010100001, day_obs=20250101, seq=1,
         observation_type="science", physical_filter="r_57", band="r", exposure_time_s=30.0, mjd_tai_begin=60676.0,
