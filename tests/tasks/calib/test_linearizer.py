@@ -49,6 +49,13 @@ def test_photodiode_readings_stand_for_a_lamp_that_fades(toy_camera):
     assert worst(linearizer, 2.0, "left") < 1.5e-3
 
 
+def test_gaps_between_levels_are_bridged_smoothly(toy_camera):
+    detector = toy_camera.detectors[0]
+    levels = np.geomspace(500.0, LEVELS[-1], 8)  # none in the upper half of the range but the last
+    found = [MEASURE.run(pair(detector, level, 3, bend=BEND), detector) for level in levels]
+    assert worst(MeasureLinearizerTask().run(found, detector), 2.0, "left") < 3e-3
+
+
 def test_a_dead_amplifier_is_taken_for_linear(toy_camera):
     detector = toy_camera.detectors[0]
     found = lit(detector)

@@ -48,7 +48,7 @@ class LinearityFit:
 
 
 def fit_linearity(
-    lit: Lit, used: NDArray[np.bool_], basis: Vector, *, lamp_sigma: float, shutter: bool
+    lit: Lit, used: NDArray[np.bool_], basis: Vector, *, stiffness: Vector, lamp_sigma: float, shutter: bool
 ) -> LinearityFit:
     """Solve ``log(level) + D(level) = log(light) + response + lamp + shutter / time`` by weighted least squares.
 
@@ -60,6 +60,8 @@ def fit_linearity(
         Levels to use.
     basis : ndarray, float64, shape (exposures, amplifiers, size)
         Functions of the level whose sum is ``D``; 0 without light.
+    stiffness : ndarray, float64, shape (m, size)
+        Combinations of the coefficients that are 0 within 1, a priori: what curve is left where there are no levels.
     lamp_sigma : float
         Standard deviation of the lamp's logarithm.
     shutter : bool
@@ -73,9 +75,12 @@ def fit_linearity(
     size = basis.shape[2]
     row, amplifier = np.nonzero(used)
     index = np.arange(row.size)
-    design = np.zeros((row.size + exposures, amplifiers * (size + 1) + exposures + 1))
-    value = np.zeros(design.shape[0])
-    weight = np.full(design.shape[0], 1.0 / lamp_sigma)
+    levels, stiff = row.size + exposures, stiffness.shape[0]
+    design = np.zeros((levels + amplifiers * stiff, amplifiers * (size + 1) + exposures + 1))
+    value, weight = np.zeros(design.shape[0]), np.ones(design.shape[0])
+    weight[row.size : levels] = 1.0 / lamp_sigma
+    for k in range(amplifiers):
+        design[levels + k * stiff : levels + (k + 1) * stiff, k * size : (k + 1) * size] = stiffness
     for k in range(size):
         design[index, amplifier * size + k] = -basis[row, amplifier, k]
     design[index, amplifiers * size + amplifier] = 1.0

@@ -19,6 +19,7 @@ from etendue.tasks.task import Task, TaskConfig
 Vector = NDArray[np.float64]
 _ROUNDS = 4
 _DROP = 0.1
+_POWERS = 20.0  # coefficients of powers are larger than the bends of a curve
 _LARGEST = 0.5  # deviation
 _STEADIEST = 1e-5  # scatter of a lamp
 _LOOKUP_NODES = 129
@@ -35,6 +36,10 @@ class MeasureLinearizerConfig(TaskConfig):
 
     knots: int = Field(6, ge=4, le=30)
     """Nodes of the spline above 0, denser at faint signals."""
+
+    bend: float = Field(0.005, gt=0.0)
+    """Departure of a node from the line between its neighbours that is nothing unusual (a twentieth of a polynomial's
+    coefficients); it matters where levels are too few."""
 
     faintest_adu: float = Field(50.0, ge=0.0)
     """Fainter levels are not used."""
@@ -151,12 +156,25 @@ class MeasureLinearizerTask(Task[MeasureLinearizerConfig]):
             return np.asarray(x[..., None] ** np.arange(1, size + 1))
         return np.asarray(CubicSpline(_nodes(size), np.eye(size + 1)[:, 1:])(x))
 
+    def _stiffness(self) -> Vector:
+        """Return what is expected of the coefficients: a spline nearly straight, powers not large."""
+        size = self._size()
+        if self.config.kind == "polynomial":
+            return np.eye(size) / (_POWERS * self.config.bend)
+        nodes, rows = _nodes(size), np.zeros((size - 1, size + 1))
+        for k in range(1, size):
+            part = (nodes[k] - nodes[k - 1]) / (nodes[k + 1] - nodes[k - 1])
+            rows[k - 1, k - 1 : k + 2] = part - 1.0, 1.0, -part
+        return rows[:, 1:] / self.config.bend  # without light the deviation is 0
+
     def _solve(self, lit: Lit, used: NDArray[np.bool_], tops: Vector) -> tuple[Vector, Vector]:
         """Return the coefficients of the curves, shape (n, size), and the scatter about them, shape (n,)."""
         basis = self._basis(np.where(used, lit.level, 0.0) / tops)
         lamp_sigma, kept = self.config.lamp_scatter, used
         for _ in range(_ROUNDS):
-            fit = fit_linearity(lit, kept, basis, lamp_sigma=lamp_sigma, shutter=self.config.shutter)
+            fit = fit_linearity(
+                lit, kept, basis, stiffness=self._stiffness(), lamp_sigma=lamp_sigma, shutter=self.config.shutter
+            )
             columns = zip(fit.left.T, kept.T, strict=True)
             scatter = np.array([np.std(left[known]) if known.any() else np.nan for left, known in columns])
             lamp_sigma = max(1.4826 * float(np.median(np.abs(fit.lamp[kept.any(axis=1)]))), _STEADIEST)

@@ -10,6 +10,7 @@ _SAFE = 0.6  # of the highest signal: below it no pixel is full
 _BIN = 0.004  # of the highest signal
 _FEWEST = 12
 _ROUNDS = 3
+_ERRORS = 3.0
 _NEARLY = 0.97  # of the turn-off of the last round
 
 
@@ -17,7 +18,8 @@ def measure_turnoff(signal: Vector, variance: Vector, *, drop: float) -> float:
     """Find where the variance falls below a smooth continuation of the curve, for good.
 
     Cells of an amplifier are used one by one, so uneven light samples the curve between the levels. The curve is a
-    quadratic of variance over signal, fitted below 60% of the highest signal, then as far as it holds.
+    quadratic of variance over signal, fitted below 60% of the highest signal, then as far as it holds; where it is
+    continued over a gap between the levels its error is allowed for.
 
     Parameters
     ----------
@@ -41,11 +43,21 @@ def measure_turnoff(signal: Vector, variance: Vector, *, drop: float) -> float:
         low = (x < limit) & (x > 0.02 * top)
         if low.sum() < _FEWEST:
             return nan
-        curve = np.polyfit(x[low] / top, ratio[low], 2)
         high = x >= _SAFE * top
-        found = _crossing(x[high], ratio[high] / np.polyval(curve, x[high] / top), _BIN * top, 1.0 - drop)
+        expected = _at_least(x[low] / top, ratio[low], x[high] / top)
+        found = _crossing(x[high], ratio[high] / expected, _BIN * top, 1.0 - drop)
         limit = _NEARLY * found if isfinite(found) else top
     return found
+
+
+def _at_least(x: Vector, y: Vector, places: Vector) -> Vector:
+    """Return a quadratic through points, continued to other places, less three of its errors; positive."""
+    powers, there = (np.stack([v * v, v, np.ones_like(v)], axis=1) for v in (x, places))
+    inverse = np.linalg.inv(powers.T @ powers)
+    curve = inverse @ (powers.T @ y)
+    scatter = float(np.std(y - powers @ curve))
+    error = scatter * np.sqrt(np.einsum("ij,jk,ik->i", there, inverse, there))
+    return np.asarray(np.maximum(there @ curve - _ERRORS * error, 1e-3 * np.abs(y).max()))
 
 
 def _crossing(signal: Vector, relative: Vector, width: float, threshold: float) -> float:
