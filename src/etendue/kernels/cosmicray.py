@@ -66,6 +66,30 @@ def _cone(stamps: NDArray[np.float64], half: int, reach: int) -> tuple[NDArray[n
     return columns, np.repeat(np.array(offsets), stamps.shape[0], axis=0)
 
 
+def sharpened(stamps: NDArray[np.float64], variance: float, passes: int = 4) -> NDArray[np.float64]:
+    """Make PSFs narrower: filters for the narrower of two PSFs spare stars of both.
+
+    Parameters
+    ----------
+    stamps : ndarray, float64, shape (n, k, k)
+        PSF stamps.
+    variance : float
+        What is taken off the variance along each axis [px**2].
+    passes : int
+        Steps of inverse diffusion.
+
+    Returns
+    -------
+    ndarray, float64, shape (n, k, k)
+        Not negative; of about the same sum.
+    """
+    for _ in range(passes):
+        wide = np.pad(stamps, ((0, 0), (1, 1), (1, 1)), mode="edge")
+        beside = wide[:, 2:, 1:-1] + wide[:, :-2, 1:-1] + wide[:, 1:-1, 2:] + wide[:, 1:-1, :-2]
+        stamps = np.maximum(stamps - 0.5 * variance / passes * (beside - 4.0 * stamps), 0.0)
+    return stamps
+
+
 def _off_cone(trace: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the part of a trace that no non-negative sum of columns explains, of unit norm; 0 if there is none."""
     norm = np.linalg.norm(columns, axis=0)

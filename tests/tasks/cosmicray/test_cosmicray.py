@@ -6,7 +6,7 @@ from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.mask import Mask
 from etendue.image.psf import GaussianMixturePsf
-from etendue.tasks.cosmicray.cosmicray import CosmicRayTask
+from etendue.tasks.cosmicray.cosmicray import CosmicRayConfig, CosmicRayTask
 
 PSF = GaussianMixturePsf.circular(0.85)
 
@@ -64,3 +64,13 @@ def test_saturated_pixels_are_neither_flagged_nor_changed():
 def test_needs_a_psf():
     with pytest.raises(ValueError, match="needs a PSF"):
         CosmicRayTask().run(exposure=_exposure(hits=[]).replace(psf=None))
+
+
+def test_a_guess_that_is_too_broad_spares_stars_if_it_is_said_to_be_one():
+    exposure, broad = _exposure(hits=HITS), GaussianMixturePsf.circular(0.85 * 1.2)
+    believed = CosmicRayTask().run(exposure=exposure, psf=broad).mask.any_of("CR")
+    doubted = CosmicRayTask(CosmicRayConfig(psf_too_broad=0.25)).run(exposure=exposure, psf=broad).mask.any_of("CR")
+    assert believed.sum() > 100
+    rows, cols = np.transpose(HITS)
+    assert doubted[rows, cols].all()
+    assert doubted.sum() <= len(HITS) + 2

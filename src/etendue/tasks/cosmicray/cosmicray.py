@@ -9,12 +9,13 @@ from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.psf import Psf
 from etendue.kernels.background import cell_background, cell_edges, smooth_cells
-from etendue.kernels.cosmicray import TRACES, find_traces, grow_traces, growing_filters, trace_filters
+from etendue.kernels.cosmicray import TRACES, find_traces, grow_traces, growing_filters, sharpened, trace_filters
 from etendue.kernels.isr import grow_mask
 from etendue.kernels.psf_interpolate import interpolate_stars
 from etendue.tasks.task import Task, TaskConfig
 
 _PHASES = np.linspace(-0.4, 0.4, 5)
+_FWHM = 2.3548
 
 
 class CosmicRayConfig(TaskConfig):
@@ -44,6 +45,9 @@ class CosmicRayConfig(TaskConfig):
     grow_error: float = Field(0.05, ge=0.0)
     """The same for pixels that touch a trace: there a particle is likelier than a star."""
 
+    psf_too_broad: float = Field(0.0, ge=0.0, le=0.4)
+    """By what part of its width the PSF may be too broad; 0 for a fitted one, 0.25 for a guess good to a fifth."""
+
     blocks: int = Field(2, ge=1)
     """The PSF is evaluated on this many by this many blocks of the exposure."""
 
@@ -68,8 +72,8 @@ class CosmicRayTask(Task[CosmicRayConfig]):
         exposure : Exposure
             With a variance in the square of its unit; sky subtracted or not.
         psf : Psf, optional
-            Model; one that is 10% broader than the true PSF makes stars look like hits, one that is narrower only
-            costs completeness. By default the exposure's own.
+            Model; one that is 10% broader than the true PSF makes stars look like hits (see ``psf_too_broad``), one
+            that is narrower only costs completeness. By default the exposure's own.
 
         Returns
         -------
@@ -127,4 +131,11 @@ class CosmicRayTask(Task[CosmicRayConfig]):
         rows = np.rint(box.y.start + middles * box.y.size)
         cols = np.rint(box.x.start + middles * box.x.size)
         dy, dx = (phase.ravel() for phase in np.meshgrid(_PHASES, _PHASES))
-        return [psf.draw(x=col + dx, y=row + dy).value.astype(np.float64) for row in rows for col in cols]
+        narrower = 1.0 - (1.0 - self.config.psf_too_broad) ** 2
+        out = []
+        for row in rows:
+            for col in cols:
+                stamps = psf.draw(x=col + dx, y=row + dy).value.astype(np.float64)
+                sigma = float(np.ravel(psf.fwhm(x=col, y=row))[0]) / _FWHM
+                out.append(sharpened(stamps, narrower * sigma**2) if narrower > 0.0 else stamps)
+        return out
