@@ -133,10 +133,10 @@ class MeasureChargeTransferTask(Task[MeasureChargeTransferConfig]):
                 order = segments.orders[number]
                 segment = segments.array[number][: order.shape[0], : order.shape[1]] * np.float32(values.gain)
                 dark = raw.info.observation_type == "bias"
-                self._add(serial[number], segment, *order.data, dark, 0.0)
+                self._add(serial[number], segment, *order.data, dark)
                 if order.overscan_rows().stop:
                     turned = np.ascontiguousarray(segment.T)
-                    self._add(parallel[number], turned, *order.data[::-1], dark, noise[number] * values.gain)
+                    self._add(parallel[number], turned, *order.data[::-1], dark)
 
     def _usable(self, segments: Segments, number: int, ptc: Ptc | None) -> bool:
         """Tell whether the last light of an amplifier is well below saturation."""
@@ -148,9 +148,7 @@ class MeasureChargeTransferTask(Task[MeasureChargeTransferConfig]):
             limit = min(limit, full + _level(segments, number))
         return last < self.config.maximum_fraction * limit
 
-    def _add(
-        self, collected: _Collected, lines: NDArray[np.float32], across: slice, along: slice, dark: bool, noise: float
-    ) -> None:
+    def _add(self, collected: _Collected, lines: NDArray[np.float32], across: slice, along: slice, dark: bool) -> None:
         """Add the light and the trail behind it, averaged over ``across``."""
         edge = min(self.config.edge, (across.stop - across.start) // 4)
         inner = lines[across.start + edge : across.stop - edge]
@@ -164,16 +162,17 @@ class MeasureChargeTransferTask(Task[MeasureChargeTransferConfig]):
             return
         collected.profile.append(level)
         error = np.maximum(scatter, 0.1) / np.sqrt(used)
-        collected.error.append(np.hypot(error, noise)[along.stop - skipped :])
+        collected.error.append(error[along.stop - skipped :])
 
     def _amplifier(self, order: ReadOrder, serial: _Collected, parallel: _Collected) -> AmplifierTransfer:
         rows, columns = order.data
         far = _far(order)
         behind = slice(far.start - columns.stop, far.stop - columns.stop) if far.stop else far
+        last = order.shape[0] - rows.stop
         return AmplifierTransfer(
             order.amplifier.name,
             self._fit(serial, columns.stop, behind) if far.stop else None,
-            self._fit(parallel, rows.stop, slice(0, 0)) if far.stop and order.overscan_rows().stop else None,
+            self._fit(parallel, rows.stop, slice(last // 2, last)) if far.stop and order.overscan_rows().stop else None,
         )
 
     def _fit(self, collected: _Collected, transfers: int, far: slice) -> TransferLoss | None:
@@ -186,7 +185,8 @@ class MeasureChargeTransferTask(Task[MeasureChargeTransferConfig]):
         signal = profile[:, transfers - _LAST : transfers].mean(axis=1)
         if not signal.max() > 0.0:
             return None
-        light, trail = np.maximum(profile[:, :transfers], 0.0).astype(np.float32), profile[:, transfers:]
+        light, trail = np.maximum(profile[:, :transfers], 0.0).astype(np.float32), profile[:, transfers:].copy()
+        trail -= trail[:, far].mean(axis=1, keepdims=True)
         zero_error = np.full(trail.shape[1], np.nan)
         if collected.zero:
             zero_error = np.median(error, axis=0) / np.sqrt(len(collected.zero))
@@ -211,7 +211,11 @@ def _subtract_rows(segment: NDArray[np.float32], order: ReadOrder, clip: float) 
     known = used > 0
     if not known.any():
         return float("nan")
-    segment -= np.where(known, level, np.median(level[known])).astype(np.float32)[:, None]
+    level = np.where(known, level, np.median(level[known]))
+    behind = order.data[0].stop
+    if level.size > behind:  # the noise of these few rows' own levels would drown their trails
+        level[behind:] = level[behind:].mean()
+    segment -= level.astype(np.float32)[:, None]
     return float(np.median(scatter[known]) / np.sqrt(np.median(used[known])))
 
 
