@@ -29,7 +29,7 @@ EVEN = {"amplifier_rms_adu": 0.0, "row_ramp_adu": 0.0, "column_ramp_adu": 0.0, "
 class Chip:
     """Frames of one CCD and what is true of it: of a survey on the disk, or made now."""
 
-    def __init__(self, seed: int, survey: Path | None = None):
+    def __init__(self, seed: int, survey: Path | None = None, flats: int = 2):
         from etendue.camera.shipped import load_camera
         from etendue.simulate.ccd.ccd import Ccd
         from etendue.simulate.surveys.presets import load_survey
@@ -38,7 +38,7 @@ class Chip:
         self.seed, self.survey, self.camera = seed, survey, load_camera("simcam4")
         self.detector = self.camera.detector(0)
         self.ccd = Ccd(self.detector, self.spec.ccd, seed)
-        self.count = 0
+        self.count, self.flats = 0, flats
 
     def frames(self, kind: str) -> Iterator[Any]:
         """Yield raw frames: ``bias``, ``dark``, ``spot``, or ``flat`` (pairs of many levels in r)."""
@@ -65,7 +65,7 @@ class Chip:
             lights = [(level, 1.0, amplifier) for amplifier in range(4) for level in levels]
         else:
             usable = [level for level in calib.flat_pairs if level < BRIGHTEST_E]
-            lights = [(level, level / calib.lamp_e_s, None) for level in usable for _ in range(2)]
+            lights = [(level, level / calib.lamp_e_s, None) for level in usable for _ in range(self.flats)]
         for level, seconds, amplifier in lights:
             yield self.expose(self._light(level, amplifier), seconds, {"spot": "test"}.get(kind, kind))
 
@@ -202,9 +202,9 @@ def charge_transfer(chip: Chip) -> dict[str, Any]:
             None if loss.trap_electrons == 0.0 else loss.trap_electrons_err for loss in losses
         ]
         out[name]["chi2"] = [loss.chi2 for loss in losses]
-    if chip.survey is None:
+    if chip.survey is None and chip.flats > 1:
         out["stars"] = stars(chip, found)
-    return out
+    return out | {"flats_per_level": chip.flats}
 
 
 def stars(chip: Chip, found: Any, sky: float = 300.0) -> Rows:
@@ -345,10 +345,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--lowell", type=Path)
     parser.add_argument("--seeds", type=int, nargs="*", default=[311, 312, 313])
     parser.add_argument("--parts", nargs="*", default=[*parts, "speed"])
+    parser.add_argument("--flats", type=int, default=2, help="flats of each level; with 1 no stars are made")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
     done: dict[str, Any] = json.loads(options.out.read_text()) if options.out and options.out.exists() else {}
-    chips = [Chip(seed) for seed in options.seeds]
+    chips = [Chip(seed, flats=options.flats) for seed in options.seeds]
     if options.survey:
         from etendue.simulate.surveys.truth_tables import read_survey_truth
 
