@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from etendue.app.quickstart import CALIBRATIONS, lay_out_sky
+from etendue.app.quickstart import lay_out_sky
 from etendue.camera.shipped import load_camera
 from etendue.middleware.execution.executor import run_pipeline
 from etendue.middleware.refcats import REFCATS, register_refcat
@@ -19,6 +19,7 @@ from etendue.simulate.surveys.truth_tables import SurveyTruth
 from etendue.simulate.surveys.write import write_survey
 from etendue.table.table import Table
 from etendue.tasks.match.sky import MatchSkyConfig, MatchSkyTask
+from etendue.tasks.readout.calibrations import CALIBRATION_TYPES
 from small_surveys import RA_DEG
 
 pytestmark = pytest.mark.slow
@@ -41,7 +42,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Survey:
     home.ingest(sorted((folder / "frames").rglob("*.fits.fz")), camera="simcam", transfer="direct")
     home.define_visits("simcam")
     calib = run(home, "calib", ["simcam/defaults"], "simcam/calibrations", "instrument='simcam'")
-    home.certify(CALIBRATIONS, run=calib.run, camera="simcam")
+    home.certify(CALIBRATION_TYPES, run=calib.run, camera="simcam")
     lay_out_sky(home, camera)
     assert register_refcat(home, build_reference_catalog(folder / "frames" / "refcat.csv", folder / "refcat")) > 0
     where = "instrument='simcam' AND skymap='field'"

@@ -9,6 +9,7 @@ from astropy.io import fits
 from lsst.daf.butler import Butler
 
 from etendue.camera.camera import Camera
+from etendue.middleware.formatters import camera_folders
 from etendue.middleware.repository import Repository
 
 HEAD = """
@@ -32,6 +33,11 @@ header:
 CARDS: dict[str, Any] = {"INSTRUME": "tiny", "DATE-OBS": "2024-05-06T07:08:09", "EXPTIME": 30.0, "SEQNUM": 5,
                          "KIND": "science", "RA": 150.0, "DEC": 2.0, "OBSID": "ct5"}  # fmt: skip
 PIXELS = np.arange(2400, dtype=np.uint16).reshape(40, 60)
+
+
+@pytest.fixture(autouse=True)
+def _only_the_cameras_of_this_test() -> None:
+    camera_folders.clear()  # other tests of this process register cameras of the same name
 
 
 def mosaic_file(path: Path) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from tests.slurm import slurm_cluster
 
 import etendue.stages
-from etendue.app.quickstart import CALIBRATIONS, lay_out_sky
+from etendue.app.quickstart import lay_out_sky
 from etendue.camera.shipped import load_camera
 from etendue.middleware.content_hash import content_hashes
 from etendue.middleware.execution.executor import run_pipeline
@@ -19,6 +19,7 @@ from etendue.middleware.repository import Repository
 from etendue.middleware.sites.site import Site
 from etendue.refcat.build import build_reference_catalog
 from etendue.simulate.surveys.write import write_survey
+from etendue.tasks.readout.calibrations import CALIBRATION_TYPES
 from small_surveys import small_survey
 
 pytestmark = pytest.mark.slow
@@ -42,7 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Repository:
         repository, "calib", inputs=["simcam/defaults"], output="simcam/calibrations", where="instrument='simcam'",
         workers=1, progress=False,
     )  # fmt: skip
-    repository.certify(CALIBRATIONS, run=calib.run, camera="simcam")
+    repository.certify(CALIBRATION_TYPES, run=calib.run, camera="simcam")
     lay_out_sky(repository, camera)
     register_refcat(repository, build_reference_catalog(folder / "frames" / "refcat.csv", folder / "refcat"))
     return repository

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from etendue.app.quickstart import CALIBRATIONS, lay_out_sky
+from etendue.app.quickstart import lay_out_sky
 from etendue.camera.shipped import load_camera
 from etendue.middleware.configuration import Places
 from etendue.middleware.content_hash import content_hashes
@@ -14,6 +14,7 @@ from etendue.middleware.repository import Repository
 from etendue.middleware.upkeep.check import check
 from etendue.refcat.build import build_reference_catalog
 from etendue.simulate.surveys.write import write_survey
+from etendue.tasks.readout.calibrations import CALIBRATION_TYPES
 from small_surveys import small_survey
 
 pytestmark = pytest.mark.slow
@@ -39,7 +40,7 @@ def processed(home: Repository, folder: Path, workers: int) -> dict[str, str]:
     assert {outcome.status for outcome in outcomes} == {"ingested"}
     assert all(visit.defined for visit in home.define_visits("simcam"))
     run(home, "calib", ["simcam/defaults"], "simcam/calibrations", "instrument='simcam'", workers)
-    home.certify(CALIBRATIONS, run="simcam/calibrations", camera="simcam")
+    home.certify(CALIBRATION_TYPES, run="simcam/calibrations", camera="simcam")
     lay_out_sky(home, camera)
     register_refcat(home, build_reference_catalog(folder / "frames" / "refcat.csv", folder / "refcat", overwrite=True))
     where = "instrument='simcam' AND skymap='field'"

@@ -193,6 +193,9 @@ def _science_exposures(home: Repository, camera: str) -> dict[str, NDArray[np.fl
     return {name: np.sort(np.array(times)) for name, times in found.items()}
 
 
+_NEEDED = ("bias", "flat", "defects", "ptc")  # without which frames are worse off; others a camera may not need
+
+
 def _wanted(home: Repository, camera: str, filters: set[str], types: Sequence[str]) -> set[Key]:
     """Return which calibrations the science exposures want."""
     if not filters:
@@ -203,7 +206,7 @@ def _wanted(home: Repository, camera: str, filters: set[str], types: Sequence[st
     return {
         (kind.name, detector, name)
         for kind in kinds().values()
-        if not types or kind.name in types
+        if kind.name in (types or _NEEDED)
         for detector in detectors
         for name in (filters if "physical_filter" in kind.dimensions else ("",))
     }

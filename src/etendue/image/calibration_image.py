@@ -1,7 +1,6 @@
 """Master biases and flats in FITS files: those of etendue, and plain images of other programs."""
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from astropy.io import fits
@@ -14,9 +13,10 @@ from etendue.image.image import Image
 from etendue.image.mask import Mask
 
 _FLAT_LEVEL = (0.5, 2.0)  # of the median of a flat that is normalised
+_UNITS = {"bias": "adu", "dark": "electron"}
 
 
-def read_calibration_image(path: Path, kind: Literal["bias", "flat"], bbox: Box) -> tuple[Exposure, bool]:
+def read_calibration_image(path: Path, kind: str, bbox: Box) -> tuple[Exposure, bool]:
     """Read a master frame and check that it is of a detector's size.
 
     Parameters
@@ -24,8 +24,9 @@ def read_calibration_image(path: Path, kind: Literal["bias", "flat"], bbox: Box)
     path : Path
         A file of `etendue.image.fits_exposure.write_exposure`, or any FITS file with one image; its variance is
         then 0, and what is not finite is NO_DATA.
-    kind : {"bias", "flat"}
-        Biases are in ADU, flats have the median 1.
+    kind : str
+        Dataset type: ``bias``, ``dark``, ``flat``...
+        Biases are in ADU, darks in electrons per second, flats have the median 1.
     bbox : Box
         Pixels of the trimmed detector.
 
@@ -74,4 +75,4 @@ def _plain(path: Path, kind: str, bbox: Box) -> Exposure:
     mask = Mask.empty(box)
     mask.set_plane("NO_DATA", ~np.isfinite(planes[0]))
     variance = Image(np.zeros(box.shape, np.float32), box)
-    return Exposure(image=Image(planes[0], box), mask=mask, variance=variance, unit="adu" if kind == "bias" else "")
+    return Exposure(image=Image(planes[0], box), mask=mask, variance=variance, unit=_UNITS.get(kind, ""))

@@ -125,6 +125,32 @@ class CameraFormatter(_LocalFormatter):
         return str(in_memory_dataset.to_yaml()).encode()
 
 
+def read_json(path: str | Path) -> Any:
+    """Read a JSON value, or the etendue object that it describes.
+
+    Parameters
+    ----------
+    path : str or Path
+        As `JsonFormatter` writes it.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    InputError
+        If it names a type that is not etendue's.
+    """
+    value = json.loads(Path(path).read_bytes())
+    if not isinstance(value, dict) or _TYPE_KEY not in value:
+        return value
+    name = str(value[_TYPE_KEY])
+    if not name.startswith("etendue."):  # a file must not choose foreign code to run
+        raise InputError("only types of etendue are read from JSON", source=path, value=name)
+    return doImportType(name).from_dict(value["value"])
+
+
 class JsonFormatter(_LocalFormatter):
     """Plain JSON values, and etendue types with ``to_dict`` and ``from_dict`` (the file names the type)."""
 
@@ -133,13 +159,7 @@ class JsonFormatter(_LocalFormatter):
 
     def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
         """Read a JSON value or the etendue object it describes."""
-        value = json.loads(Path(path).read_bytes())
-        if not isinstance(value, dict) or _TYPE_KEY not in value:
-            return value
-        name = str(value[_TYPE_KEY])
-        if not name.startswith("etendue."):  # a file must not choose foreign code to run
-            raise InputError("only types of etendue are read from JSON", source=path, value=name)
-        return doImportType(name).from_dict(value["value"])
+        return read_json(path)
 
     def to_bytes(self, in_memory_dataset: Any) -> bytes:
         """Serialise a JSON value, keys sorted."""

@@ -46,7 +46,9 @@ def found_at(home, mjd, name="defects"):
 
 def test_every_calibration_that_pipelines_read_can_be_kept_as_a_file():
     assert {name: suffixes(name)[0] for name in kinds()} == {
-        "bias": ".fits", "flat": ".fits", "defects": ".ecsv", "ptc": ".ecsv",
+        "bias": ".fits", "dark": ".fits", "flat": ".fits", "illumination": ".fits", "fringe": ".fits", "sky": ".fits",
+        "defects": ".ecsv", "ptc": ".ecsv", "crosstalk": ".json", "linearizer": ".json", "charge_transfer": ".json",
+        "brighter_fatter": ".json",
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from etendue.disk import whole_folder
 from etendue.errors import InputError
 from etendue.image.calibration_text import write_defects, write_ptc
 from etendue.middleware.curated.dates import name_of
-from etendue.middleware.curated.folder import END_SUFFIX, kinds, place_of
+from etendue.middleware.curated.folder import END_SUFFIX, kinds, place_of, suffixes
 from etendue.middleware.repository import Repository
 from etendue.middleware.validity import InForce, in_force, validities
 
@@ -97,7 +97,7 @@ def _write(home: Repository, folder: Path, camera: Camera, one: InForce) -> str:
     assert ref is not None
     writer = _WRITERS.get(kinds()[kind].storage)
     if writer is None:
-        name = f"{name_of(one.span.begin)}.fits"
+        name = f"{name_of(one.span.begin)}{suffixes(kind)[0]}"
         ResourcePath(str(folder / name)).transfer_from(home.butler.getURI(ref), transfer="copy")
         return name
     name = f"{name_of(one.span.begin)}.ecsv"

@@ -19,6 +19,7 @@ from etendue.image.calibration_text import TEXT_SUFFIXES, read_defects, read_ptc
 from etendue.image.defects import Defects
 from etendue.image.ptc import Ptc
 from etendue.middleware.curated.dates import begin_of, name_of, ranges
+from etendue.middleware.formatters import read_json
 from etendue.stages.calibrate_image import CalibrateImage
 from etendue.stages.stage import Prerequisite
 
@@ -26,7 +27,8 @@ END_SUFFIX = ".end"
 """Of an empty file: from its date on nothing is valid."""
 _IMAGE_SUFFIXES = (".fits", ".fits.fz")
 _PLAIN = ("readme", "license", "licence", "changelog", "copying")  # files for people
-_SUFFIXES = {"EtendueExposure": _IMAGE_SUFFIXES, "EtendueDefects": TEXT_SUFFIXES, "EtenduePtc": TEXT_SUFFIXES}
+_SUFFIXES = {"EtendueExposure": _IMAGE_SUFFIXES, "EtendueDefects": TEXT_SUFFIXES, "EtenduePtc": TEXT_SUFFIXES,
+             "EtendueCalibration": (".json",)}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ class CuratedFile:
         """
         if self.path.suffix in TEXT_SUFFIXES:
             return self._text(), False
-        exposure, own = read_calibration_image(self.path, self.kind, self.detector.bbox)  # type: ignore[arg-type]
+        if self.path.suffix == ".json":
+            return self._product(), True
+        exposure, own = read_calibration_image(self.path, self.kind, self.detector.bbox)
         if own:
             said = {"detector": exposure.detector, "physical_filter": exposure.physical_filter or self.physical_filter}
             self._compare(said, {"detector": self.detector.id, "physical_filter": self.physical_filter})
@@ -102,6 +106,20 @@ class CuratedFile:
                 raise InputError(f"not the amplifiers of detector {self.detector.name}", source=self.path, value=named,
                                  remedy=f"it has {', '.join(known)}")  # fmt: skip
         self._compare(about, {"dataset_type": self.kind, "detector": self.detector.name})
+        return value
+
+    def _product(self) -> Any:
+        """Return a crosstalk, linearizer... written by a pipeline; it must name the amplifiers of the detector."""
+        try:
+            value = read_json(self.path)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"is no {self.kind}: {error}", source=self.path,
+                             remedy="export it with 'etendue calib export-curated'") from None  # fmt: skip
+        named = [getattr(one, "name", one) for one in getattr(value, "amplifiers", ())]
+        known = [amplifier.name for amplifier in self.detector.amplifiers]
+        if named and sorted(named) != sorted(known):
+            raise InputError(f"not the amplifiers of detector {self.detector.name}", source=self.path, value=named,
+                             remedy=f"it has {', '.join(known)}")  # fmt: skip
         return value
 
     def _compare(self, said: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

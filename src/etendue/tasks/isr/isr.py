@@ -210,7 +210,7 @@ class IsrTask(Task[IsrConfig]):
             bad |= source.mask(detector.bbox)
         mask.set_plane("BAD", bad)
         mask.set_plane("VIGNETTED", response < self.config.vignetted_below)
-        lost = ~np.isfinite(detector.trim(raw.array)) | dead
+        lost = ~np.isfinite(readout.pixels) | dead
         mask.set_plane("NO_DATA", lost | ~(response > self.config.no_data_below))
         return mask
 

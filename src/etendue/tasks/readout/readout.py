@@ -125,10 +125,14 @@ class ReadoutTask(Task[ReadoutConfig]):
         if known.linearizer is not None:
             LinearizeTask().run(segments, known.linearizer)
         if electronics is not None:
-            segments.array[...] *= np.array([values.gain for values in electronics], np.float32)[:, None, None]
+            with np.errstate(over="ignore"):  # damaged frames of floats
+                segments.array[...] *= np.array([values.gain for values in electronics], np.float32)[:, None, None]
             if known.charge_transfer is not None:
                 CorrectChargeTransferTask(self.config.charge_transfer).run(segments, known.charge_transfer)
-        return Readout(segments.assemble(), beyond, near, crossed, dead, levels)
+        pixels = segments.assemble()
+        if not np.issubdtype(raw.dtype, np.integer):
+            pixels[~np.isfinite(pixels)] = np.nan
+        return Readout(pixels, beyond, near, crossed, dead, levels)
 
     def _dither(self, segments: Segments, raw: NDArray[Any]) -> None:
         if self.config.dither and np.issubdtype(raw.dtype, np.integer):
