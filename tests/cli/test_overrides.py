@@ -92,18 +92,22 @@ def test_a_wrong_file_is_one_line(repo):
 def test_run_tells_what_an_override_changes_and_runs_only_that(repo):
     etendue("run", "calib", "-b", repo, "-j", 1)
     dry = json.loads(etendue("run", "calib", "-b", repo, "--dry-run", "--json").output)
-    assert {row["task"]: row["rerun"] for row in dry["changes"]} == {"build_bias": 0, "build_defects": 0}
+    assert {row["task"]: row["rerun"] for row in dry["changes"]} == {
+        "build_bias": 0, "build_defects": 0, "verify_calibrations": 0,
+    }  # fmt: skip
     text = "bad_frames: [{frame: simcam_2025072200002_000, reason: light leak}]\n"
     (repo / "overrides.yaml").write_text(text)
     told = etendue("run", "calib", "-b", repo, "--dry-run").output
     assert "nothing -> excluded: light leak" in " ".join(told.split())
     dry = json.loads(etendue("run", "calib", "-b", repo, "--dry-run", "--json").output)["changes"]
-    assert [row["what changed"] for row in dry] == ["override: 0 -> 1", "after build_bias"]
+    assert [row["what changed"] for row in dry] == [
+        "override: 0 -> 1", "after build_bias", "after build_bias; after build_defects",
+    ]  # fmt: skip
     etendue("run", "calib", "-b", repo, "-j", 1)
     home = Repository.open(repo)
     (bias,) = home.query("bias", collections="simcam/calibrations")
     assert home.get(bias, component="metadata")["n_frames"] == 3
     again = json.loads(etendue("run", "calib", "-b", repo, "-j", 1, "--json").output)
     assert again["executed"] == 0
-    assert json.loads(etendue("run", "calib", "-b", repo, "-j", 1, "--all", "--json").output)["executed"] == 2
+    assert json.loads(etendue("run", "calib", "-b", repo, "-j", 1, "--all", "--json").output)["executed"] == 3
     assert Path(repo / "overrides.yaml").read_text() == text
