@@ -79,7 +79,7 @@ def verify(repo: Path, collection: str, failed_only: bool, as_json: bool) -> Non
     from etendue.middleware.repository import Repository
     from etendue.middleware.verification import judged
 
-    home = Repository.open(repo)
+    home = Repository.open(repo, writeable=False)
     require_collection(home, collection)
     found = judged(home.butler, collection)
     if not found:

@@ -8,7 +8,8 @@ from etendue.camera.raw import RawFrame
 from etendue.camera.raw_overrides import apply_overrides
 from etendue.errors import AlgorithmError, InputError
 from etendue.image.exposure import Exposure
-from etendue.stages.stage import Input, Output, Prerequisite, Stage, StageConfig
+from etendue.stages.raw_connections import CAMERA, FRAME_OVERRIDES
+from etendue.stages.stage import Input, Output, Stage, StageConfig
 from etendue.tasks.calib.bias import BuildBiasConfig, BuildBiasTask
 
 
@@ -33,15 +34,8 @@ class BuildBias(Stage[BuildBiasStageConfig]):
     raws = Input(
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, observation_types=("bias",)
     )
-    overrides = Prerequisite(
-        "frame_override",
-        ("instrument", "exposure", "detector"),
-        "EtendueJson",
-        multiple=True,
-        minimum=0,
-        follows="raws",
-    )
-    camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
+    overrides = FRAME_OVERRIDES
+    camera = CAMERA
     bias = Output("bias", ("instrument", "detector"), "EtendueExposure", calibration=True)
 
     def run(

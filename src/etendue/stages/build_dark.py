@@ -11,7 +11,8 @@ from etendue.image.crosstalk import Crosstalk
 from etendue.image.exposure import Exposure
 from etendue.image.linearizer import Linearizer
 from etendue.image.ptc import Ptc
-from etendue.stages.stage import Input, Output, Prerequisite, Stage, StageConfig
+from etendue.stages.raw_connections import CAMERA, FRAME_OVERRIDES
+from etendue.stages.stage import Input, Output, Stage, StageConfig
 from etendue.tasks.calib.dark import BuildDarkConfig, BuildDarkTask
 from etendue.tasks.readout.calibrations import Calibrations
 
@@ -37,15 +38,8 @@ class BuildDark(Stage[BuildDarkStageConfig]):
     raws = Input(
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, observation_types=("dark",)
     )
-    overrides = Prerequisite(
-        "frame_override",
-        ("instrument", "exposure", "detector"),
-        "EtendueJson",
-        multiple=True,
-        minimum=0,
-        follows="raws",
-    )
-    camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
+    overrides = FRAME_OVERRIDES
+    camera = CAMERA
     bias = Input("bias", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
     ptc = Input("ptc", ("instrument", "detector"), "EtenduePtc", minimum=0, calibration=True)
     crosstalk = Input("crosstalk", ("instrument", "detector"), "EtendueCalibration", minimum=0, calibration=True)

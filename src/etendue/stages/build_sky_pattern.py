@@ -10,7 +10,8 @@ from etendue.camera.raw_overrides import apply_overrides
 from etendue.errors import AlgorithmError
 from etendue.image.exposure import Exposure
 from etendue.stages.calibrated_stage import CalibratedStage
-from etendue.stages.stage import DatasetHandle, Input, Output, Prerequisite, StageConfig
+from etendue.stages.raw_connections import CAMERA, FRAME_OVERRIDES
+from etendue.stages.stage import DatasetHandle, Input, Output, StageConfig
 from etendue.tasks.calib.sky_pattern import BuildSkyPatternConfig, BuildSkyPatternTask
 from etendue.tasks.isr.isr import IsrConfig, IsrTask
 from etendue.tasks.readout.calibrations import Calibrations
@@ -50,15 +51,8 @@ class BuildSkyPattern(CalibratedStage[BuildSkyPatternStageConfig]):
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, deferred=True,
         observation_types=("science",),
     )  # fmt: skip
-    overrides = Prerequisite(
-        "frame_override",
-        ("instrument", "exposure", "detector"),
-        "EtendueJson",
-        multiple=True,
-        minimum=0,
-        follows="raws",
-    )
-    camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
+    overrides = FRAME_OVERRIDES
+    camera = CAMERA
     # Made here, not read.
     fringe = Output("fringe", _DIMENSIONS, "EtendueExposure", calibration=True)  # type: ignore[assignment]
     sky = Output("sky", _DIMENSIONS, "EtendueExposure", calibration=True)  # type: ignore[assignment]

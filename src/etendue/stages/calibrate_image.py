@@ -19,6 +19,7 @@ from etendue.image.photo_calib import PhotoCalib
 from etendue.log import get_logger
 from etendue.refcat.sample import ReferenceSample
 from etendue.stages.calibrated_stage import CalibratedStage
+from etendue.stages.raw_connections import CAMERA, FRAME_OVERRIDES
 from etendue.stages.stage import Input, Output, Prerequisite, StageConfig
 from etendue.table.table import Table
 from etendue.tasks.astrometry.fit import FitAstrometryConfig, FitAstrometryTask
@@ -79,15 +80,8 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
     raws = Input(
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, observation_types=("science",)
     )
-    overrides = Prerequisite(
-        "frame_override",
-        ("instrument", "exposure", "detector"),
-        "EtendueJson",
-        multiple=True,
-        minimum=0,
-        follows="raws",
-    )
-    camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
+    overrides = FRAME_OVERRIDES
+    camera = CAMERA
     reference = Prerequisite("refcat", ("htm7",), "EtendueTable", multiple=True, minimum=0)
     exposure = Output("preliminary_visit_image", ("instrument", "visit", "detector"), "EtendueExposure")
     stars = Output("single_visit_star", ("instrument", "visit", "detector"), "EtendueTable")

@@ -6,8 +6,9 @@ from etendue.camera.camera import Camera
 from etendue.camera.frame_override import FrameOverride
 from etendue.errors import AlgorithmError, InputError
 from etendue.image.charge_transfer import ChargeTransfer
+from etendue.stages.raw_connections import CAMERA, FRAME_OVERRIDES
 from etendue.stages.raw_stream import read_in_order
-from etendue.stages.stage import DatasetHandle, Input, Output, Prerequisite, Stage, StageConfig
+from etendue.stages.stage import DatasetHandle, Input, Output, Stage, StageConfig
 from etendue.tasks.calib.charge_transfer import MeasureChargeTransferConfig, MeasureChargeTransferTask
 
 
@@ -33,15 +34,8 @@ class MeasureChargeTransfer(Stage[MeasureChargeTransferStageConfig]):
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, deferred=True,
         observation_types=("flat", "bias", "dark"),
     )  # fmt: skip
-    overrides = Prerequisite(
-        "frame_override",
-        ("instrument", "exposure", "detector"),
-        "EtendueJson",
-        multiple=True,
-        minimum=0,
-        follows="raws",
-    )
-    camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
+    overrides = FRAME_OVERRIDES
+    camera = CAMERA
     charge_transfer = Output("charge_transfer", ("instrument", "detector"), "EtendueCalibration", calibration=True)
 
     def run(

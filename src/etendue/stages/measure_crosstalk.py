@@ -7,8 +7,9 @@ from etendue.camera.frame_override import FrameOverride
 from etendue.errors import AlgorithmError, InputError
 from etendue.image.crosstalk import Crosstalk
 from etendue.image.exposure import Exposure
+from etendue.stages.raw_connections import CAMERA, FRAME_OVERRIDES
 from etendue.stages.raw_stream import read_in_order
-from etendue.stages.stage import DatasetHandle, Input, Output, Prerequisite, Stage, StageConfig
+from etendue.stages.stage import DatasetHandle, Input, Output, Stage, StageConfig
 from etendue.tasks.calib.crosstalk import MeasureCrosstalkConfig, MeasureCrosstalkTask
 
 
@@ -34,15 +35,8 @@ class MeasureCrosstalk(Stage[MeasureCrosstalkStageConfig]):
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, deferred=True,
         observation_types=("test",),
     )  # fmt: skip
-    overrides = Prerequisite(
-        "frame_override",
-        ("instrument", "exposure", "detector"),
-        "EtendueJson",
-        multiple=True,
-        minimum=0,
-        follows="raws",
-    )
-    camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
+    overrides = FRAME_OVERRIDES
+    camera = CAMERA
     bias = Input("bias", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
     crosstalk = Output("crosstalk", ("instrument", "detector"), "EtendueCalibration", calibration=True)
 

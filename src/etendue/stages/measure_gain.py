@@ -9,7 +9,8 @@ from etendue.camera.raw_overrides import apply_overrides
 from etendue.errors import AlgorithmError, InputError
 from etendue.image.exposure import Exposure
 from etendue.image.ptc import Ptc
-from etendue.stages.stage import Input, Output, Prerequisite, Stage, StageConfig
+from etendue.stages.raw_connections import CAMERA, FRAME_OVERRIDES
+from etendue.stages.stage import Input, Output, Stage, StageConfig
 from etendue.tasks.calib.gain import MeasureGainConfig, MeasureGainTask
 
 
@@ -34,15 +35,8 @@ class MeasureGain(Stage[MeasureGainStageConfig]):
     raws = Input(
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, observation_types=("flat",)
     )
-    overrides = Prerequisite(
-        "frame_override",
-        ("instrument", "exposure", "detector"),
-        "EtendueJson",
-        multiple=True,
-        minimum=0,
-        follows="raws",
-    )
-    camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
+    overrides = FRAME_OVERRIDES
+    camera = CAMERA
     bias = Input("bias", ("instrument", "detector"), "EtendueExposure", calibration=True)
     ptc = Output("ptc", ("instrument", "detector"), "EtenduePtc", calibration=True)
 

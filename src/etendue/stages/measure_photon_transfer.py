@@ -11,8 +11,9 @@ from etendue.image.exposure import Exposure
 from etendue.image.linearizer import Linearizer
 from etendue.image.ptc import Ptc
 from etendue.log import get_logger
+from etendue.stages.raw_connections import CAMERA, FRAME_OVERRIDES
 from etendue.stages.raw_stream import read_in_order
-from etendue.stages.stage import DatasetHandle, Input, Output, Prerequisite, Stage, StageConfig
+from etendue.stages.stage import DatasetHandle, Input, Output, Stage, StageConfig
 from etendue.tasks.calib.photon_transfer import MeasurePhotonTransferConfig, MeasurePhotonTransferTask
 from etendue.tasks.readout.calibrations import Calibrations
 
@@ -42,15 +43,8 @@ class MeasurePhotonTransfer(Stage[MeasurePhotonTransferStageConfig]):
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, deferred=True,
         observation_types=("flat", "bias"),
     )  # fmt: skip
-    overrides = Prerequisite(
-        "frame_override",
-        ("instrument", "exposure", "detector"),
-        "EtendueJson",
-        multiple=True,
-        minimum=0,
-        follows="raws",
-    )
-    camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
+    overrides = FRAME_OVERRIDES
+    camera = CAMERA
     bias = Input("bias", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
     crosstalk = Input("crosstalk", ("instrument", "detector"), "EtendueCalibration", minimum=0, calibration=True)
     charge_transfer = Input(

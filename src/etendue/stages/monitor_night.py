@@ -6,6 +6,7 @@ from typing import Any
 from etendue.camera.camera import Camera
 from etendue.camera.frame_override import FrameOverride
 from etendue.errors import AlgorithmError
+from etendue.stages.raw_connections import CAMERA, FRAME_OVERRIDES
 from etendue.stages.raw_stream import read_in_order
 from etendue.stages.stage import DatasetHandle, Input, Output, Prerequisite, Stage, StageConfig
 from etendue.tasks.calib.night_trend import MeasureNightConfig, MeasureNightTask
@@ -36,15 +37,8 @@ class MonitorNight(Stage[MonitorNightStageConfig]):
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, deferred=True,
         observation_types=("bias", "flat"),
     )  # fmt: skip
-    overrides = Prerequisite(
-        "frame_override",
-        ("instrument", "exposure", "detector"),
-        "EtendueJson",
-        multiple=True,
-        minimum=0,
-        follows="raws",
-    )
-    camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
+    overrides = FRAME_OVERRIDES
+    camera = CAMERA
     bias = Prerequisite("bias", _DETECTOR, "EtendueExposure", minimum=0, calibration=True)
     ptc = Prerequisite("ptc", _DETECTOR, "EtenduePtc", minimum=0, calibration=True)
     linearizer = Prerequisite("linearizer", _DETECTOR, "EtendueCalibration", minimum=0, calibration=True)

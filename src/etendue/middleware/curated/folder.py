@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 from urllib.parse import quote, unquote
 
 from lsst.daf.butler import Timespan
@@ -22,6 +22,7 @@ from etendue.middleware.curated.dates import begin_of, name_of, ranges
 from etendue.middleware.formatters import read_json
 from etendue.stages.calibrate_image import CalibrateImage
 from etendue.stages.stage import Prerequisite
+from etendue.tasks.readout.calibrations import Calibrations
 
 END_SUFFIX = ".end"
 """Of an empty file: from its date on nothing is valid."""
@@ -115,6 +116,8 @@ class CuratedFile:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"is no {self.kind}: {error}", source=self.path,
                              remedy="export it with 'etendue calib export-curated'") from None  # fmt: skip
+        if not isinstance(value, get_type_hints(Calibrations)[self.kind]):
+            raise InputError(f"is no {self.kind}", source=self.path, value=type(value).__name__, remedy="move it")
         named = [getattr(one, "name", one) for one in getattr(value, "amplifiers", ())]
         known = [amplifier.name for amplifier in self.detector.amplifiers]
         if named and sorted(named) != sorted(known):

@@ -111,15 +111,16 @@ class BuildFlatTask(Task[BuildFlatConfig]):
         odd = odd_frames(frames, [flat.raw for flat in exposed], tolerance=self.config.odd_beyond, unit="")
         settle([*out_of_range, *odd.refused], self.config.on_odd)
         refused += [*out_of_range, *odd.refused]
-        exposed = odd.others(exposed)
+        exposed, frames = odd.others(exposed), odd.others(frames)
         check_enough([flat.raw for flat in exposed], self.config.minimum_frames, f"flat (filter {name!r})", refused)
-        flat = self._combine(exposed, detector)
+        flat = self._combine(exposed, frames, detector)
         facts = {**flat.metadata, "refused": dict(refused)}
         return BuildFlatResult(flat.replace(metadata=facts), tuple(refused))
 
-    def _combine(self, exposed: Sequence[ExposedFlat], detector: Detector) -> Exposure:
-        """Return the clipped mean of the scaled frames, normalised to median 1."""
-        frames = [flat.pixels / np.float32(flat.level) for flat in exposed]
+    def _combine(
+        self, exposed: Sequence[ExposedFlat], frames: Sequence[NDArray[np.float32]], detector: Detector
+    ) -> Exposure:
+        """Return the clipped mean of the frames, which are scaled to level 1, normalised to median 1."""
         floor = _noise(frames)
         mean, variance, _ = combine_frames(frames, clip=self.config.clip, sigma_floor=floor)
         scale = np.float32(np.nanmedian(mean))
