@@ -119,6 +119,16 @@ def test_no_frame_is_refused_for_what_is_only_told() -> None:
     assert info.airmass == pytest.approx(1.02, abs=0.02)  # from position and time
 
 
+def test_what_a_photodiode_saw_is_read_where_the_camera_names_its_card() -> None:
+    assert math.isnan(translate(LOWELL, load_camera("lowell42")).lamp_monitor)
+    camera = load_camera("lowell42")
+    monitor = FieldSpec(keywords=("PDCHARGE",), factor=1e9)
+    camera = camera.model_copy(update={"header": camera.header.model_copy(update={"lamp_monitor": monitor})})
+    info = translate(LOWELL | {"PDCHARGE": "2.5e-7"}, camera)
+    assert info.lamp_monitor == pytest.approx(250.0)
+    assert write_header(info, camera)["PDCHARGE"] == pytest.approx(2.5e-7)
+
+
 @pytest.mark.parametrize("kind", ["BIAS", "SKYFLAT"])
 def test_an_absurd_pointing_is_unknown_where_it_is_not_needed(kind: str) -> None:
     info = translate(LOWELL | {"DEC": "-123:00:00", "OBSTYPE": kind}, load_camera("lowell42"))

@@ -1,5 +1,7 @@
 """The stages that measure amplifiers: photon transfer, linearity, crosstalk, charge transfer, brighter-fatter."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,19 @@ def test_pairs_at_many_levels_give_gain_noise_and_linearity(measured):
     levels = np.linspace(1000.0, 25_000.0, 5)
     factors = np.interp(levels, measured.linearizer.amplifiers[0].nodes, measured.linearizer.amplifiers[0].values)
     assert np.abs(factors - factors[0]).max() < 3e-3
+
+
+def _deviation(linearizer):
+    levels = np.linspace(1000.0, 25_000.0, 5)
+    return np.ptp(np.interp(levels, linearizer.amplifiers[0].nodes, linearizer.amplifiers[0].values))
+
+
+def test_a_photodiode_in_the_headers_counts_more_than_exposure_times(frames, ccd, bias):
+    flats = [replace(raw, info=replace(raw.info, lamp_monitor=raw.info.exposure_time_s,
+                                       exposure_time_s=raw.info.exposure_time_s ** 1.02)) for raw in frames[1]]  # fmt: skip
+    stage = MeasurePhotonTransfer()
+    found = stage.run(raws=handles(flats), camera=ccd, bias=bias, crosstalk=None, charge_transfer=None).linearizer
+    assert _deviation(found) < 3e-3
 
 
 def test_frames_come_in_order_of_exposure_whatever_the_order_of_their_handles(frames, ccd, bias, measured):

@@ -205,6 +205,10 @@ class HeaderSpec(_Spec):
     temperature: FieldSpec = FieldSpec()
     """CCD temperature."""
 
+    lamp_monitor: FieldSpec = FieldSpec()
+    """What a photodiode collected of the light of a flat or of a projector's spot, in any unit: linearity and the power
+    of spots are judged by it rather than by the exposure time."""
+
     wcs_source: Literal["header", "pointing"] = "header"
     """Where the starting WCS comes from: the header's own WCS if it has one, or always pointing, rotation, plate scale,
     distortion and the detector's place on the focal plane."""

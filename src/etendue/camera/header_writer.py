@@ -47,6 +47,7 @@ def write_header(info: ObservationInfo, camera: Camera) -> dict[str, Scalar]:
         (info.header_gain, spec.gain),
         (info.header_read_noise, spec.read_noise),
         (info.temperature_c, spec.temperature),
+        (info.lamp_monitor, spec.lamp_monitor),
         (info.readout_mode, spec.readout_mode),
     ):
         cards |= write_value(value, field)

@@ -50,6 +50,8 @@ class ObservationInfo:
     """Read noise claimed by the header [e]."""
     temperature_c: float = float("nan")
     """CCD temperature [deg C]."""
+    lamp_monitor: float = float("nan")
+    """What a photodiode collected of a lamp's light, in the header's unit."""
     readout_mode: str = ""
     """Mode of the readout, as the header names it."""
     wcs: SkyWcs | None = None

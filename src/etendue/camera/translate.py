@@ -164,6 +164,7 @@ def _translate(reader: HeaderReader, camera: Camera, override: FrameOverride | N
         header_gain=reader.optional("gain"),
         header_read_noise=_read_noise(reader),
         temperature_c=reader.optional("temperature"),
+        lamp_monitor=reader.optional("lamp_monitor"),
         readout_mode=reader.text("readout_mode"),
         wcs=pointing_wcs(camera, detector, ra_deg, dec_deg, rotation_deg) if approximate else wcs,
         wcs_is_approximate=approximate,

@@ -117,7 +117,8 @@ class MeasurePhotonTransferTask(Task[MeasurePhotonTransferConfig]):
             for plane in planes:
                 plane.pixels[plane.beyond] = np.nan
             seconds = first.info.exposure_time_s, second.info.exposure_time_s
-            pair = FlatPair(planes[0].pixels, planes[1].pixels, seconds, name=first.info.file_name)
+            diode = first.info.lamp_monitor, second.info.lamp_monitor
+            pair = FlatPair(planes[0].pixels, planes[1].pixels, seconds, diode, first.info.file_name)
             where = (
                 biases if first.info.observation_type == "bias" else flats.setdefault(first.info.physical_filter, [])
             )
