@@ -104,6 +104,9 @@ class Camera(_Part):
     """Radial distortion: the angle from the optical axis is the nominal one, r [deg], times ``1 + a r**2 + b r**4``
     [1/deg**2, 1/deg**4]."""
 
+    field_radius_mm: float | None = Field(None, gt=0.0)
+    """Radius of the unvignetted field around the optical axis; pixels beyond are VIGNETTED. Flats tell it too [mm]."""
+
     parity_flipped: bool = True
     """Whether right ascension grows towards smaller x when north is up (the sky as seen)."""
 

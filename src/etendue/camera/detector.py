@@ -1,7 +1,7 @@
 """One CCD: its amplifiers, size and place on the focal plane."""
 
 from collections.abc import Sequence
-from functools import lru_cache, reduce
+from functools import cached_property, lru_cache, reduce
 from itertools import combinations
 from typing import Literal, Self
 
@@ -87,7 +87,7 @@ class Detector(BaseModel):
         except InputError as error:
             raise ValueError(str(error)) from None
 
-    @property
+    @cached_property
     def bbox(self) -> Box:
         """Box of the trimmed frame."""
         box = self.amplifiers[0].bbox

@@ -107,7 +107,9 @@ class Mask:
         -------
         Mask
         """
-        return Mask(self.array | self._plane(name, where), self.bbox, self.planes)
+        changed = self.copy()
+        changed.set_plane(name, where)
+        return changed
 
     def without_plane(self, name: str, where: ArrayLike = True) -> "Mask":
         """Return a copy with a plane cleared at some pixels.
@@ -123,7 +125,9 @@ class Mask:
         -------
         Mask
         """
-        return Mask(self.array & ~self._plane(name, where), self.bbox, self.planes)
+        changed = self.copy()
+        np.bitwise_and(self.array, ~np.int32(self.bits(name)), out=changed.array, where=self._checked(where))
+        return changed
 
     def set_plane(self, name: str, where: ArrayLike) -> None:
         """Set a plane in place: only for a mask whose pixels the caller has made.
@@ -135,13 +139,13 @@ class Mask:
         where : array_like, bool, shape (ny, nx)
             Pixels to set.
         """
-        self.array[...] |= self._plane(name, where)
+        np.bitwise_or(self.array, np.int32(self.bits(name)), out=self.array, where=self._checked(where))
 
-    def _plane(self, name: str, where: ArrayLike) -> NDArray[np.int32]:
+    def _checked(self, where: ArrayLike) -> NDArray[np.bool_]:
         where = np.asarray(where, dtype=bool)
         if where.shape not in ((), self.array.shape):
             raise InputError(f"pixels to mask have shape {where.shape}, the mask has {self.array.shape}")
-        return np.where(where, np.int32(self.bits(name)), np.int32(0))
+        return where
 
     def copy(self) -> "Mask":
         """Return a mask with pixels of its own.

@@ -203,9 +203,12 @@ def interpolate_stars(
     near = usable[kinds]
     done = np.zeros(bad.shape, dtype=bool)
     if not near.all():
-        planes = image.copy(), variance.copy()
-        done.reshape(-1)[places[~near]] = interpolate_bad(*planes, bad, reach).reshape(-1)[places[~near]]
-        image[done], variance[done] = planes[0][done], planes[1][done]
+        kept = np.flatnonzero(bad)
+        before = image.reshape(-1)[kept], variance.reshape(-1)[kept]
+        done.reshape(-1)[places[~near]] = interpolate_bad(image, variance, bad, reach).reshape(-1)[places[~near]]
+        other = ~done.reshape(-1)[kept]
+        for plane, values in zip((image, variance), before, strict=True):
+            plane.reshape(-1)[kept[other]] = values[other]
     apply_weights(image, variance, places[near], kinds[near].astype(np.int64), weights, bad)
     done.reshape(-1)[places[near]] = True
     return done

@@ -20,6 +20,7 @@ from threadpoolctl import ThreadpoolController
 
 from etendue.errors import AlgorithmError, InputError
 from etendue.middleware import storage
+from etendue.middleware.other_detectors import find_others
 from etendue.middleware.stage_config import config_namespace, to_model
 from etendue.middleware.timeless_calibrations import find_timeless
 from etendue.stages.stage import Connection, Input, Output, Prerequisite, Stage, seed_from
@@ -75,6 +76,13 @@ class StageConnections(PipelineTaskConnections, dimensions=()):  # type: ignore[
     """Connections of a derived task: filters by observation type, finds calibrations by the inputs' times."""
 
     stage_class: ClassVar[type[Stage]]
+
+    def __init__(self, *, config: Any = None):
+        super().__init__(config=config)
+        for name, connection in self.stage_class.inputs().items():
+            switch = getattr(connection, "switch", None)
+            if switch is not None and not getattr(config, switch):
+                delattr(self, name)
 
     def adjustQuantum(  # noqa: N802 (Rubin's name)
         self,
@@ -250,6 +258,8 @@ def _rubin_connection(stage_class: type[Stage], name: str, connection: Connectio
     if isinstance(connection, Prerequisite):
         if connection.calibration and not {"exposure", "visit"} & set(stage_class.dimensions):
             common["lookupFunction"] = find_timeless
+        if connection.others:
+            common["lookupFunction"] = find_others
         return connectionTypes.PrerequisiteInput(**common)
     return connectionTypes.Input(**common)
 

@@ -9,6 +9,8 @@ from pydantic import Field
 from scipy.spatial import cKDTree
 
 from etendue.camera.camera import Camera
+from etendue.camera.detector import Detector
+from etendue.camera.field_of_view import optical_axis
 from etendue.camera.frame_override import FrameOverride
 from etendue.camera.raw import RawFrame
 from etendue.camera.raw_overrides import apply_overrides
@@ -20,15 +22,18 @@ from etendue.log import get_logger
 from etendue.refcat.sample import ReferenceSample
 from etendue.stages.calibrated_stage import CalibratedStage
 from etendue.stages.raw_connections import CAMERA, FRAME_OVERRIDES
-from etendue.stages.stage import Input, Output, Prerequisite, StageConfig
+from etendue.stages.stage import DatasetHandle, Input, Output, Prerequisite, StageConfig
 from etendue.table.table import Table
 from etendue.tasks.astrometry.fit import FitAstrometryConfig, FitAstrometryTask
 from etendue.tasks.characterize.characterize import CharacterizeConfig, CharacterizeResult, CharacterizeTask
 from etendue.tasks.characterize.source_table import source_table
+from etendue.tasks.isr.bright_star_mask import MaskBrightStarsConfig, MaskBrightStarsTask
 from etendue.tasks.isr.combine_snaps import CombineSnapsConfig, CombineSnapsTask
+from etendue.tasks.isr.find_ghosts import FindGhostsConfig, FindGhostsTask
 from etendue.tasks.isr.hand_mask import hand_mask
 from etendue.tasks.isr.isr import IsrConfig, IsrTask
 from etendue.tasks.isr.pixel_fault import pixel_fault
+from etendue.tasks.isr.saturating_stars import saturating_stars
 from etendue.tasks.measure.source_columns import SourceColumns
 from etendue.tasks.photometry.zero_point import ZeroPointConfig, ZeroPointTask
 from etendue.tasks.readout.calibrations import Calibrations
@@ -57,6 +62,21 @@ class CalibrateImageConfig(StageConfig):
     reference_margin: float = Field(200.0, ge=0.0)
     """Reference stars are looked for this far outside the detector, for pointing errors [px]."""
 
+    bright_stars: MaskBrightStarsConfig = MaskBrightStarsConfig()
+    """Haloes and spikes of saturated stars: those of the reference catalog, else those that the pixels show."""
+
+    ghosts: FindGhostsConfig = FindGhostsConfig()
+    """Their ghosts."""
+
+    mask_bright_stars: bool = True
+    """Whether haloes, spikes and ghosts are looked for; they are marked only, nothing is subtracted."""
+
+    bright_star_peak: float = Field(2.0, gt=0.0)
+    """Reference stars count whose peaks would be this many times the saturation level."""
+
+    crosstalk_between_detectors: bool = False
+    """Read the frames of the other detectors that the crosstalk calibration names, and take their crosstalk out."""
+
     nominal_zero_point: float = 25.0
     """AB magnitude of one electron per second on the relative scale, used without reference fluxes [mag]."""
 
@@ -82,6 +102,10 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
     )
     overrides = FRAME_OVERRIDES
     camera = CAMERA
+    others = Prerequisite(
+        "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, deferred=True, minimum=0,
+        others=True, switch="crosstalk_between_detectors",
+    )  # fmt: skip
     reference = Prerequisite("refcat", ("htm7",), "EtendueTable", multiple=True, minimum=0)
     exposure = Output("preliminary_visit_image", ("instrument", "visit", "detector"), "EtendueExposure")
     stars = Output("single_visit_star", ("instrument", "visit", "detector"), "EtendueTable")
@@ -92,6 +116,7 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
         raws: tuple[RawFrame, ...],
         overrides: tuple[FrameOverride, ...] = (),
         camera: Camera,
+        others: tuple[DatasetHandle, ...] = (),
         reference: tuple[Table, ...],
         **calibrations: Any,
     ) -> CalibrateImageResult:
@@ -113,9 +138,12 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
         _warn_of_missing(raws[0], known)
         isr = IsrTask(self.config.isr)
         snaps = [
-            isr.run(raw=raw, camera=camera, calibrations=known, by_hand=_by_hand(raw, overrides, camera))
+            isr.run(
+                raw=raw, camera=camera, calibrations=known, by_hand=_by_hand(raw, overrides, camera),
+                beside=_beside(raw, known, others),
+            )
             for raw in raws
-        ]
+        ]  # fmt: skip
         exposure = CombineSnapsTask(self.config.combine_snaps).run(snaps)
         result = CharacterizeTask(self.config.characterize).run(exposure=exposure)
         exposure = result.exposure.replace(photo_calib=self._nominal_scale(result.exposure))
@@ -123,6 +151,8 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
         if reference:
             exposure, used = self._on_reference(exposure, result.columns, reference)
             flags |= used
+        if self.config.mask_bright_stars:
+            exposure = self._around_bright_stars(exposure, camera, reference)
         facts = {**exposure.metadata, **_facts(exposure, result)}
         exposure = exposure.replace(metadata=facts)
         stars = source_table(
@@ -166,6 +196,40 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
         used["calib_photometry_used"] = np.zeros(len(columns), bool)
         used["calib_photometry_used"][source[zero.used]] = True
         return exposure.replace(photo_calib=zero.photo_calib), used
+
+    def _around_bright_stars(self, exposure: Exposure, camera: Camera, reference: tuple[Table, ...]) -> Exposure:
+        """Mark haloes, spikes and ghosts of stars that saturate."""
+        assert exposure.detector is not None
+        detector = camera.detector(exposure.detector)
+        places = None
+        if reference:
+            epoch = exposure.visit_info.mjd_tai if exposure.visit_info else None
+            full = self.config.bright_star_peak * _full_well(exposure, detector)
+            sample = ReferenceSample.from_shards(reference, epoch_mjd=epoch)
+            places = saturating_stars(exposure, sample, full_e=full, margin_px=self.config.bright_stars.reach)
+        x, y = (None, None) if places is None else places
+        stars = MaskBrightStarsTask(self.config.bright_stars).run(exposure, x=x, y=y)
+        ghosts = FindGhostsTask(self.config.ghosts).run(
+            stars.exposure,
+            x=[star.x for star in stars.stars],
+            y=[star.y for star in stars.stars],
+            axis=optical_axis(detector),
+        )
+        facts = {"n_bright_star": len(stars.stars), "n_ghost": len(ghosts.ghosts)}
+        return ghosts.exposure.replace(metadata={**exposure.metadata, **facts})
+
+
+def _full_well(exposure: Exposure, detector: Detector) -> float:
+    """Return the largest charge that some amplifier can count [e]."""
+    gains = {entry["amplifier"]: entry["gain"] for entry in exposure.metadata["electronics"]}
+    return max(amplifier.saturation * gains[amplifier.name] for amplifier in detector.amplifiers)
+
+
+def _beside(raw: RawFrame, known: Calibrations, others: tuple[DatasetHandle, ...]) -> dict[int, RawFrame]:
+    """Return the frames of the detectors that leave crosstalk on a frame."""
+    partners = known.crosstalk.partners if known.crosstalk is not None else ()
+    chosen = [one for one in others if one.data_id["exposure"] == raw.info.exposure_id]
+    return {int(one.data_id["detector"]): one.get() for one in chosen if int(one.data_id["detector"]) in partners}
 
 
 def _by_hand(raw: RawFrame, overrides: tuple[FrameOverride, ...], camera: Camera) -> Mask | None:

@@ -73,6 +73,10 @@ class Prerequisite(Connection):
         Found by validity range at the time of the quantum's exposure or visit.
     follows : str, optional
         Name of an input with the same data IDs: only datasets of the frames that enter through it are given.
+    others : bool
+        Found are the datasets of the other detectors of the quantum's visit or exposure, not its own.
+    switch : str, optional
+        Name of a boolean field of the stage's config; while it is false nothing is looked for.
     """
 
     multiple: bool = False
@@ -80,6 +84,8 @@ class Prerequisite(Connection):
     minimum: int = 1
     calibration: bool = False
     follows: str | None = None
+    others: bool = False
+    switch: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ import pytest
 
 from etendue.errors import InputError
 from etendue.geom.box import Box, Interval
+from etendue.image.crosstalk import Coupling, Crosstalk
 from etendue.image.defects import Defects
 from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.mask import Mask
 from etendue.image.ptc import AmplifierGain, Ptc
+from etendue.tasks.isr.amp_offset import LevelAmplifiersConfig
 from etendue.tasks.isr.isr import IsrConfig, IsrTask
 from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.readout.electronics import electronics_of
@@ -87,6 +89,65 @@ def test_planes_say_what_the_flat_says(toy_camera, make_raw, shape):
     assert np.isnan(out.image.array).sum() == shape[0] + 1
     assert np.isnan(out.variance.array).sum() == shape[0] + 1
     assert out.mask.any_of(("INTRP",))[50:60, 20].all()
+
+
+def test_steps_between_amplifiers_are_removed_and_recorded_unless_that_is_switched_off(toy_camera, make_raw, shape):
+    raw = make_raw(np.full(shape, 500.0), seed=3)
+    right = toy_camera.detectors[0].amplifiers[1]
+    raw.array[right.raw_data.slices_in(toy_camera.detectors[0].raw_bbox)] += 20  # not in its overscan: 60 electrons
+    config = IsrConfig(level_amplifiers=LevelAmplifiersConfig(cell=16))
+    halves = slice(None), [slice(0, right.bbox.x.start), slice(right.bbox.x.start, None)]
+
+    def step(config):
+        out = IsrTask(config).run(raw=raw, camera=toy_camera)
+        left, beyond = (np.median(out.image.array[halves[0], half]) for half in halves[1])
+        return beyond - left, out.metadata
+
+    height, facts = step(config)
+    assert abs(height) < 6.0
+    assert facts["amplifier_steps"]["subtracted"]
+    height, facts = step(config.model_copy(update={"remove_amplifier_steps": False}))
+    assert height == pytest.approx(60.0, abs=3.0)
+    assert "amplifier_steps" not in facts
+
+
+def test_crosstalk_of_another_detector_is_taken_out_if_its_frame_is_given(toy_camera, make_raw, shape):
+    detector = toy_camera.detectors[0]
+    camera = toy_camera.model_copy(
+        update={"detectors": (detector, detector.model_copy(update={"id": 1, "name": "other"}))}
+    )
+    bright = np.full(shape, 100.0)
+    bright[20:40, 10:30] = 50000.0
+    raw, other = make_raw(np.full(shape, 1000.0), seed=1), make_raw(bright, seed=2)
+    left = detector.amplifiers[0].raw_data.slices_in(detector.raw_bbox)
+    array = raw.array.astype(np.float32)
+    array[left] += 1e-3 * (other.array[left] - 1000.0)
+    raw = replace(raw, array=array)
+    crosstalk = Crosstalk(("left", "right"), Coupling.of(np.zeros((2, 2))), {1: Coupling.of([[1e-3, 0.0], [0.0, 0.0]])})
+    for beside, left_over in (({1: other}, 0.0), ({}, 50.0)):
+        out = IsrTask().run(raw=raw, camera=camera, calibrations=Calibrations(crosstalk=crosstalk), beside=beside)
+        assert np.median(out.image.array[20:40, 10:30]) == pytest.approx(1000.0 + left_over, abs=6.0)
+        assert out.mask.any_of("CROSSTALK")[20:40, 10:30].all() == bool(beside)
+
+
+def test_bad_pixels_stay_as_they_are_where_interpolation_is_off(toy_camera, make_raw, shape):
+    defects = Defects((Box(y=Interval(50, 60), x=Interval(20, 21)),))
+    raw = make_raw(np.full(shape, 500.0))
+    raw.array[50:60, 20] += 1000
+    out = IsrTask(IsrConfig(interpolate_defects=False)).run(
+        raw=raw, camera=toy_camera, calibrations=Calibrations(defects=defects)
+    )
+    assert out.mask.any_of("BAD")[50:60, 20].all()
+    assert not out.mask.any_of("INTRP").any()
+    assert out.image.array[50:60, 20].mean() == pytest.approx(2500.0, abs=40.0)
+
+
+def test_pixels_beyond_the_field_of_view_are_vignetted(toy_camera, make_raw, shape):
+    detector = toy_camera.detectors[0]
+    camera = toy_camera.model_copy(update={"field_radius_mm": 0.3 * max(shape) * detector.pixel_size_mm})
+    dim = IsrTask().run(raw=make_raw(np.full(shape, 500.0)), camera=camera).mask.any_of("VIGNETTED")
+    assert dim[[0, 0, -1, -1], [0, -1, 0, -1]].all()
+    assert not dim[shape[0] // 2, shape[1] // 2]
 
 
 def test_does_not_touch_its_arguments(toy_camera, make_raw, shape):

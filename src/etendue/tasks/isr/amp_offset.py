@@ -123,11 +123,13 @@ class LevelAmplifiersTask(Task[LevelAmplifiersConfig]):
         -------
         AmplifierOffsets
         """
-        calm = np.where(bad | ~np.isfinite(image), np.float32(np.nan), image)
         steps = []
         for (first, one), (second, other) in combinations(enumerate(detector.amplifiers), 2):
-            strips = _strips(calm, one, other, detector.bbox, self.config)
-            measured = self._measure(*strips) if strips is not None else None
+            strips = _strips(image, one, other, detector.bbox, self.config)
+            spoiled = _strips(bad, one, other, detector.bbox, self.config)
+            measured = None
+            if strips is not None and spoiled is not None:
+                measured = self._measure(*(_calm(*pair) for pair in zip(strips, spoiled, strict=True)))
             if measured is not None:
                 steps.append(Step(first, second, *measured))
         count = len(detector.amplifiers)
@@ -184,9 +186,13 @@ def _clipped(values: Levels) -> tuple[Levels, Levels, NDArray[np.int64]]:
     return level * scale + middle, scatter * scale, used
 
 
+def _calm(strip: Plane, spoiled: NDArray[np.bool_]) -> Plane:
+    return np.where(spoiled | ~np.isfinite(strip), np.float32(np.nan), strip)
+
+
 def _strips(
-    image: Plane, one: Amplifier, other: Amplifier, whole: Box, config: LevelAmplifiersConfig
-) -> tuple[Plane, Plane] | None:
+    image: NDArray[Any], one: Amplifier, other: Amplifier, whole: Box, config: LevelAmplifiersConfig
+) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Return the strips on both sides of the edge between two amplifiers, rows along it, the nearest column first."""
     for turned in (False, True):
         plane = image.T if turned else image

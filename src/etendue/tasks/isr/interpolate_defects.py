@@ -13,7 +13,7 @@ class InterpolateDefectsConfig(TaskConfig):
     """Configuration of `InterpolateDefectsTask`."""
 
     planes: tuple[str, ...] = ("BAD", "SAT")
-    """Planes whose pixels are replaced."""
+    """Planes whose pixels are replaced, unless they hold no data."""
 
     unread_planes: tuple[str, ...] = ("NO_DATA", "CR")
     """Planes whose pixels are not read either."""
@@ -56,7 +56,7 @@ class InterpolateDefectsTask(Task[InterpolateDefectsConfig]):
             if exposure.psf is not None:
                 x, y = (0.5 * (side.start + side.stop) for side in (exposure.bbox.x, exposure.bbox.y))
                 fwhm = float(np.ravel(exposure.psf.fwhm(x=x, y=y))[0])
-        wanted = exposure.mask.any_of(config.planes)
+        wanted = exposure.mask.any_of(config.planes) & ~exposure.mask.any_of(("NO_DATA",))
         bad = wanted | exposure.mask.any_of(config.unread_planes) | ~np.isfinite(exposure.image.array)
         image, variance = exposure.image.array.copy(), exposure.variance.array.copy()
         done = interpolate_stars(image, variance, bad, fwhm=fwhm, wanted=wanted, noise=config.noise, reach=config.reach)

@@ -1,6 +1,8 @@
 """Turn a raw frame into a calibrated exposure."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -9,6 +11,7 @@ from pydantic import Field
 
 from etendue.camera.camera import Camera
 from etendue.camera.detector import Detector
+from etendue.camera.field_of_view import outside_field
 from etendue.camera.raw import RawFrame
 from etendue.camera.section import parse_section
 from etendue.errors import InputError
@@ -16,9 +19,12 @@ from etendue.image.defects import Defects
 from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.mask import Mask
-from etendue.kernels.interpolate import interpolate_bad
-from etendue.kernels.isr import divide_by_response, follow_bleeds, grow_mask
+from etendue.kernels.isr import divide_by_response, grow_mask
+from etendue.tasks.isr.amp_offset import LevelAmplifiersConfig, LevelAmplifiersTask
 from etendue.tasks.isr.brighter_fatter import CorrectBrighterFatterConfig, CorrectBrighterFatterTask
+from etendue.tasks.isr.calibration_noise import calibration_noise, noise_record
+from etendue.tasks.isr.interpolate_defects import InterpolateDefectsConfig, InterpolateDefectsTask
+from etendue.tasks.isr.mask_bleeds import MaskBleedsConfig, MaskBleedsTask
 from etendue.tasks.isr.sky_pattern import SkyPatternConfig, SubtractSkyPatternTask
 from etendue.tasks.isr.visit import visit_info_of
 from etendue.tasks.readout.calibrations import Calibrations
@@ -33,6 +39,8 @@ Calibration = Literal[
 ]  # fmt: skip
 STEPS: tuple[Calibration, ...] = get_args(Calibration)
 """Calibrations in the order in which they are applied."""
+_NOISE_STEP = 8  # the noise of calibrations is looked at in every 8th row and column
+_NOBODY: Mapping[int, RawFrame] = MappingProxyType({})
 
 
 class IsrConfig(TaskConfig):
@@ -41,8 +49,8 @@ class IsrConfig(TaskConfig):
     readout: ReadoutConfig = ReadoutConfig()
     """From raw to trimmed pixels."""
 
-    bleed_fraction: float = Field(0.5, gt=0.0, le=1.0)
-    """Bleed trails are followed along columns down to this fraction of the saturation level."""
+    bleeds: MaskBleedsConfig = MaskBleedsConfig()
+    """Trails of saturated pixels along columns, and what spills along rows at the register."""
 
     saturation_grow_rows: int = Field(2, ge=0)
     """Saturated pixels and trails are widened by this along columns [px]."""
@@ -59,9 +67,6 @@ class IsrConfig(TaskConfig):
     pattern_planes: tuple[str, ...] = ("BAD", "SAT", "NO_DATA", "VIGNETTED")
     """Planes whose pixels do not tell how strong fringes are."""
 
-    interpolated_planes: tuple[str, ...] = ("BAD", "SAT")
-    """Planes interpolated over."""
-
     brighter_fatter: CorrectBrighterFatterConfig = CorrectBrighterFatterConfig()
     """Correction of the brighter-fatter effect."""
 
@@ -71,14 +76,23 @@ class IsrConfig(TaskConfig):
     sky: SkyPatternConfig = SkyPatternConfig(cell_size=64, degree=0)
     """Fit of the sky frame's strength."""
 
+    level_amplifiers: LevelAmplifiersConfig = LevelAmplifiersConfig()
+    """Search for steps of the sky between amplifiers."""
+
+    remove_amplifier_steps: bool = True
+    """Whether significant steps are removed."""
+
+    interpolate: InterpolateDefectsConfig = InterpolateDefectsConfig()
+    """Interpolation over bad and saturated pixels."""
+
+    interpolate_defects: bool = True
+    """Whether they are interpolated over."""
+
     skip: tuple[Calibration, ...] = ()
     """Calibrations that are not used though they are there: their steps are switched off."""
 
     required: tuple[Calibration, ...] = ()
     """Calibrations without which no frame is processed."""
-
-    interpolation_reach: int = Field(16, ge=1)
-    """Good pixels are looked for up to this distance [px]."""
 
 
 class IsrTask(Task[IsrConfig]):
@@ -94,6 +108,7 @@ class IsrTask(Task[IsrConfig]):
         camera: Camera,
         calibrations: Calibrations | None = None,
         by_hand: Mask | None = None,
+        beside: Mapping[int, RawFrame] = _NOBODY,
     ) -> Exposure:
         """Calibrate one raw frame.
 
@@ -107,12 +122,15 @@ class IsrTask(Task[IsrConfig]):
             What was measured about the detector; none by default.
         by_hand : Mask, optional
             Planes to set before bad pixels are interpolated, of the trimmed detector.
+        beside : mapping of int to RawFrame, optional
+            Frames of other detectors of the exposure by their ids, for crosstalk from them.
 
         Returns
         -------
         Exposure
             In electrons, trimmed. The variance is read noise and photon noise of the pixel itself; pixels
-            without value or response are NaN, with plane NO_DATA. ``metadata["isr"]`` names the steps done.
+            without value or response are NaN, with plane NO_DATA. ``metadata["isr"]`` names the calibrations applied,
+            ``metadata["calibration_noise"]`` says how much noise of their own they left.
 
         Raises
         ------
@@ -124,14 +142,25 @@ class IsrTask(Task[IsrConfig]):
         use.check(raw, detector)
         electronics = electronics_of(detector, use.ptc, raw.info)
         response = _response(use, detector, electronics)
-        readout = ReadoutTask(self.config.readout).run(raw.array, detector, calibrations=use, electronics=electronics)
+        task = ReadoutTask(self.config.readout)
+        partners = {
+            number: task.above_overscan(other.array, camera.detector(number)) for number, other in beside.items()
+        }
+        readout = task.run(raw.array, detector, calibrations=use, electronics=electronics, partners=partners)
         image, variance = self._calibrate(raw, detector, use, response, electronics, readout.pixels)
-        mask = self._mask(raw, detector, response, use.defects, readout)
+        noise = calibration_noise(
+            image, detector, calibrations=use, electronics=electronics, response=response,
+            seconds=raw.info.exposure_time_s, step=_NOISE_STEP,
+        )  # fmt: skip
+        facts = {"calibration_noise": noise_record(variance[::_NOISE_STEP, ::_NOISE_STEP], noise)}
+        mask = self._mask(raw, camera, response, use.defects, readout)
         if by_hand is not None:
             mask = Mask(mask.array | by_hand.array, mask.bbox)
         image, patterns = self._without_patterns(image, mask, use)
-        self._interpolate(image, variance, mask)
-        return Exposure(
+        image, steps = self._without_steps(image, mask, detector)
+        lost = mask.any_of(("NO_DATA",))
+        image[lost], variance[lost] = np.nan, np.nan
+        exposure = Exposure(
             image=Image(image, detector.bbox),
             mask=mask,
             variance=Image(variance, detector.bbox),
@@ -141,7 +170,12 @@ class IsrTask(Task[IsrConfig]):
             visit_info=visit_info_of(raw.info, camera.observatory),
             detector=detector.id,
             unit="electron",
-            metadata=_metadata(electronics) | _steps(use, readout) | patterns,
+            metadata=_metadata(electronics) | _steps(use, readout) | facts | patterns | steps,
+        )
+        return (
+            InterpolateDefectsTask(self.config.interpolate).run(exposure)
+            if self.config.interpolate_defects
+            else exposure
         )
 
     def _chosen(self, calibrations: Calibrations, raw: RawFrame, detector: Detector) -> Calibrations:
@@ -191,12 +225,13 @@ class IsrTask(Task[IsrConfig]):
     def _mask(
         self,
         raw: RawFrame,
-        detector: Detector,
+        camera: Camera,
         response: NDArray[np.float32],
         defects: Defects | None,
         readout: Readout,
     ) -> Mask:
         """Return the mask with SAT, SUSPECT, CROSSTALK, BAD, VIGNETTED and NO_DATA."""
+        detector = camera.detector(raw.detector_id)
         mask = Mask.empty(detector.bbox)
         mask.set_plane("SAT", self._saturated(raw, detector, readout.beyond))
         mask.set_plane("SUSPECT", readout.near)
@@ -209,7 +244,9 @@ class IsrTask(Task[IsrConfig]):
         for source in (known, defects or Defects()):
             bad |= source.mask(detector.bbox)
         mask.set_plane("BAD", bad)
-        mask.set_plane("VIGNETTED", response < self.config.vignetted_below)
+        outside = outside_field(camera, detector)
+        dim = response < self.config.vignetted_below
+        mask.set_plane("VIGNETTED", dim if outside is None else dim | outside)
         lost = ~np.isfinite(readout.pixels) | dead
         mask.set_plane("NO_DATA", lost | ~(response > self.config.no_data_below))
         return mask
@@ -222,23 +259,25 @@ class IsrTask(Task[IsrConfig]):
         return dead
 
     def _saturated(self, raw: RawFrame, detector: Detector, beyond: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return saturated pixels, their bleed trails and a margin around both."""
+        """Return saturated pixels, where their charge went, and a margin around both."""
         pixels = detector.trim(raw.array).astype(np.float32)
-        saturated = np.zeros(pixels.shape, dtype=bool)
+        full = beyond.copy()
         for amplifier in detector.amplifiers:
             where = amplifier.bbox.slices_in(detector.bbox)
-            section = np.ascontiguousarray(pixels[where])
-            full = ((section >= amplifier.saturation) | beyond[where]) & np.isfinite(section)
-            saturated[where] = follow_bleeds(full, section, self.config.bleed_fraction * amplifier.saturation)
-        return grow_mask(saturated, self.config.saturation_grow_rows, self.config.saturation_grow_cols)
+            full[where] |= pixels[where] >= amplifier.saturation
+        full &= np.isfinite(pixels)
+        bled = MaskBleedsTask(self.config.bleeds).run(pixels, full, detector)
+        return grow_mask(bled.trails | bled.spilled, self.config.saturation_grow_rows, self.config.saturation_grow_cols)
 
-    def _interpolate(self, image: NDArray[np.float32], variance: NDArray[np.float32], mask: Mask) -> None:
-        """Interpolate in place over bad pixels and set INTRP."""
-        no_data = mask.any_of(("NO_DATA",))
-        bad = mask.any_of(self.config.interpolated_planes) | no_data
-        done = interpolate_bad(image, variance, bad, self.config.interpolation_reach)
-        image[no_data], variance[no_data] = np.nan, np.nan
-        mask.set_plane("INTRP", done & ~no_data)
+    def _without_steps(
+        self, image: NDArray[np.float32], mask: Mask, detector: Detector
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Remove steps between amplifiers; tell what they were."""
+        if not self.config.remove_amplifier_steps or len(detector.amplifiers) == 1:
+            return image, {}
+        bad = mask.any_of(self.config.pattern_planes)
+        levelled = LevelAmplifiersTask(self.config.level_amplifiers).run(image, bad, detector)
+        return levelled.image, {"amplifier_steps": levelled.to_dict()}
 
 
 def _response(use: Calibrations, detector: Detector, electronics: tuple[Electronics, ...]) -> NDArray[np.float32]:

@@ -99,7 +99,7 @@ class ReadoutTask(Task[ReadoutConfig]):
         electronics : sequence of Electronics, optional
             Gain of each amplifier; without them the pixels stay in ADU, and deferred charge where it is.
         partners : mapping of int to Segments, optional
-            Other detectors of the exposure, above overscan and bias, for crosstalk between detectors.
+            Other detectors of the exposure, as of `above_overscan`, for crosstalk between detectors.
 
         Returns
         -------
@@ -133,6 +133,24 @@ class ReadoutTask(Task[ReadoutConfig]):
         if not np.issubdtype(raw.dtype, np.integer):
             pixels[~np.isfinite(pixels)] = np.nan
         return Readout(pixels, beyond, near, crossed, dead, levels)
+
+    def above_overscan(self, raw: NDArray[Any], detector: Detector) -> Segments:
+        """Return a frame above its overscan, as `run` takes other detectors of an exposure.
+
+        Parameters
+        ----------
+        raw : ndarray, shape (ny, nx)
+            Raw frame [ADU].
+        detector : Detector
+            Geometry of the frame.
+
+        Returns
+        -------
+        Segments
+        """
+        segments = Segments.of(raw, detector)
+        SubtractOverscanTask(self.config.overscan).run(segments)
+        return segments
 
     def _dither(self, segments: Segments, raw: NDArray[Any]) -> None:
         if self.config.dither and np.issubdtype(raw.dtype, np.integer):
