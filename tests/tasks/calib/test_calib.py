@@ -135,6 +135,7 @@ def test_defects_are_hot_dead_and_dim_pixels_and_columns():
     flat *= np.linspace(1.0, 0.5, 120)
     flat[30, 40], flat[31, 41], flat[5, 5] = 0.3, 2.0, np.nan
     flat[20:90, 70] *= 0.5
+    flat[:, 90] = 0.004
     bias[60, 20] = 100.0
     mask = (
         BuildDefectsTask()
@@ -142,7 +143,7 @@ def test_defects_are_hot_dead_and_dim_pixels_and_columns():
         .mask(Box.from_shape(flat.shape))
     )
     expected = np.zeros(flat.shape, bool)
-    expected[[30, 31, 5, 60], [40, 41, 5, 20]], expected[:, 70] = True, True
+    expected[[30, 31, 5, 60], [40, 41, 5, 20]], expected[:, [70, 90]] = True, True
     assert (mask == expected).all()
 
 

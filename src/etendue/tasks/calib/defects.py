@@ -90,7 +90,7 @@ class BuildDefectsTask(Task[BuildDefectsConfig]):
         along_row, along_column = self._medians(filled)
         low = filled < self.config.low_response * np.maximum(along_row, along_column)
         high = filled > self.config.high_response * np.maximum(along_row, along_column)
-        judged = np.minimum(along_row, along_column) > self.config.minimum_response
+        judged = np.maximum(along_row, along_column) > self.config.minimum_response  # dead columns have dead neighbours
         return np.asarray(~finite | ((low | high) & judged))
 
     def _medians(self, array: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

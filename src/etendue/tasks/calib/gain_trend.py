@@ -132,15 +132,30 @@ def _gain(
         signal, variance = float(corrected[0]), variance * float(slope[0]) ** 2
     gain, photons = entry.gain, nan
     for _ in range(_ROUNDS):
-        photons = variance - _without_photons(entry, gain, signal)
+        photons = variance - variance_but_photons(entry, gain, signal)
         if not photons > 0.0:
             return nan, nan
         gain = signal / photons
     return gain, gain * variance / photons * sqrt(2.0 / float(one.pairs[k, 0, 0]))
 
 
-def _without_photons(entry: AmplifierGain, gain: float, signal: float) -> float:
-    """Return what the model adds to the variance of photons [ADU**2]."""
+def variance_but_photons(entry: AmplifierGain, gain: float, signal: float) -> float:
+    """Return what the model of a curve adds to the variance of photons.
+
+    Parameters
+    ----------
+    entry : AmplifierGain
+        The amplifier's curve.
+    gain : float
+        Gain [e/ADU].
+    signal : float
+        Level [ADU].
+
+    Returns
+    -------
+    float
+        Read noise, and what charge does to pixels' areas [ADU**2].
+    """
     noise = (entry.read_noise / gain) ** 2
     curve = entry.transfer
     if curve is None:

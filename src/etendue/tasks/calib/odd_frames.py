@@ -10,7 +10,8 @@ from etendue.camera.raw import RawFrame
 from etendue.tasks.calib.selection import Refusal
 
 T = TypeVar("T")
-_CELL = 64
+CELL = 64
+"""Side of the cells in which frames are compared [px]."""
 _FEWEST = 4  # of three frames nobody knows which one is odd
 _TIMES = 5.0
 
@@ -66,7 +67,7 @@ def odd_frames(
     """
     if len(frames) < _FEWEST:
         return OddFrames((False,) * len(frames), ())
-    cells = np.stack([_cells(frame) for frame in frames])
+    cells = np.stack([cell_medians(frame) for frame in frames])
     departure = np.sqrt(np.nanmean((cells - np.nanmedian(cells, axis=0)) ** 2, axis=(1, 2)))
     usual = float(np.median(departure))
     odd = tuple((~(departure <= max(_TIMES * usual, tolerance))).tolist())
@@ -78,10 +79,21 @@ def odd_frames(
     return OddFrames(odd, refused)
 
 
-def _cells(frame: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return medians of cells; the last ones are cut off if they are not whole, unless the frame is smaller."""
-    ny, nx = (max(size // _CELL, 1) for size in frame.shape)
-    height, width = (min(size, _CELL) for size in frame.shape)
+def cell_medians(frame: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return medians of cells of 64 pixels a side.
+
+    Parameters
+    ----------
+    frame : ndarray, float32, shape (ny, nx)
+        Frame; NaN pixels are left out.
+
+    Returns
+    -------
+    ndarray, float64, shape (max(ny // 64, 1), max(nx // 64, 1))
+        NaN for a cell without a value. Pixels behind the last whole cell are left out.
+    """
+    ny, nx = (max(size // CELL, 1) for size in frame.shape)
+    height, width = (min(size, CELL) for size in frame.shape)
     blocks = frame[: ny * height, : nx * width].reshape(ny, height, nx, width)
     with np.errstate(all="ignore"):
         found = np.asarray(np.isfinite(blocks).any(axis=(1, 3)))

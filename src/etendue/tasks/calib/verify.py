@@ -1,9 +1,6 @@
 """Judge calibration products: numbers with limits, and what each fails."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from math import isfinite
-from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -17,6 +14,8 @@ from etendue.image.defects import Defects
 from etendue.image.exposure import Exposure
 from etendue.image.linearizer import Linearizer
 from etendue.image.ptc import Ptc
+from etendue.tasks.calib.check_defects import single_pixels
+from etendue.tasks.calib.verdict import Verdict
 from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.task import Task, TaskConfig
 
@@ -79,48 +78,10 @@ class VerifyCalibrationsConfig(TaskConfig):
     """Relative change of a pixel's own area per electron in it [1/e]."""
 
     defects: float = Field(0.05, ge=0.0, le=1.0)
-    """Largest part of defective pixels."""
+    """Largest part of defective pixels,"""
 
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One number of a product, and whether it lies within its limits.
-
-    Parameters
-    ----------
-    product : str
-        Dataset type.
-    what : str
-        The number, with its unit.
-    where : str
-        Amplifier, filter, or empty.
-    value : float
-        The number.
-    low, high : float
-        Limits.
-    """
-
-    product: str
-    what: str
-    where: str
-    value: float
-    low: float
-    high: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether the number is finite and within its limits."""
-        return isfinite(self.value) and self.low <= self.value <= self.high
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dict; unbounded limits and unknown numbers are None.
-
-        Returns
-        -------
-        dict
-        """
-        numbers = {k: v if not isinstance(v, float) or isfinite(v) else None for k, v in asdict(self).items()}
-        return numbers | {"passed": self.passed}
+    single: float = Field(0.02, ge=0.0, le=1.0)
+    """and of those without a defective neighbour: more of them are noise taken for defects."""
 
 
 class VerifyCalibrationsTask(Task[VerifyCalibrationsConfig]):
@@ -230,3 +191,4 @@ class VerifyCalibrationsTask(Task[VerifyCalibrationsConfig]):
 
     def _defects(self, defects: Defects, box: Box) -> Iterator[Verdict]:
         yield Verdict("defects", "defective pixels", "", float(defects.mask(box).mean()), 0.0, self.config.defects)
+        yield Verdict("defects", "pixels defective alone", "", single_pixels(defects, box), 0.0, self.config.single)
