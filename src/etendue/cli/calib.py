@@ -108,6 +108,21 @@ def _verdict_row(row: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@calib.command(short_help="Write one HTML page about the calibrations of a run.")
+@REPO
+@click.argument("collection")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+              help="Default REPO/calibrations.html.")  # fmt: skip
+def report(repo: Path, collection: str, output: Path | None) -> None:
+    """Write one HTML page about the calibrations in COLLECTION of REPO: failures first, then numbers and pictures."""
+    from etendue.app.calibration_report.report import write_calibration_report
+    from etendue.middleware.repository import Repository
+
+    home = Repository.open(repo, writeable=False)
+    require_collection(home, collection)
+    click.echo(f"report: {write_calibration_report(home, collection, output or home.path / 'calibrations.html')}")
+
+
 @calib.command(short_help="End the validity of calibrations over a stretch of time.")
 @REPO
 @click.option("-t", "--type", "types", multiple=True, required=True, help="Dataset type, repeatable.")

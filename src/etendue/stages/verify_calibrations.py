@@ -42,7 +42,7 @@ class VerifyCalibrations(Stage[VerifyCalibrationsStageConfig]):
 
     dimensions = _DETECTOR
     raws = Input(
-        "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, deferred=True, minimum=0,
+        "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, deferred=True,
         observation_types=("bias", "dark", "flat", "test"),
     )  # fmt: skip
     overrides = FRAME_OVERRIDES

@@ -1,20 +1,39 @@
 """Put sections into one HTML page."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import jinja2
 
 from etendue.app.report.section import Section
 
 
-def render(observations: dict[str, Any], headline: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
+@dataclass(frozen=True)
+class Heading:
+    """What stands at the top and at the bottom of a page.
+
+    Parameters
+    ----------
+    title : str
+        Heading.
+    line : str
+        Below it.
+    footer : str
+        Last line.
+    """
+
+    title: str
+    line: str
+    footer: str
+
+
+def render(heading: Heading, headline: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
     """Return the page; it holds its styles and pictures and loads nothing.
 
     Parameters
     ----------
-    observations : dict
-        What `overview.gather` found, for the heading.
+    heading : Heading
+        Top and bottom of the page.
     headline : sequence of (str, str)
         Tiles: label and value.
     sections : sequence of Section
@@ -30,4 +49,4 @@ def render(observations: dict[str, Any], headline: Sequence[tuple[str, str]], se
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     template = environment.get_template("page.html.j2")
-    return template.render(observations=observations, headline=headline, sections=sections)
+    return template.render(heading=heading, headline=headline, sections=sections)

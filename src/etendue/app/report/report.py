@@ -19,7 +19,7 @@ from etendue.app.report import (
 )
 from etendue.app.report.plain import plain
 from etendue.app.report.reader import Reader
-from etendue.app.report.render import render
+from etendue.app.report.render import Heading, render
 from etendue.app.report.section import Section, text
 from etendue.disk import whole_file
 from etendue.errors import InputError
@@ -82,7 +82,7 @@ def write_report(home: Repository, path: str | Path, *, collections: Sequence[st
     """
     reader = Reader(home, collections)
     numbers = _gather(reader)
-    page = render(numbers["observations"], _headline(numbers), _sections(numbers, reader))
+    page = render(_heading(numbers["observations"]), _headline(numbers), _sections(numbers, reader))
     target = Path(path)
     try:
         with whole_file(target, "report") as part:
@@ -117,6 +117,21 @@ def _sections(numbers: dict[str, Any], reader: Reader) -> list[Section]:
 def _scale(numbers: dict[str, Any]) -> str:
     kinds = {row["zero_point_kind"] for row in numbers["visits"]["rows"]}
     return "AB" if kinds == {"absolute"} else "relative"
+
+
+def _heading(observations: dict[str, Any]) -> Heading:
+    """Return the top and the bottom of the page."""
+    cameras = ", ".join(camera["camera"] for camera in observations["cameras"]) or "no camera"
+    nights = [row["night"] for row in observations["nights"]]
+    span = f"{len(nights)} night{'' if len(nights) == 1 else 's'}"
+    if nights:
+        span += f" ({nights[0]} to {nights[-1]})" if len(nights) > 1 else f" ({nights[0]})"
+    version = observations["versions"]["etendue"]
+    return Heading(
+        observations["repository"],
+        f"{cameras} · {span} · {observations['n_exposures']} exposures · etendue {version}",
+        f"Written by etendue {version}. “etendue report REPO --json” prints the same numbers.",
+    )
 
 
 def _headline(numbers: dict[str, Any]) -> list[tuple[str, str]]:

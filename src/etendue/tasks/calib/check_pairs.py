@@ -127,7 +127,7 @@ class PairChecks:
             corrected.append(self._times_gain(task.run(charge, products.brighter_fatter).image, -1))
         after = self._measure.run(FlatPair(corrected[0], corrected[1], statistics.seconds, name=name), self._detector)
         left, before = (_neighbours(one) for one in (after, statistics))
-        yield FrameCheck("brighter_fatter", "covariance of neighbours left over that without correction", name,
+        yield FrameCheck("brighter_fatter", "covariance of neighbours corrected over uncorrected", name,
                          left / before, level=float(np.nanmedian(statistics.signal)))  # fmt: skip
 
     def _times_gain(self, plane: Plane, power: int) -> Plane:

@@ -1,0 +1,1 @@
+"""One HTML page about the calibrations of a run."""
