@@ -55,6 +55,19 @@ def test_weights_are_inverse_variances_and_recorded():
     np.testing.assert_allclose([entry["weight"] for entry in coadd.inputs], [2 / 3, 1 / 6, 1 / 6], rtol=1e-5)
 
 
+def test_noise_that_all_exposures_share_is_told_beside_the_variance_which_is_without_it():
+    rng = np.random.default_rng(4)
+    warps = epochs(9, seed=5, scene=lambda k, shared=0.2 * rng.normal(size=SHAPE): shared)
+    for handle in warps:
+        handle.exposure = handle.exposure.replace(metadata={"calibration_noise": {"fraction": 0.04}})
+    coadd = AssembleCoaddTask().run(warps=warps)
+    told = coadd.metadata["calibration_noise"]
+    assert told["sky"] == pytest.approx(0.2, rel=1e-3)
+    assert told["fraction"] == pytest.approx(9 * 0.04, rel=1e-3)
+    truth = coadd.image.array.std() / np.sqrt(coadd.variance.array.mean())
+    assert np.sqrt(1.0 + told["fraction"]) == pytest.approx(truth, rel=0.02)
+
+
 def test_a_mover_is_clipped_out():
     track = [(30.0 + 3.5 * k, 60.0) for k in range(18)]
     coadd = AssembleCoaddTask().run(warps=epochs(18, seed=3, scene=lambda k: star(*track[k], 60.0, 1.9)))

@@ -90,7 +90,9 @@ class AssembleCoaddTask(Task[AssembleCoaddConfig]):
         -------
         Exposure
             NaN and NO_DATA where nothing contributes. ``inputs`` holds data ID and normalised weight of
-            every warp; the noise autocorrelation is the weighted mean of theirs.
+            every warp; the noise autocorrelation is the weighted mean of theirs. ``metadata["calibration_noise"]`` is
+            the noise that bias, dark and flat have left if the telescope did not move between the exposures, which
+            share it: its rms at the sky, and its variance over that of the coadd's own noise.
 
         Raises
         ------
@@ -124,6 +126,7 @@ class AssembleCoaddTask(Task[AssembleCoaddConfig]):
                 {**_plain(handle.data_id), "weight": float(w)} for handle, w in zip(handles, weight, strict=True)
             ),
             unit=first.unit,
+            metadata={"calibration_noise": _common_noise(exposures, weight, medians)},
         )
 
     def _overview(self, handle: WarpHandle) -> tuple[Exposure, float]:
@@ -214,6 +217,18 @@ def _mean_noise(noises: Sequence[NoiseAutocorrelation | None], weight: NDArray[n
     mean = np.average(padded, axis=0, weights=weight)
     mean[size // 2, size // 2] = 1.0
     return NoiseAutocorrelation(mean)
+
+
+def _common_noise(
+    exposures: Sequence[Exposure], weight: NDArray[np.float64], medians: NDArray[np.float64]
+) -> dict[str, float]:
+    """Return rms and relative variance of noise that all exposures share: its amplitudes add up, its variances do not.
+
+    Exposures that do not tell theirs count as without.
+    """
+    fractions = [exposure.metadata.get("calibration_noise", {}).get("fraction", 0.0) for exposure in exposures]
+    sky = float(weight @ np.sqrt(medians * np.nan_to_num(fractions)))
+    return {"sky": sky, "fraction": sky**2 / float(weight**2 @ medians)}
 
 
 def _plain(data_id: Mapping[str, Any]) -> dict[str, Any]:
