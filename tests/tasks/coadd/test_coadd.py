@@ -56,8 +56,8 @@ def test_weights_are_inverse_variances_and_recorded():
 
 
 def test_noise_that_all_exposures_share_is_told_beside_the_variance_which_is_without_it():
-    rng = np.random.default_rng(4)
-    warps = epochs(9, seed=5, scene=lambda k, shared=0.2 * rng.normal(size=SHAPE): shared)
+    shared = 0.2 * np.random.default_rng(4).normal(size=SHAPE)
+    warps = epochs(9, seed=5, scene=lambda k: shared)
     for handle in warps:
         handle.exposure = handle.exposure.replace(metadata={"calibration_noise": {"fraction": 0.04}})
     coadd = AssembleCoaddTask().run(warps=warps)
