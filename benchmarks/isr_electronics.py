@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Rows = list[dict[str, Any]]
-SPOT_PX = 60.0
 BRIGHTEST_E = 73_000.0  # brighter flats would be left out of charge transfer
 EVEN = {"amplifier_rms_adu": 0.0, "row_ramp_adu": 0.0, "column_ramp_adu": 0.0, "column_rms_adu": 0.0,
         "pixel_rms_adu": 0.0, "drift_adu": 0.0, "jitter_adu": 0.0, "row_drift_adu": 0.0}  # fmt: skip
@@ -74,7 +73,8 @@ class Chip:
             return np.full(self.ccd.shape, level, np.float32)
         light = np.zeros(self.ccd.shape, np.float32)
         y, x = np.mgrid[:512, :512] - 255.5
-        self.ccd.orders[amplifier].view(light, self.detector)[np.hypot(x, y) < SPOT_PX] = level
+        radius_px = self.spec.calibrations.spots.radius_px
+        self.ccd.orders[amplifier].view(light, self.detector)[np.hypot(x, y) < radius_px] = level
         return light
 
     def expose(self, light: Array, seconds: float, kind: str, ccd: Any = None) -> Any:
@@ -155,9 +155,12 @@ def crosstalk(chip: Chip) -> dict[str, Any]:
     found = MeasureCrosstalkTask().run(spots, chip.camera, bias)
     linear, quadratic = chip.ccd.crosstalk
     off = ~np.eye(4, dtype=bool)
-    inside = np.abs(found.own.linear - linear) < np.maximum(0.05 * np.abs(linear), 1e-6)
+
+    def inside(value: Array, true: Array) -> int:
+        return int((np.abs(value - true) < np.maximum(0.05 * np.abs(true), 1e-6))[off].sum())
+
     ghosts = []
-    for raw in spots[3::6]:  # the brighter ones
+    for raw in spots[len(spots) // 4 - 1 :: len(spots) // 4]:  # the brightest of each amplifier
         segments = Segments.of(raw.array, chip.detector)
         SubtractOverscanTask().run(segments)
         for number, order in enumerate(segments.orders):
@@ -173,8 +176,9 @@ def crosstalk(chip: Chip) -> dict[str, Any]:
     found_high = found.own.linear + found.own.quadratic * 4e4
     return {
         "linear": worst(found.own.linear[off], linear[off], found.own.linear_err[off]),
-        "inside_5_percent_or_1e-6": int(inside[off].sum()),
+        "inside_5_percent_or_1e-6": inside(found.own.linear, linear),
         "quadratic": worst(found.own.quadratic[off], quadratic[off], found.own.quadratic_err[off]),
+        "quadratic_times_40000_adu_inside_5_percent_or_1e-6": inside(found.own.quadratic * 4e4, quadratic * 4e4),
         "at_40000_adu": worst(found_high[off], high[off], found.own.linear_err[off]),
         "ghost_rms_adu": {"before": rms(np.array(ghosts)[:, 0]), "after": rms(np.array(ghosts)[:, 1])},
     }

@@ -11,14 +11,15 @@ from etendue.kernels.overscan import line_levels
 Plane = NDArray[np.float32]
 _CELL, _LEAST, _CLIP, _PASSES = 64, 64, 4.0, 2
 _UNEVEN = 3.0  # chi2 per cell above which a quadratic surface does not describe the cells
+_EVEN = 5.0  # a surface that lowers chi2 by less than this times its coefficients adds more noise than it takes
 
 
 def calm_level(pixels: Plane, usable: NDArray[np.bool_], *, columns: bool = False) -> tuple[Plane, float]:
     """Return what the usable pixels say about the level of all, and their noise.
 
     A smooth surface, and what the rows show beyond it: their level in an overscan is known less well than by hundreds
-    of dark pixels. The surface is a quadratic one where the means of cells of 64 px agree with it, for it is the least
-    noisy; else a spline through the cells.
+    of dark pixels. Rows alone are the least noisy; there is a surface only where the means of cells of 64 px show one:
+    a quadratic one if they agree with it, else a spline through the cells.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ def _quadratic(
     x_edges: NDArray[np.int64],
     shape: tuple[int, ...],
 ) -> Plane | None:
-    """Return a quadratic surface through cells, None if they do not follow one."""
+    """Return an even or a quadratic surface through cells, None if they follow neither."""
     known = np.isfinite(level)
     if known.sum() < 12:
         return np.full(shape, np.average(level[known], weights=error[known] ** -2), np.float32)
@@ -106,6 +107,10 @@ def _quadratic(
     if np.mean(left[use] ** 2) > _UNEVEN:
         return None
     grid = np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij")
+    plain = np.average(level[use], weights=weight[use] ** 2)
+    gain = np.sum(((level[use] - plain) * weight[use]) ** 2) - np.sum(left[use] ** 2)
+    if gain < _EVEN * solution.size:
+        return np.full(shape, plain, np.float32)
     return (_powers(*grid, shape) @ solution).astype(np.float32)
 
 
