@@ -1,6 +1,6 @@
 """Measure charge-transfer losses from what flats leave in the overscan."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +27,9 @@ _REACH = 128  # px of light whose charge may still be released behind it
 _LAST = 3  # px of light by which a flat's brightness is judged
 _LIGHT = ("flat", "dark")
 _FEWEST = 3
+_BEND, _FLATS, _RANGE = 2, 8, 4.0  # degree of the response by exposure time, flats and range of levels that it takes
+_LAMP, _ZERO_E = 3e-4, 0.5  # scatter of a lamp, and error of a level that is not its [e]
+_STEADY = 0.01  # relative scatter about the response above which a lamp tells nothing
 
 
 class MeasureChargeTransferConfig(TaskConfig):
@@ -50,6 +53,7 @@ class _Collected:
     """Mean charge of all pixels of a line of one amplifier in one direction, frame by frame."""
 
     profile: list[Levels] = field(default_factory=list)
+    lamp: list[tuple[str, float]] = field(default_factory=list)
     error: list[Levels] = field(default_factory=list)
     zero: list[Levels] = field(default_factory=list)
 
@@ -59,7 +63,9 @@ class MeasureChargeTransferTask(Task[MeasureChargeTransferConfig]):
 
     The trails of all flats are fitted together by losses in proportion to the signal and by a trap of fixed size
     (Snyder and Roodman 2021). Bias frames tell what the overscan pixels hold without light; without them the trap
-    cannot be told from a pattern of the bias, and is left out. Darks count as flats of very little light.
+    cannot be told from a pattern of the bias, and is left out. Darks count as flats of very little light. Trails are
+    so faint that no amplifier bends them, but their light is bright: without a linearizer, which is measured later, it
+    is made linear by the exposure times of the filter with most flats.
     """
 
     def run(
@@ -77,7 +83,7 @@ class MeasureChargeTransferTask(Task[MeasureChargeTransferConfig]):
         ptc : Ptc, optional
             Gains and turn-offs; else those of the camera.
         linearizer : Linearizer, optional
-            Makes the flats' signals linear.
+            Makes the flats' signals linear; by default their exposure times do, if there are eight flats of one filter.
 
         Returns
         -------
@@ -132,11 +138,11 @@ class MeasureChargeTransferTask(Task[MeasureChargeTransferConfig]):
             if usable[number] and np.isfinite(noise[number]):
                 order = segments.orders[number]
                 segment = segments.array[number][: order.shape[0], : order.shape[1]] * np.float32(values.gain)
-                dark = raw.info.observation_type == "bias"
-                self._add(serial[number], segment, *order.data, dark)
+                lamp = _lamp(raw, known=linearizer is not None)
+                self._add(serial[number], segment, *order.data, lamp)
                 if order.overscan_rows().stop:
                     turned = np.ascontiguousarray(segment.T)
-                    self._add(parallel[number], turned, *order.data[::-1], dark)
+                    self._add(parallel[number], turned, *order.data[::-1], lamp)
 
     def _usable(self, segments: Segments, number: int, ptc: Ptc | None) -> bool:
         """Tell whether the last light of an amplifier is well below saturation."""
@@ -148,8 +154,15 @@ class MeasureChargeTransferTask(Task[MeasureChargeTransferConfig]):
             limit = min(limit, full + _level(segments, number))
         return last < self.config.maximum_fraction * limit
 
-    def _add(self, collected: _Collected, lines: NDArray[np.float32], across: slice, along: slice, dark: bool) -> None:
-        """Add the light and the trail behind it, averaged over ``across``."""
+    def _add(
+        self,
+        collected: _Collected,
+        lines: NDArray[np.float32],
+        across: slice,
+        along: slice,
+        lamp: tuple[str, float] | None,
+    ) -> None:
+        """Add the light and the trail behind it, averaged over ``across``; ``lamp`` is None for a bias."""
         edge = min(self.config.edge, (across.stop - across.start) // 4)
         inner = lines[across.start + edge : across.stop - edge]
         skipped = max(0, along.stop - _REACH)
@@ -157,10 +170,11 @@ class MeasureChargeTransferTask(Task[MeasureChargeTransferConfig]):
         if not (used > 0).all():
             return
         level = np.pad(level, (skipped, 0), mode="edge")
-        if dark:
+        if lamp is None:
             collected.zero.append(level)
             return
         collected.profile.append(level)
+        collected.lamp.append(lamp)
         error = np.maximum(scatter, 0.1) / np.sqrt(used)
         collected.error.append(error[along.stop - skipped :])
 
@@ -185,7 +199,8 @@ class MeasureChargeTransferTask(Task[MeasureChargeTransferConfig]):
         signal = profile[:, transfers - _LAST : transfers].mean(axis=1)
         if not signal.max() > 0.0:
             return None
-        light, trail = np.maximum(profile[:, :transfers], 0.0).astype(np.float32), profile[:, transfers:].copy()
+        light, trail = np.maximum(profile[:, :transfers], 0.0), profile[:, transfers:].copy()
+        light = (light / _response(light, signal, collected.lamp)).astype(np.float32)
         trail -= trail[:, far].mean(axis=1, keepdims=True)
         zero_error = np.full(trail.shape[1], np.nan)
         if collected.zero:
@@ -194,6 +209,38 @@ class MeasureChargeTransferTask(Task[MeasureChargeTransferConfig]):
             pairs = zip(trail.T, 1.0 / error.T, strict=True)
             trail = trail - [np.polyfit(signal, column, 1, w=weight)[1] for column, weight in pairs]
         return fit_trails(Trails(light, trail, error, far, zero_error), self.config.significance)
+
+
+def _lamp(raw: RawFrame, *, known: bool) -> tuple[str, float] | None:
+    """Return filter and time of a flat, NaN for what no lamp lit or where the response is known; None for a bias."""
+    if raw.info.observation_type == "bias":
+        return None
+    lit = raw.info.observation_type == "flat" and not known
+    return raw.info.physical_filter, raw.info.exposure_time_s if lit else float("nan")
+
+
+def _response(light: Levels, signal: Levels, lamps: Sequence[tuple[str, float]]) -> Levels:
+    """Return what the amplifier made of the light, over what it makes of faint light; 1 where no lamp tells.
+
+    The signal over the exposure time is a polynomial of the signal. Its value at 0 is the lamp's.
+    """
+    names, seconds = np.array([name for name, _ in lamps]), np.array([seconds for _, seconds in lamps])
+    timed = (seconds > 0.0) & (signal > 0.0)
+    if timed.sum() < _FLATS:
+        return np.ones_like(light)
+    found, count = np.unique(names[timed], return_counts=True)
+    timed &= names == found[np.argmax(count)]
+    levels = signal[timed]
+    if levels.size < _FLATS or levels.max() < _RANGE * levels.min():
+        return np.ones_like(light)
+    top, rate = levels.max(), levels / seconds[timed]
+    weight = 1.0 / (rate * np.hypot(_LAMP, _ZERO_E / levels))
+    curve = np.polynomial.polynomial.polyfit(levels / top, rate, _BEND, w=weight)
+    left = rate / np.polynomial.polynomial.polyval(levels / top, curve) - 1.0
+    if not np.sqrt(np.average(left**2, weights=weight**2)) < _STEADY:
+        return np.ones_like(light)
+    response = np.polynomial.polynomial.polyval(np.minimum(light, top) / top, curve) / curve[0]
+    return np.asarray(response)
 
 
 def _far(order: ReadOrder) -> slice:
