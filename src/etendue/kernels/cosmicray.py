@@ -4,8 +4,8 @@ A scene is a non-negative sum of PSFs: stars, blends, galaxies and a smooth sky 
 stamp form a convex cone. What is left of a particle's trace after its projection on that cone is a linear filter that
 no scene can excite: its product with every PSF at every place is zero or negative (Moreau's decomposition), and of
 all such filters it has the best signal-to-noise ratio for that trace. So a pixel is hit where one of a few dozen
-filters, made for spots and tracks, responds beyond the noise. Pixels beside a hit are tested again by filters that
-leave out what is flagged already.
+filters, made for spots and tracks, responds beyond the noise. Bright hits of other shapes, and what else belongs to a
+hit, are left to `etendue.kernels.scene_fit`.
 """
 
 import numpy as np
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.special import erf
 
+from etendue.kernels.scene_fit import scene_columns
 from etendue.kernels.types import BOOL_2D, BOOL_2D_OUT, F32_2D, F32_3D, F64, F64_2D, I64
 
 _HALF, _SIDE = 2, 5  # traces are looked for on stamps of 5 x 5 pixels
-_RING = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 _OFF_CENTRE = ((0.5, 0.0), (-0.5, 0.0), (0.0, 0.5), (0.0, -0.5), (0.5, 0.5), (0.5, -0.5), (-0.5, 0.5), (-0.5, -0.5))
 _ANGLES = tuple(float(angle) for angle in np.arange(8) * np.pi / 8.0)
 _ACROSS = (-0.5, -0.25, 0.0, 0.25, 0.5)
@@ -52,44 +52,6 @@ def _traces() -> NDArray[np.float64]:
 TRACES: NDArray[np.float64] = _traces()
 
 
-def _cone(stamps: NDArray[np.float64], half: int, reach: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return PSFs on and around a small stamp, shape (side**2, n), and the whole pixels they are off, shape (n, 2)."""
-    short = max(0, half + reach - stamps.shape[1] // 2)
-    stamps = np.pad(stamps, ((0, 0), (short, short), (short, short)))
-    middle = stamps.shape[1] // 2
-    offsets = [(dy, dx) for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)]
-    cut = [
-        stamps[:, middle - dy - half : middle - dy + half + 1, middle - dx - half : middle - dx + half + 1]
-        for dy, dx in offsets
-    ]
-    columns = np.maximum(np.concatenate(cut).reshape(-1, (2 * half + 1) ** 2).T, 0.0)
-    return columns, np.repeat(np.array(offsets), stamps.shape[0], axis=0)
-
-
-def sharpened(stamps: NDArray[np.float64], variance: float, passes: int = 4) -> NDArray[np.float64]:
-    """Make PSFs narrower: filters for the narrower of two PSFs spare stars of both.
-
-    Parameters
-    ----------
-    stamps : ndarray, float64, shape (n, k, k)
-        PSF stamps.
-    variance : float
-        What is taken off the variance along each axis [px**2].
-    passes : int
-        Steps of inverse diffusion.
-
-    Returns
-    -------
-    ndarray, float64, shape (n, k, k)
-        Not negative; of about the same sum.
-    """
-    for _ in range(passes):
-        wide = np.pad(stamps, ((0, 0), (1, 1), (1, 1)), mode="edge")
-        beside = wide[:, 2:, 1:-1] + wide[:, :-2, 1:-1] + wide[:, 1:-1, 2:] + wide[:, 1:-1, :-2]
-        stamps = np.maximum(stamps - 0.5 * variance / passes * (beside - 4.0 * stamps), 0.0)
-    return stamps
-
-
 def _off_cone(trace: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the part of a trace that no non-negative sum of columns explains, of unit norm; 0 if there is none."""
     norm = np.linalg.norm(columns, axis=0)
@@ -113,43 +75,11 @@ def trace_filters(stamps: NDArray[np.float64]) -> NDArray[np.float32]:
         Weights on a 5 x 5 stamp of the filter of each of `TRACES`, of unit norm: no positive sum of the PSFs within
         three pixels, nor a constant, gives a positive response.
     """
-    columns, _ = _cone(stamps, _HALF, _HALF + 1)
-    columns = np.concatenate([columns, np.ones((_SIDE**2, 1))], axis=1)
+    columns = scene_columns(stamps).astype(np.float64)
     filters = np.array([_off_cone(trace, columns) for trace in TRACES])
     filters[(TRACES <= _CORE) & (filters > 0.0)] = 0.0  # a hit elsewhere on the stamp must not speak for the trace
     filters /= np.maximum(np.linalg.norm(filters, axis=1, keepdims=True), _TINY)
     return np.ascontiguousarray(filters.T, dtype=np.float32)
-
-
-def growing_filters(stamps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Make the filters of one pixel beside pixels that are flagged already.
-
-    Parameters
-    ----------
-    stamps : ndarray, float64, shape (n, k, k)
-        As in `trace_filters`.
-
-    Returns
-    -------
-    ndarray, float64, shape (256, 9)
-        For each pattern of flagged neighbours (bit ``i`` is the ``i``-th of the eight neighbours in reading order),
-        the weights on 3 x 3 pixels: 0 on flagged ones, and no positive response to PSFs centred on others or beyond
-        them. A star whose very centre was hit, or on the far side of the hit, is not defended, nor a pixel with
-        eight flagged neighbours.
-    """
-    columns, offsets = _cone(stamps, 1, 2)
-    out = np.zeros((256, 9))
-    for pattern in range(256):
-        flagged = [offset for i, offset in enumerate(_RING) if pattern >> i & 1]
-        used = [4] + [3 * dy + dx + 4 for dy, dx in _RING if (dy, dx) not in flagged]
-        away = np.ones(offsets.shape[0], dtype=bool)
-        for offset in flagged:
-            away &= (np.clip(offsets, -1, 1) != offset).any(axis=1)
-        trace = np.zeros(len(used))
-        trace[0] = 1.0
-        out[pattern, used] = _off_cone(trace, columns[used][:, away])
-    out[255, 4] = 1.0
-    return out
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -165,18 +95,6 @@ def _window(image, variance, excluded, row, col, pixels, noise):
             noise[5 * i + j] = variance[y, x]
             least = min(least, variance[y, x])
     return least
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _responds(pixels, noise, weights, response, clip, model_error):
-    """Tell whether a filter's response exceeds noise and model error."""
-    spread = positive = 0.0
-    for k in range(weights.size):
-        weight = np.float64(weights[k])
-        spread += weight * weight * noise[k]
-        if weight > 0.0 and pixels[k] > 0.0:
-            positive += weight * pixels[k]
-    return response > 0.0 and response * response > clip * clip * spread + (model_error * positive) ** 2
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -268,76 +186,3 @@ def find_traces(image, variance, excluded, filters, traces, by, bx, min_snr, cli
                     continue
                 if _is_trace(pixels, noise, weights[:, i], traces[i], clip, model_error):
                     _flag_core(image, variance, row, col, traces[i], core_snr, flagged)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _belongs(image, variance, excluded, flagged, row, col, filters, snr, clip, model_error, pixels, noise):
-    """Tell whether a pixel beside flagged ones belongs to the trace."""
-    value = np.float64(image[row, col])
-    if excluded[row, col] or not (value > 0.0 and value * value > snr * snr * variance[row, col]):
-        return False
-    pattern, bit = 0, 1
-    for k in range(9):
-        y, x = row + k // 3 - 1, col + k % 3 - 1
-        pixels[k], noise[k] = image[y, x], variance[y, x]
-        if k != 4:
-            if flagged[y, x] or excluded[y, x]:
-                pattern |= bit
-                pixels[k] = noise[k] = 0.0
-            bit <<= 1
-    response = 0.0
-    for k in range(9):
-        response += filters[pattern, k] * pixels[k]
-    return _responds(pixels, noise, filters[pattern], response, clip, model_error)
-
-
-@njit(
-    [void(F32_2D, F32_2D, BOOL_2D, F64_2D, F64, F64, F64, I64, BOOL_2D_OUT)],
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-)
-def grow_traces(image, variance, excluded, filters, snr, clip, model_error, iterations, flagged):
-    """Add the pixels beside flagged ones that no star explains.
-
-    Slow definition: ``iterations`` times, every pixel above ``snr`` that touches a flagged one is flagged if the filter
-    of its pattern of flagged neighbours responds as in `find_traces`; all pixels of a pass see the flags before it.
-
-    Parameters
-    ----------
-    image, variance, excluded
-        As in `find_traces`; excluded pixels count as flagged in the patterns.
-    filters : ndarray, float64, shape (256, 9)
-        From `growing_filters`.
-    snr : float
-        Least S/N of a pixel that is added.
-    clip : float
-        Significance of the response [sigma].
-    model_error : float
-        As in `find_traces`.
-    iterations : int
-        Largest number of passes.
-    flagged : ndarray, bool, shape (ny, nx)
-        Changed in place; pixels at the array's edge are not added.
-    """
-    ny, nx = image.shape
-    pixels, noise = np.empty(9), np.empty(9)
-    flat = flagged.ravel()
-    fresh = np.flatnonzero(flat)
-    for _ in range(iterations):
-        added = np.empty(8 * fresh.size, np.int64)
-        n = 0
-        for place in fresh:
-            row0, col0 = place // nx, place % nx
-            for row in range(max(1, row0 - 1), min(ny - 1, row0 + 2)):
-                for col in range(max(1, col0 - 1), min(nx - 1, col0 + 2)):
-                    if not flagged[row, col] and _belongs(
-                        image, variance, excluded, flagged, row, col, filters, snr, clip, model_error, pixels, noise
-                    ):
-                        added[n] = row * nx + col
-                        n += 1
-        fresh = np.unique(added[:n])
-        if fresh.size == 0:
-            break
-        for place in fresh:
-            flagged[place // nx, place % nx] = True

@@ -9,13 +9,17 @@ from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.psf import Psf
 from etendue.kernels.background import cell_background, cell_edges, smooth_cells
-from etendue.kernels.cosmicray import TRACES, find_traces, grow_traces, growing_filters, sharpened, trace_filters
+from etendue.kernels.cosmicray import TRACES, find_traces, trace_filters
 from etendue.kernels.isr import grow_mask
 from etendue.kernels.psf_interpolate import interpolate_stars
+from etendue.kernels.psf_width import narrowed, too_broad
+from etendue.kernels.scene_fit import acquit_stars, bright_peaks, flag_strange_peaks, grow_strange, scene_columns
 from etendue.tasks.task import Task, TaskConfig
 
 _PHASES = np.linspace(-0.4, 0.4, 5)
 _FWHM = 2.3548
+_BRIGHT, _MOST_PEAKS = 30.0, 500  # S/N, and number, of the peaks that tell how wide stars are
+_Peaks = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class CosmicRayConfig(TaskConfig):
@@ -30,23 +34,35 @@ class CosmicRayConfig(TaskConfig):
     core_snr: float = Field(3.0, gt=0.0)
     """Least S/N of a pixel that is flagged with a trace."""
 
+    peak_snr: float = Field(8.0, gt=0.0)
+    """Least S/N of a peak whose surroundings are compared with all scenes."""
+
+    peak_clip: float = Field(8.0, gt=0.0)
+    """Root of the chi2 of 25 pixels above which no scene fits."""
+
     grow_snr: float = Field(3.0, gt=0.0)
     """Least S/N of a pixel that is added because it touches a trace."""
 
-    grow_clip: float = Field(0.5, gt=0.0)
-    """Significance asked of it [sigma]."""
+    excess: float = Field(3.0, gt=0.0)
+    """What a scene must leave of a pixel that is flagged [sigma]."""
 
-    iterations: int = Field(6, ge=0)
+    soft: float = Field(2.0, gt=0.0)
+    """Excess over a scene beyond which pixels around it count linearly in its fit [sigma]: they may be hit, too."""
+
+    iterations: int = Field(12, ge=0)
     """Passes that add pixels."""
 
     model_error: float = Field(0.2, ge=0.0)
-    """Error of the PSF as a fraction of its light; spares bright stars."""
+    """Error of the PSF as a fraction of its light, for filters; spares bright stars."""
 
-    grow_error: float = Field(0.05, ge=0.0)
-    """The same for pixels that touch a trace: there a particle is likelier than a star."""
+    scene_error: float = Field(0.03, ge=0.0)
+    """The same for scenes, which are fitted to the pixels."""
+
+    measure_width: bool = True
+    """Look at bright peaks whether stars are narrower than the PSF, and make it narrower if so."""
 
     psf_too_broad: float = Field(0.0, ge=0.0, le=0.4)
-    """By what part of its width the PSF may be too broad; 0 for a fitted one, 0.25 for a guess good to a fifth."""
+    """By what part of its width the PSF may be too broad at least, whatever is measured."""
 
     blocks: int = Field(2, ge=1)
     """The PSF is evaluated on this many by this many blocks of the exposure."""
@@ -62,7 +78,11 @@ class CosmicRayConfig(TaskConfig):
 
 
 class CosmicRayTask(Task[CosmicRayConfig]):
-    """Flag traces that no sum of PSFs can make (see `etendue.kernels.cosmicray`) and interpolate over them."""
+    """Flag what no sum of PSFs can make and interpolate over it.
+
+    Filters find traces (`etendue.kernels.cosmicray`); fits of scenes acquit stars beside them, find bright hits of any
+    shape and add the rest of each hit (`etendue.kernels.scene_fit`).
+    """
 
     def run(self, *, exposure: Exposure, psf: Psf | None = None) -> Exposure:
         """Flag and repair cosmic rays.
@@ -72,7 +92,7 @@ class CosmicRayTask(Task[CosmicRayConfig]):
         exposure : Exposure
             With a variance in the square of its unit; sky subtracted or not.
         psf : Psf, optional
-            Model; one that is 10% broader than the true PSF makes stars look like hits (see ``psf_too_broad``), one
+            Model; one that is broader than the stars is made narrower if bright stars tell (see ``measure_width``), one
             that is narrower only costs completeness. By default the exposure's own.
 
         Returns
@@ -105,13 +125,18 @@ class CosmicRayTask(Task[CosmicRayConfig]):
         image, variance = self._without_sky(exposure.image, condemned), exposure.variance.array
         excluded = grow_mask(condemned, 1, 1)
         flagged = np.zeros(image.shape, dtype=bool)
-        stamps = self._stamps(exposure, psf)
+        peaks = bright_peaks(image, variance, excluded, config.peak_snr)
+        stamps = self._stamps(exposure, psf, _around(image, variance, excluded, peaks))
         filters = np.array([trace_filters(block) for block in stamps])
+        frame = image, variance, excluded
         n = config.blocks
-        find_traces(image, variance, excluded, filters, TRACES, n, n, config.min_snr, config.clip,
-                    config.core_snr, config.model_error, flagged)  # fmt: skip
-        grow_traces(image, variance, excluded, growing_filters(np.mean(stamps, axis=0)), config.grow_snr,
-                    config.grow_clip, config.grow_error, config.iterations, flagged)  # fmt: skip
+        find_traces(*frame, filters, TRACES, n, n, config.min_snr, config.clip, config.core_snr, config.model_error,
+                    flagged)  # fmt: skip
+        scenes = *frame, np.array([scene_columns(block) for block in stamps]), n, n
+        limits = config.excess, config.soft, config.scene_error
+        acquit_stars(*scenes, *limits, flagged)
+        flag_strange_peaks(*scenes, peaks, config.peak_clip, *limits, flagged)
+        grow_strange(*scenes, config.grow_snr, *limits, config.iterations, flagged)
         return flagged
 
     def _without_sky(self, image: Image, bad: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -124,18 +149,32 @@ class CosmicRayTask(Task[CosmicRayConfig]):
         sky = Background(values.astype(np.float32), image.bbox, size)
         return np.asarray(image.array - sky.image().array)
 
-    def _stamps(self, exposure: Exposure, psf: Psf) -> list[NDArray[np.float64]]:
+    def _stamps(self, exposure: Exposure, psf: Psf, peaks: _Peaks) -> list[NDArray[np.float64]]:
         """Return the PSF at sub-pixel phases in the middle of each block, row by row of blocks."""
         n, box = self.config.blocks, exposure.bbox
         middles = (np.arange(n) + 0.5) / n
         rows = np.rint(box.y.start + middles * box.y.size)
         cols = np.rint(box.x.start + middles * box.x.size)
         dy, dx = (phase.ravel() for phase in np.meshgrid(_PHASES, _PHASES))
-        narrower = 1.0 - (1.0 - self.config.psf_too_broad) ** 2
-        out = []
-        for row in rows:
-            for col in cols:
-                stamps = psf.draw(x=col + dx, y=row + dy).value.astype(np.float64)
-                sigma = float(np.ravel(psf.fwhm(x=col, y=row))[0]) / _FWHM
-                out.append(sharpened(stamps, narrower * sigma**2) if narrower > 0.0 else stamps)
-        return out
+        places = [(row, col) for row in rows for col in cols]
+        stamps = [psf.draw(x=col + dx, y=row + dy).value.astype(np.float64) for row, col in places]
+        sigmas = [float(np.ravel(psf.fwhm(x=col, y=row))[0]) / _FWHM for row, col in places]
+        broad = self.config.psf_too_broad
+        if self.config.measure_width:
+            broad = max(broad, too_broad(*peaks, np.mean(stamps, axis=0), float(np.mean(sigmas))))
+        return [narrowed(block, sigma, broad) for block, sigma in zip(stamps, sigmas, strict=True)]
+
+
+def _around(
+    image: NDArray[np.float32], variance: NDArray[np.float32], excluded: NDArray[np.bool_], peaks: NDArray[np.int64]
+) -> _Peaks:
+    """Return the 5 x 5 pixels around the brighter peaks, and their variance, shape (n, 25) each."""
+    row, col = np.divmod(peaks, image.shape[1])
+    inside = (row >= 2) & (row < image.shape[0] - 2) & (col >= 2) & (col < image.shape[1] - 2)
+    bright = inside & (image[row, col] > _BRIGHT * np.sqrt(variance[row, col]))
+    row, col = row[bright], col[bright]
+    some = slice(None, None, max(1, row.size // _MOST_PEAKS))
+    y, x = np.mgrid[-2:3, -2:3].reshape(2, 1, 25)
+    window = row[some, np.newaxis] + y, col[some, np.newaxis] + x
+    good = ~excluded[window].any(axis=1)
+    return image[window][good], variance[window][good]
