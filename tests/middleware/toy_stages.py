@@ -166,3 +166,28 @@ class Draw(Stage[StageConfig]):
         image = Image.full(box, measured["value"])
         exposure = Exposure(image=image, mask=Mask.empty(box), variance=Image.full(box, 1.0), unit="")
         return DrawResult(exposure, Table("refcat", {"id": np.arange(3), "ra": np.arange(3.0), "dec": np.zeros(3)}))
+
+
+class CompareConfig(StageConfig):
+    neighbours: bool = True
+    """Whether the other detectors are read."""
+
+
+@dataclass(frozen=True)
+class CompareResult:
+    compared: list[Any]
+
+
+class Compare(Stage[CompareConfig]):
+    """Put the number of a detector before those of the others in the same exposure."""
+
+    dimensions = ("instrument", "exposure", "detector")
+    number = Input("number", ("instrument", "exposure", "detector"), "EtendueJson", multiple=True)
+    others = Input(
+        "number", ("instrument", "exposure", "detector"), "EtendueJson", multiple=True, deferred=True, minimum=0,
+        others=True, switch="neighbours",
+    )  # fmt: skip
+    compared = Output("compared", ("instrument", "exposure", "detector"), "EtendueJson")
+
+    def run(self, *, number: Any, others: Any) -> CompareResult:
+        return CompareResult([*number, *((handle.data_id["detector"], handle.get()) for handle in others)])

@@ -12,3 +12,5 @@ Summary = derive_task(toy_stages.Summary, __name__)
 SummaryConfig = Summary.ConfigClass
 Draw = derive_task(toy_stages.Draw, __name__)
 DrawConfig = Draw.ConfigClass
+Compare = derive_task(toy_stages.Compare, __name__)
+CompareConfig = Compare.ConfigClass

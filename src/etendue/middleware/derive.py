@@ -20,7 +20,6 @@ from threadpoolctl import ThreadpoolController
 
 from etendue.errors import AlgorithmError, InputError
 from etendue.middleware import storage
-from etendue.middleware.other_detectors import find_others
 from etendue.middleware.stage_config import config_namespace, to_model
 from etendue.middleware.timeless_calibrations import find_timeless
 from etendue.stages.stage import Connection, Input, Output, Prerequisite, Stage, seed_from
@@ -83,6 +82,12 @@ class StageConnections(PipelineTaskConnections, dimensions=()):  # type: ignore[
             switch = getattr(connection, "switch", None)
             if switch is not None and not getattr(config, switch):
                 delattr(self, name)
+
+    def adjust_all_quanta(self, adjuster: Any) -> None:
+        """Give quanta what others read of the same exposures, where a connection asks for it."""
+        for name, connection in self.stage_class.inputs().items():
+            if getattr(connection, "others", False) and name in self.inputs:
+                _share(adjuster, name)
 
     def adjustQuantum(  # noqa: N802 (Rubin's name)
         self,
@@ -150,7 +155,7 @@ class StageTask(PipelineTask):
         self.metadata["inputs"] = [str(r.id) for refs in butlerQC.quantum.inputs.values() for r in refs]
         try:
             arguments = {
-                name: _gather(butlerQC, getattr(inputRefs, name, None), connection, self.log)
+                name: _gather(butlerQC, self._refs(inputRefs, name, data_id), connection, self.log)
                 for name, connection in self.stage_class.inputs().items()
             }
             if self.stage_class.wants_data_id:
@@ -168,6 +173,15 @@ class StageTask(PipelineTask):
             value = getattr(result, name)
             if value is not None:
                 butlerQC.put(value, getattr(outputRefs, name))
+
+    def _refs(self, input_refs: Any, name: str, data_id: Mapping[str, Any]) -> Any:
+        """Return the references of a connection; Rubin gives datasets to every connection of their type."""
+        refs, connections = getattr(input_refs, name, None), self.stage_class.connections
+        mine = getattr(connections[name], "others", False)
+        twins = [c for c in connections.values() if c.name == connections[name].name and getattr(c, "others", False)]
+        if not refs or not twins:
+            return refs
+        return [ref for ref in refs if (_data_id(ref)["detector"] != data_id["detector"]) == mine]
 
 
 @lru_cache(maxsize=1)
@@ -228,6 +242,19 @@ def plain_data_id(data_id: DataCoordinate) -> dict[str, int | str]:
     return dict(data_id.mapping) if data_id.hasFull() else dict(data_id.required)
 
 
+def _share(adjuster: Any, name: str) -> None:
+    """Add to each quantum the datasets that others have of its exposures."""
+    own = {quantum: adjuster.get_inputs(quantum)[name] for quantum in adjuster.iter_data_ids()}
+    together: dict[Any, set[DataCoordinate]] = {}
+    for data_ids in own.values():
+        for data_id in data_ids:
+            together.setdefault(data_id["exposure"], set()).add(data_id)
+    for quantum, data_ids in own.items():
+        for exposure in sorted({data_id["exposure"] for data_id in data_ids}):
+            for data_id in sorted(together[exposure] - set(data_ids)):
+                adjuster.add_input(quantum, name, data_id)
+
+
 def _fill(values: dict[str, Any], body: dict[str, Any]) -> None:
     body.update(values)
 
@@ -255,11 +282,11 @@ def _rubin_connection(stage_class: type[Stage], name: str, connection: Connectio
         "deferLoad": connection.deferred,
         "minimum": connection.minimum,
     }
+    if getattr(connection, "others", False):
+        common["minimum"] = 1  # the quantum's own is among them, and without one there is no quantum
     if isinstance(connection, Prerequisite):
         if connection.calibration and not {"exposure", "visit"} & set(stage_class.dimensions):
             common["lookupFunction"] = find_timeless
-        if connection.others:
-            common["lookupFunction"] = find_others
         return connectionTypes.PrerequisiteInput(**common)
     return connectionTypes.Input(**common)
 

@@ -75,7 +75,8 @@ class CalibrateImageConfig(StageConfig):
     """Reference stars count whose peaks would be this many times the saturation level."""
 
     crosstalk_between_detectors: bool = False
-    """Read the frames of the other detectors that the crosstalk calibration names, and take their crosstalk out."""
+    """Read the frames of other detectors that the crosstalk calibration names, if they are in the run, and take their
+    crosstalk out."""
 
     nominal_zero_point: float = 25.0
     """AB magnitude of one electron per second on the relative scale, used without reference fluxes [mag]."""
@@ -102,7 +103,7 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
     )
     overrides = FRAME_OVERRIDES
     camera = CAMERA
-    others = Prerequisite(
+    others = Input(
         "raw", ("instrument", "exposure", "detector"), "EtendueRaw", multiple=True, deferred=True, minimum=0,
         others=True, switch="crosstalk_between_detectors",
     )  # fmt: skip
@@ -228,8 +229,10 @@ def _full_well(exposure: Exposure, detector: Detector) -> float:
 def _beside(raw: RawFrame, known: Calibrations, others: tuple[DatasetHandle, ...]) -> dict[int, RawFrame]:
     """Return the frames of the detectors that leave crosstalk on a frame."""
     partners = known.crosstalk.partners if known.crosstalk is not None else ()
-    chosen = [one for one in others if one.data_id["exposure"] == raw.info.exposure_id]
-    return {int(one.data_id["detector"]): one.get() for one in chosen if int(one.data_id["detector"]) in partners}
+    here = {int(one.data_id["detector"]): one for one in others if one.data_id["exposure"] == raw.info.exposure_id}
+    if others and (missing := sorted(set(partners) - set(here))):
+        _log.warning("%s: crosstalk of detectors %s stays, which are not in the run", raw.info.file_name, missing)
+    return {number: here[number].get() for number in partners if number in here}
 
 
 def _by_hand(raw: RawFrame, overrides: tuple[FrameOverride, ...], camera: Camera) -> Mask | None:

@@ -52,6 +52,11 @@ class Input(Connection):
         Only exposures of these types enter; the quantum is pruned where none is left.
     calibration : bool
         The dataset is a calibration product, here read from the run that made it, not by validity range.
+    others : bool
+        What enters are the datasets of the same exposures that other quanta of the run read through an input of the
+        same name: those of the other detectors.
+    switch : str, optional
+        Name of a boolean field of the stage's config; while it is false nothing enters.
     """
 
     multiple: bool = False
@@ -59,6 +64,8 @@ class Input(Connection):
     minimum: int = 1
     observation_types: tuple[str, ...] | None = None
     calibration: bool = False
+    others: bool = False
+    switch: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,10 +80,6 @@ class Prerequisite(Connection):
         Found by validity range at the time of the quantum's exposure or visit.
     follows : str, optional
         Name of an input with the same data IDs: only datasets of the frames that enter through it are given.
-    others : bool
-        Found are the datasets of the other detectors of the quantum's visit or exposure, not its own.
-    switch : str, optional
-        Name of a boolean field of the stage's config; while it is false nothing is looked for.
     """
 
     multiple: bool = False
@@ -84,8 +87,6 @@ class Prerequisite(Connection):
     minimum: int = 1
     calibration: bool = False
     follows: str | None = None
-    others: bool = False
-    switch: str | None = None
 
 
 @dataclass(frozen=True)
