@@ -41,6 +41,7 @@ class BuildFlat(Stage[BuildFlatStageConfig]):
     overrides = FRAME_OVERRIDES
     camera = CAMERA
     bias = Input("bias", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
+    shutter = Input("shutter", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
     dark = Input("dark", ("instrument", "detector"), "EtendueExposure", minimum=0, calibration=True)
     ptc = Input("ptc", ("instrument", "detector"), "EtenduePtc", minimum=0, calibration=True)
     crosstalk = Input("crosstalk", ("instrument", "detector"), "EtendueCalibration", minimum=0, calibration=True)
@@ -58,6 +59,7 @@ class BuildFlat(Stage[BuildFlatStageConfig]):
         ptc: Ptc | None = None,
         crosstalk: Crosstalk | None = None,
         linearizer: Linearizer | None = None,
+        shutter: Exposure | None = None,
     ) -> BuildFlatResult:
         """Combine ``raws``, all of one detector and filter; too few of them make no flat and are named.
 
@@ -73,7 +75,7 @@ class BuildFlat(Stage[BuildFlatStageConfig]):
             filters = f" in filter {raws[0].info.physical_filter}" if raws else ""
             reason = f"{names} refused: {len(raws)} flat{filters}, {needed} make one"
             raise AlgorithmError("; ".join([reason, *excluded]))
-        known = Calibrations(bias=bias, dark=dark, ptc=ptc, crosstalk=crosstalk, linearizer=linearizer)
+        known = Calibrations(bias=bias, dark=dark, ptc=ptc, crosstalk=crosstalk, linearizer=linearizer, shutter=shutter)
         try:
             return BuildFlatResult(flat=BuildFlatTask(self.config.flat).run(raws, camera, known).exposure)
         except InputError as error:  # the frames of the night, not a fault of the run: it goes on without a flat

@@ -19,6 +19,7 @@ class CalibratedStage(Stage[C], Generic[C]):
     bias = Prerequisite("bias", _DETECTOR, "EtendueExposure", minimum=0, calibration=True)
     dark = Prerequisite("dark", _DETECTOR, "EtendueExposure", minimum=0, calibration=True)
     flat = Prerequisite("flat", _FILTER, "EtendueExposure", minimum=0, calibration=True)
+    shutter = Prerequisite("shutter", _DETECTOR, "EtendueExposure", minimum=0, calibration=True)
     illumination = Prerequisite("illumination", _FILTER, "EtendueExposure", minimum=0, calibration=True)
     fringe = Prerequisite("fringe", _FILTER, "EtendueExposure", minimum=0, calibration=True)
     sky = Prerequisite("sky", _FILTER, "EtendueExposure", minimum=0, calibration=True)

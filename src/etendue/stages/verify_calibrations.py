@@ -49,6 +49,7 @@ class VerifyCalibrations(Stage[VerifyCalibrationsStageConfig]):
     camera = CAMERA
     bias = Input("bias", _DETECTOR, "EtendueExposure", minimum=0, calibration=True)
     dark = Input("dark", _DETECTOR, "EtendueExposure", minimum=0, calibration=True)
+    shutter = Input("shutter", _DETECTOR, "EtendueExposure", minimum=0, calibration=True)
     flats = Input(
         "flat", ("instrument", "detector", "physical_filter"), "EtendueExposure",
         multiple=True, minimum=0, calibration=True,

@@ -87,7 +87,9 @@ def _with_noise(exposure, rms):
 WORSE = {
     "bias": lambda bias: _with_noise(bias, 2.0),
     "dark": lambda dark: _shifted(dark, 0.1),
-    "ptc": lambda ptc: Ptc(tuple(replace(a, gain=1.06 * a.gain, read_noise=1.06 * a.read_noise) for a in ptc.amplifiers)),
+    "ptc": lambda ptc: Ptc(
+        tuple(replace(a, gain=1.06 * a.gain, read_noise=1.06 * a.read_noise) for a in ptc.amplifiers)
+    ),
     "linearizer": lambda line: Linearizer(
         tuple(AmplifierLinearity(a.name, "lookup", a.nodes, 0.03 * a.nodes / 3e4) for a in line.amplifiers)
     ),

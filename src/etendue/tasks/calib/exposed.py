@@ -14,6 +14,7 @@ from etendue.tasks.calib.selection import Refusal
 from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.readout.electronics import electronics_of
 from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
+from etendue.tasks.readout.shutter import shutter_factor
 from etendue.tasks.task import TaskConfig
 
 
@@ -78,7 +79,7 @@ def expose_flats(
     for raw in raws:
         pixels = task.run(raw.array, detector, calibrations=calibrations).pixels
         if calibrations.dark is not None:
-            pixels -= _dark_adu(raw, detector, calibrations, calibrations.dark)
+            pixels -= dark_adu(raw, detector, calibrations, calibrations.dark)
         level, counts = float(np.median(pixels[middle])), float(np.median(detector.trim(raw.array)[middle]))
         limit = levels.maximum_fraction * min(amplifier.saturation for amplifier in detector.amplifiers)
         if counts > limit:
@@ -89,13 +90,32 @@ def expose_flats(
             reason = f"is underexposed: its middle is {level:.0f} ADU above bias < {levels.minimum_adu:.0f}"
             refused.append(Refusal(raw.info.file_name, reason))
         else:
-            pixels[_saturated(raw, detector)] = np.nan
+            pixels[saturated_pixels(raw, detector)] = np.nan
+            if calibrations.shutter is not None:
+                pixels /= shutter_factor(calibrations.shutter, raw.info.exposure_time_s)
             exposed.append(ExposedFlat(raw, pixels, level))
     return exposed, refused
 
 
-def _dark_adu(raw: RawFrame, detector: Detector, calibrations: Calibrations, dark: Exposure) -> NDArray[np.float32]:
-    """Return the dark current of a frame [ADU]."""
+def dark_adu(raw: RawFrame, detector: Detector, calibrations: Calibrations, dark: Exposure) -> NDArray[np.float32]:
+    """Return the dark current of a frame.
+
+    Parameters
+    ----------
+    raw : RawFrame
+        The frame.
+    detector : Detector
+        Its detector.
+    calibrations : Calibrations
+        With the ptc, if its gains are known.
+    dark : Exposure
+        Dark current [e/s].
+
+    Returns
+    -------
+    ndarray, float32, shape of ``detector.bbox``
+        [ADU].
+    """
     counts = dark.image.array * np.float32(raw.info.exposure_time_s)
     for amplifier, values in zip(
         detector.amplifiers, electronics_of(detector, calibrations.ptc, raw.info), strict=True
@@ -104,8 +124,20 @@ def _dark_adu(raw: RawFrame, detector: Detector, calibrations: Calibrations, dar
     return counts
 
 
-def _saturated(raw: RawFrame, detector: Detector) -> NDArray[np.bool_]:
-    """Return the saturated pixels of a frame: stars in twilight flats."""
+def saturated_pixels(raw: RawFrame, detector: Detector) -> NDArray[np.bool_]:
+    """Return the saturated pixels of a frame: stars in twilight flats.
+
+    Parameters
+    ----------
+    raw : RawFrame
+        The frame.
+    detector : Detector
+        Its detector.
+
+    Returns
+    -------
+    ndarray, bool, shape of ``detector.bbox``
+    """
     counts = detector.trim(raw.array)
     saturated = np.zeros(counts.shape, dtype=bool)
     for amplifier in detector.amplifiers:

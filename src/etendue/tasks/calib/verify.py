@@ -47,6 +47,12 @@ class VerifyCalibrationsConfig(TaskConfig):
     flat_outside: float = Field(0.15, ge=0.0, le=1.0)
     """and the largest part outside: vignetted corners are."""
 
+    shutter_s: float = Field(2.0, gt=0.0)
+    """Largest time that a pixel is open beyond the nominal one [s],"""
+
+    shutter_error: float = Field(0.3, gt=0.0)
+    """and largest error in parts of it."""
+
     gain: tuple[float, float] = (0.1, 30.0)
     """Gain [e/ADU]."""
 
@@ -106,7 +112,7 @@ class VerifyCalibrationsTask(Task[VerifyCalibrationsConfig]):
         """
         found: list[Verdict] = []
         for kind, judge in (
-            ("bias", self._bias), ("dark", self._dark), ("linearizer", self._linearizer),
+            ("bias", self._bias), ("dark", self._dark), ("shutter", self._shutter), ("linearizer", self._linearizer),
             ("crosstalk", self._crosstalk), ("charge_transfer", self._transfer), ("brighter_fatter", self._fatter),
         ):  # fmt: skip
             product = getattr(products, kind)
@@ -137,6 +143,14 @@ class VerifyCalibrationsTask(Task[VerifyCalibrationsConfig]):
         with np.errstate(invalid="ignore"):
             hot = float((rate > middle + config.hot_rate_e_s).mean())
         yield Verdict("dark", "hot pixels", "", hot, 0.0, config.hot_fraction)
+
+    def _shutter(self, shutter: Exposure) -> Iterator[Verdict]:
+        yield self._finite(shutter, "shutter")
+        largest = float(np.nanmax(np.abs(shutter.image.array)))
+        error = float(np.sqrt(np.nanmedian(shutter.variance.array)))
+        yield Verdict("shutter", "largest time [s]", "", largest, 0.0, self.config.shutter_s)
+        yield Verdict("shutter", "median error over largest time", "", error / max(largest, 1e-9), 0.0,
+                      self.config.shutter_error)  # fmt: skip
 
     def _flat(self, flat: Exposure, name: str) -> Iterator[Verdict]:
         config, response = self.config, flat.image.array

@@ -31,11 +31,12 @@ from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.readout.crosstalk import crosstalk_of
 from etendue.tasks.readout.electronics import Electronics, electronics_of
 from etendue.tasks.readout.readout import Readout, ReadoutConfig, ReadoutTask
+from etendue.tasks.readout.shutter import shutter_factor
 from etendue.tasks.task import Task, TaskConfig
 
 Calibration = Literal[
-    "bias", "crosstalk", "linearizer", "ptc", "charge_transfer", "dark", "brighter_fatter", "flat", "illumination",
-    "fringe", "sky", "defects",
+    "bias", "crosstalk", "linearizer", "ptc", "charge_transfer", "dark", "brighter_fatter", "shutter", "flat",
+    "illumination", "fringe", "sky", "defects",
 ]  # fmt: skip
 STEPS: tuple[Calibration, ...] = get_args(Calibration)
 """Calibrations in the order in which they are applied."""
@@ -206,6 +207,8 @@ class IsrTask(Task[IsrConfig]):
             charge = CorrectBrighterFatterTask(self.config.brighter_fatter).run(charge, use.brighter_fatter).image
         if use.dark is not None:
             charge -= use.dark.image.array * np.float32(raw.info.exposure_time_s)
+        if use.shutter is not None:
+            response = response * shutter_factor(use.shutter, raw.info.exposure_time_s)
         divide_by_response(charge, variance, response)
         return charge, variance
 

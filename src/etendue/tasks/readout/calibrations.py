@@ -16,7 +16,7 @@ from etendue.image.linearizer import Linearizer
 from etendue.image.ptc import Ptc
 
 _FILTERED = ("flat", "illumination", "fringe", "sky")
-_PIXEL_MAPS = ("bias", "dark", "flat", "illumination", "fringe", "sky")
+_PIXEL_MAPS = ("bias", "dark", "shutter", "flat", "illumination", "fringe", "sky")
 _LEAST_FINITE = 0.5
 
 
@@ -33,6 +33,8 @@ class Calibrations:
     flat : Exposure, optional
         Response, median 1, of the frame's filter. ``metadata["counted_in"]`` says whether it is a ratio of ``electron``
         or of ``adu`` (default): the latter holds the ratios of the amplifiers' gains.
+    shutter : Exposure, optional
+        Time that each pixel is open beyond the nominal exposure time [s].
     illumination : Exposure, optional
         Factor on the flat: what the lamp or twilight did wrong, from stars or the night sky.
     fringe : Exposure, optional
@@ -56,6 +58,7 @@ class Calibrations:
     bias: Exposure | None = None
     dark: Exposure | None = None
     flat: Exposure | None = None
+    shutter: Exposure | None = None
     illumination: Exposure | None = None
     fringe: Exposure | None = None
     sky: Exposure | None = None
