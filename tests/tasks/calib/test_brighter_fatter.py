@@ -38,6 +38,15 @@ def test_boundaries_of_near_neighbours_come_out_of_areas_alone(spec, tolerance):
     assert found.area_err[0, 0] == pytest.approx(1e-9 / np.sqrt(2.0))
 
 
+def test_the_end_of_a_field_is_found_where_areas_show_it_and_only_there():
+    error = np.full((9, 9), 1e-9)
+    assert MeasureBrighterFatterTask().run(ptc_of(areas(E2V), error)).boundaries.reach == 4
+    endless = Electrostatics(4e-7, 0.1, 0.3, 0.2, 1.0, 6.0).boundaries(9).area()[:9, :9]
+    assert MeasureBrighterFatterTask().run(ptc_of(endless, error)).boundaries.reach == 8
+    noisy = np.full((9, 9), 2e-8)  # as of some dozen pairs
+    assert MeasureBrighterFatterTask().run(ptc_of(areas(ITL), noisy)).boundaries.reach == 8
+
+
 def test_the_kernels_laplacian_are_the_areas():
     area = Electrostatics(4e-7, 0.1, 0.3, 0.2, 1.0, 6.0).boundaries(8).area()
     found = solve_kernel(area).boundaries().area()

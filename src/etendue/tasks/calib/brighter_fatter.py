@@ -82,10 +82,12 @@ class MeasureBrighterFatterTask(Task[MeasureBrighterFatterConfig]):
             raise AlgorithmError(
                 "Flats show no brighter-fatter effect", area=float(area[0, 0]), error=float(error[0, 0])
             )
-        model = fit_electrostatics(area, error)
-        expected = model.boundaries(area.shape[0] - 1)
-        lag = expected.reach
-        boundaries = refine_boundaries(expected, area[:lag, :lag], error[:lag, :lag], freedom=self.config.freedom)
+        model, reach = fit_electrostatics(area, error)
+        expected = model.boundaries(min(reach, area.shape[0] - 1))
+        near = slice(
+            0, reach + 1 if reach < expected.reach else expected.reach
+        )  # the last ring grows if the field ends
+        boundaries = refine_boundaries(expected, area[near, near], error[near, near], freedom=self.config.freedom)
         return BrighterFatterProducts(solve_kernel(boundaries.area()), boundaries, model, area, error)
 
 

@@ -8,18 +8,19 @@ from pydantic import Field
 
 from etendue.errors import InputError
 from etendue.image.brighter_fatter import BrighterFatterKernel, PixelBoundaries
-from etendue.kernels.brighter_fatter import add_shifts, bridge_unknown, put_back
+from etendue.kernels.brighter_fatter import add_shifts, bridge_unknown, put_back, put_back_steep
 from etendue.tasks.task import Task, TaskConfig
 
 Plane = NDArray[np.float32]
 _NARROWEST = 4
+_SPARSE = 7  # every so many pixels tell the sky's level
 
 
 class CorrectBrighterFatterConfig(TaskConfig):
     """Configuration of `CorrectBrighterFatterTask`."""
 
     iterations: int = Field(10, ge=1)
-    """Most guesses of the light."""
+    """Most guesses of the light; from the third on it is interpolated as it should be at steep places."""
 
     converged_e: float = Field(1e-4, ge=0.0)
     """Mean absolute change between guesses at which the iteration ends [e]; 0 takes all iterations."""
@@ -44,8 +45,9 @@ class CorrectBrighterFatterTask(Task[CorrectBrighterFatterConfig]):
 
     Boundaries move in proportion to the charge, which grows nearly linearly with time, so their mean shift is that by
     half of the final charge, less a sixth of the charge that the shifts brought (they are small when charge is). The
-    light at a boundary is interpolated from the corrected image; each guess of the light takes the last (the iteration
-    of Coulton et al. 2018, AJ 155, 258, in the flux-conserving form that moves charge across boundaries only).
+    light at a boundary is interpolated from the corrected image, by the logarithms of pixels where it is steep; each
+    guess of the light takes the last (the iteration of Coulton et al. 2018, AJ 155, 258, in the flux-conserving form
+    that moves charge across boundaries only).
     """
 
     def run(self, image: Plane, product: PixelBoundaries | BrighterFatterKernel) -> BrighterFatterResult:
@@ -90,6 +92,8 @@ class CorrectBrighterFatterTask(Task[CorrectBrighterFatterConfig]):
             light, spare = spare, np.empty_like(collected) if light is collected else light
             if done == 2:
                 add_shifts(collected - light, product.serial, product.parallel, -1.0 / 6.0, right, up)
+                collected = collected.copy()
+                put_back_steep(light, right, up, float(np.median(light[::_SPARSE, ::_SPARSE])), collected)
             elif change <= self.config.converged_e:
                 break
         return light, change, done
