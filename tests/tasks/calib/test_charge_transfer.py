@@ -28,10 +28,11 @@ INFO = ObservationInfo(
 LEVELS = (200.0, 1000.0, 3000.0, 8000.0, 15000.0, 25000.0, 35000.0, 45000.0, 55000.0)
 
 
-def frames(ccd, levels, biases):
+def frames(ccd, levels, biases, rate_e_s=None):
     for k, level in enumerate((*levels, *[0.0] * biases)):
         raw = ccd.expose(np.full(ccd.shape, level, np.float32), 1.0, np.random.default_rng(k)).raw
-        info = replace(INFO, exposure_id=k, observation_type="flat" if level else "bias")
+        seconds = 1.0 if rate_e_s is None else level / rate_e_s
+        info = replace(INFO, exposure_id=k, observation_type="flat" if level else "bias", exposure_time_s=seconds)
         yield RawFrame(array=raw, header={}, detector_id=0, path=f"{k}.fits", info=info)
 
 
@@ -55,6 +56,17 @@ def test_losses_of_both_directions_and_the_trap_come_back(ccd):
         assert amplifier.serial.release_px == pytest.approx(0.5, abs=0.05)
         assert amplifier.parallel.trap_electrons == 0.0
         assert 0.6 < amplifier.serial.chi2 < 1.5
+
+
+def test_exposure_times_make_up_for_amplifiers_that_are_not_linear():
+    effects = {"bias": {}, "linearity": {"coefficients": [-0.1], "scatter": 0.0}}
+    ccd = Ccd(CAMERA.detector(0), CcdSpec(serial_transfer={"inefficiency": 1e-5}, **effects), 8)
+    timed, untimed = (
+        np.array([a.serial.inefficiency for a in MeasureChargeTransferTask().run(raws, CAMERA).amplifiers])
+        for raws in (frames(ccd, LEVELS, 0, 5000.0), frames(ccd, LEVELS, 0))
+    )
+    assert timed == pytest.approx(ccd.inefficiencies[1], rel=0.015)
+    assert (untimed / ccd.inefficiencies[1] > 1.025).all()
 
 
 def test_without_biases_the_trap_is_left_out(ccd):

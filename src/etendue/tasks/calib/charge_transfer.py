@@ -29,7 +29,7 @@ _LIGHT = ("flat", "dark")
 _FEWEST = 3
 _BEND, _FLATS, _RANGE = 2, 8, 4.0  # degree of the response by exposure time, flats and range of levels that it takes
 _LAMP, _ZERO_E = 3e-4, 0.5  # scatter of a lamp, and error of a level that is not its [e]
-_STEADY = 0.01  # relative scatter about the response above which a lamp tells nothing
+_STEADY, _BENT = 0.01, 0.1  # relative scatter about the response, and departure of a rate, that are no steady lamp's
 
 
 class MeasureChargeTransferConfig(TaskConfig):
@@ -226,21 +226,22 @@ def _response(light: Levels, signal: Levels, lamps: Sequence[tuple[str, float]])
     """
     names, seconds = np.array([name for name, _ in lamps]), np.array([seconds for _, seconds in lamps])
     timed = (seconds > 0.0) & (signal > 0.0)
-    if timed.sum() < _FLATS:
-        return np.ones_like(light)
     found, count = np.unique(names[timed], return_counts=True)
+    if count.max(initial=0) < _FLATS:
+        return np.ones_like(light)
     timed &= names == found[np.argmax(count)]
-    levels = signal[timed]
+    levels, rate = signal[timed], signal[timed] / seconds[timed]
+    steady = np.abs(rate / np.median(rate) - 1.0) < _BENT  # not those of twilight
+    levels, rate = levels[steady], rate[steady]
     if levels.size < _FLATS or levels.max() < _RANGE * levels.min():
         return np.ones_like(light)
-    top, rate = levels.max(), levels / seconds[timed]
+    top = levels.max()
     weight = 1.0 / (rate * np.hypot(_LAMP, _ZERO_E / levels))
     curve = np.polynomial.polynomial.polyfit(levels / top, rate, _BEND, w=weight)
     left = rate / np.polynomial.polynomial.polyval(levels / top, curve) - 1.0
     if not np.sqrt(np.average(left**2, weights=weight**2)) < _STEADY:
         return np.ones_like(light)
-    response = np.polynomial.polynomial.polyval(np.minimum(light, top) / top, curve) / curve[0]
-    return np.asarray(response)
+    return np.asarray(np.polynomial.polynomial.polyval(np.minimum(light, top) / top, curve) / curve[0])
 
 
 def _far(order: ReadOrder) -> slice:
