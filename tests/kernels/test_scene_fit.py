@@ -74,7 +74,7 @@ def test_flagged_peaks_are_those_that_no_scene_fits():
     image, variance, excluded = _field()
     peaks, none = bright_peaks(image, variance, excluded, 8.0), np.zeros(image.shape, bool)
     flagged = none.copy()
-    flag_strange_peaks(image, variance, excluded, COLUMNS, 1, 1, peaks, 7.0, 0.0, SOFT, ERROR, flagged)
+    flag_strange_peaks(image, variance, excluded, COLUMNS, 1, 1, peaks, 7.0, 0.0, 0.0, SOFT, ERROR, flagged)
     clear = 0
     for place in peaks:
         pixels, weights, _ = _window(image, none, place)
@@ -92,7 +92,7 @@ def test_grown_pixels_are_those_that_the_scene_around_them_leaves():
     flagged = np.zeros(image.shape, bool)
     flagged.ravel()[bright_peaks(image, variance, excluded, 8.0)] = True
     before, clear = flagged.copy(), 0
-    grow_strange(image, variance, excluded, COLUMNS, 1, 1, 5.0, 3.0, SOFT, ERROR, 1, flagged)
+    grow_strange(image, variance, excluded, COLUMNS, 1, 1, 5.0, 3.0, 0.0, SOFT, ERROR, 1, flagged)
     beside = np.zeros_like(flagged)
     for place in np.flatnonzero(before):
         row, col = np.unravel_index(place, image.shape)
@@ -111,7 +111,7 @@ def test_grown_pixels_are_those_that_the_scene_around_them_leaves():
 def test_stars_are_acquitted_and_particles_are_not(peak):
     image, variance, excluded = peak * _star(20.1, 20.2) + peak * (_star(40.0, 40.0) > 0.9), *_field()[1:]
     flagged = image > 0.3 * peak
-    acquit_stars(image.astype(np.float32), variance, excluded, COLUMNS, 1, 1, 3.0, SOFT, ERROR, flagged)
+    acquit_stars(image.astype(np.float32), variance, excluded, COLUMNS, 1, 1, 3.0, 0.25, SOFT, ERROR, flagged)
     assert np.argwhere(flagged).tolist() == [[40, 40]]
 
 
@@ -122,8 +122,19 @@ def test_the_tail_of_a_hit_is_added_and_the_star_beside_it_is_not():
     flagged = np.zeros(image.shape, bool)
     flagged[30, 29] = True
     frame = image.astype(np.float32), np.ones(image.shape, np.float32), np.zeros(image.shape, bool)
-    grow_strange(*frame, COLUMNS, 1, 1, 3.0, 3.0, SOFT, ERROR, 12, flagged)
+    grow_strange(*frame, COLUMNS, 1, 1, 3.0, 3.0, 0.25, SOFT, ERROR, 12, flagged)
     assert np.argwhere(flagged).tolist() == [[30, 28], [30, 29], [30, 30], [30, 31]]
+
+
+def test_a_pixel_of_which_the_scene_explains_most_is_not_added():
+    image = 300.0 * _star(30.0, 30.0)
+    image[30, 31] += 50.0
+    frame = image.astype(np.float32), np.ones(image.shape, np.float32), np.zeros(image.shape, bool)
+    for share, added in ((0.1, True), (0.9, False)):
+        flagged = np.zeros(image.shape, bool)
+        flagged[30, 32] = True
+        grow_strange(*frame, COLUMNS, 1, 1, 3.0, 3.0, share, SOFT, ERROR, 1, flagged)
+        assert flagged[30, 31] == added
 
 
 def test_nothing_happens_beside_nan_and_excluded_pixels():
@@ -131,7 +142,9 @@ def test_nothing_happens_beside_nan_and_excluded_pixels():
     excluded[:, :] = True
     flagged = np.zeros(image.shape, bool)
     flagged[20, 20] = True
-    grow_strange(image, variance, excluded, COLUMNS, 1, 1, 3.0, 3.0, SOFT, ERROR, 12, flagged)
-    grow_strange(np.full_like(image, np.nan), variance, ~excluded, COLUMNS, 1, 1, 3.0, 3.0, SOFT, ERROR, 12, flagged)
+    grow_strange(image, variance, excluded, COLUMNS, 1, 1, 3.0, 3.0, 0.25, SOFT, ERROR, 12, flagged)
+    grow_strange(
+        np.full_like(image, np.nan), variance, ~excluded, COLUMNS, 1, 1, 3.0, 3.0, 0.25, SOFT, ERROR, 12, flagged
+    )
     assert flagged.sum() == 1
     assert bright_peaks(np.full_like(image, np.nan), variance, ~excluded, 3.0).size == 0

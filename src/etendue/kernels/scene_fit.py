@@ -237,8 +237,8 @@ def bright_peaks(image, variance, excluded, min_snr):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _left(image, variance, excluded, flagged, columns, place, soft, model_error):
-    """Return how many sigmas of a pixel the scene that fits those around it leaves."""
+def _left(image, variance, excluded, flagged, columns, place, share, soft, model_error):
+    """Return how many sigmas of a pixel the scene that fits those around it leaves; 0 if less than a share of it."""
     row, col = place // image.shape[1], place % image.shape[1]
     rest, base, free = np.empty(25, np.float32), np.empty(25, np.float32), np.empty(25, np.bool_)
     used, _ = _window(image, variance, excluded, flagged, row, col, rest, base, free)
@@ -247,7 +247,7 @@ def _left(image, variance, excluded, flagged, columns, place, soft, model_error)
     _weigh(rest, base, free, model_error)
     free[_CENTRE] = True
     _fit_scene(columns, base, free, soft, -1.0, rest)
-    return rest[_CENTRE] * np.sqrt(base[_CENTRE])
+    return rest[_CENTRE] * np.sqrt(base[_CENTRE]) if rest[_CENTRE] >= share * image[row, col] else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -268,12 +268,12 @@ def _block(columns, by, bx, place, ny, nx):
 
 
 @njit(
-    [void(F32_2D, F32_2D, BOOL_2D, F32_3D, I64, I64, F64, F64, F64, BOOL_2D_OUT)],
+    [void(F32_2D, F32_2D, BOOL_2D, F32_3D, I64, I64, F64, F64, F64, F64, BOOL_2D_OUT)],
     cache=True,
     nogil=True,
     error_model="numpy",
 )
-def acquit_stars(image, variance, excluded, columns, by, bx, least, soft, model_error, flagged):
+def acquit_stars(image, variance, excluded, columns, by, bx, least, share, soft, model_error, flagged):
     """Take the flag off pixels that a scene explains.
 
     Slow definition: a flag is taken off where `grow_strange` would not set it if no other pixel had one: flagged ones
@@ -281,7 +281,7 @@ def acquit_stars(image, variance, excluded, columns, by, bx, least, soft, model_
 
     Parameters
     ----------
-    image, variance, excluded, columns, by, bx, least, soft, model_error
+    image, variance, excluded, columns, by, bx, least, share, soft, model_error
         As in `grow_strange`.
     flagged : ndarray, bool, shape (ny, nx)
         Changed in place.
@@ -290,24 +290,26 @@ def acquit_stars(image, variance, excluded, columns, by, bx, least, soft, model_
     none = np.zeros((ny, nx), np.bool_)
     for place in np.flatnonzero(flagged):
         block = _block(columns, by, bx, place, ny, nx)
-        if not _left(image, variance, excluded, none, block, place, soft, model_error) > least:
+        if not _left(image, variance, excluded, none, block, place, share, soft, model_error) > least:
             flagged[place // nx, place % nx] = False
 
 
 @njit(
-    [void(F32_2D, F32_2D, BOOL_2D, F32_3D, I64, I64, I64_1D, F64, F64, F64, F64, BOOL_2D_OUT)],
+    [void(F32_2D, F32_2D, BOOL_2D, F32_3D, I64, I64, I64_1D, F64, F64, F64, F64, F64, BOOL_2D_OUT)],
     cache=True,
     nogil=True,
     error_model="numpy",
 )
-def flag_strange_peaks(image, variance, excluded, columns, by, bx, peaks, clip, least, soft, model_error, flagged):
+def flag_strange_peaks(
+    image, variance, excluded, columns, by, bx, peaks, clip, least, share, soft, model_error, flagged
+):
     """Flag the peaks that belong to no scene.
 
     Slow definition: a peak is flagged if for the 5 x 5 pixels around it no scene ``s`` (a non-negative sum of the
     columns) has ``chi2 = (((I - s) w)**2).sum() <= clip**2``, with ``w**-2 = V + (model_error L)**2`` and ``L`` a third
-    of the positive light in the 3 x 3 pixels around each, and if moreover it exceeds by ``least / w`` the scene that
-    fits the others best (see `grow_strange`). Flagged pixels count in chi2 only where the scene exceeds them, and not
-    in ``L``. All peaks see the flags that were there before.
+    of the positive light in the 3 x 3 pixels around each, and if moreover the scene that fits the others best leaves of
+    it ``least / w`` and ``share`` (see `grow_strange`). Flagged pixels count in chi2 only where the scene exceeds them,
+    and not in ``L``. All peaks see the flags that were there before.
 
     Parameters
     ----------
@@ -323,8 +325,9 @@ def flag_strange_peaks(image, variance, excluded, columns, by, bx, peaks, clip, 
         From `bright_peaks`.
     clip : float
         Root of the chi2 of 25 pixels above which no scene fits.
-    least : float
-        What the scene must leave of the peak [sigma].
+    least, share : float
+        What the scene must leave of the peak: sigmas, and the part of it. The core of a star can be told from its
+        wings to some per cent only, when particles fell on them.
     soft : float
         As in `grow_strange`.
     model_error : float
@@ -338,7 +341,7 @@ def flag_strange_peaks(image, variance, excluded, columns, by, bx, peaks, clip, 
         place, block = peaks[i], _block(columns, by, bx, peaks[i], ny, nx)
         if not flagged[place // nx, place % nx]:
             strange[i] = _is_strange(image, variance, excluded, flagged, block, place, clip, model_error) and (
-                _left(image, variance, excluded, flagged, block, place, soft, model_error) > least
+                _left(image, variance, excluded, flagged, block, place, share, soft, model_error) > least
             )
     for place in peaks[strange]:
         flagged[place // nx, place % nx] = True
@@ -362,19 +365,19 @@ def _beside(image, variance, excluded, flagged, fresh, min_snr):
 
 
 @njit(
-    [void(F32_2D, F32_2D, BOOL_2D, F32_3D, I64, I64, F64, F64, F64, F64, I64, BOOL_2D_OUT)],
+    [void(F32_2D, F32_2D, BOOL_2D, F32_3D, I64, I64, F64, F64, F64, F64, F64, I64, BOOL_2D_OUT)],
     cache=True,
     nogil=True,
     error_model="numpy",
 )
-def grow_strange(image, variance, excluded, columns, by, bx, min_snr, least, soft, model_error, passes, flagged):
+def grow_strange(image, variance, excluded, columns, by, bx, min_snr, least, share, soft, model_error, passes, flagged):
     """Flag the pixels beside flagged ones that the scene around them does not explain.
 
     Slow definition: ``passes`` times, every pixel above ``min_snr`` that touches a flagged one is flagged if it
-    exceeds the scene by ``least / w``. The scene minimises the sum over the 5 x 5 pixels of ``t**2``, with
-    ``t = (I - s) w`` and ``w`` as in `flag_strange_peaks`, but where ``t > 0`` the pixel itself and flagged ones cost
-    nothing, and others ``2 soft t - soft**2`` above ``soft``. So a hit's tail is not taken for a star that hides under
-    the hit, nor the light of a star beside it for a tail. All pixels of a pass see the flags before it.
+    exceeds the scene by ``least / w`` and by ``share`` of itself. The scene minimises the sum over the 5 x 5 pixels of
+    ``t**2``, with ``t = (I - s) w`` and ``w`` as in `flag_strange_peaks`, but where ``t > 0`` the pixel itself and
+    flagged ones cost nothing, and others ``2 soft t - soft**2`` above ``soft``. So a hit's tail is not taken for a star
+    that hides under the hit, nor the light of a star beside it for a tail. All pixels of a pass see the flags before it.
 
     Parameters
     ----------
@@ -382,8 +385,8 @@ def grow_strange(image, variance, excluded, columns, by, bx, min_snr, least, sof
         As in `flag_strange_peaks`; excluded pixels cost nothing.
     min_snr : float
         Least S/N of a pixel that is added.
-    least : float
-        What the scene must leave of it [sigma].
+    least, share : float
+        What the scene must leave of it: sigmas, and the part of it.
     soft : float
         Excess over the scene beyond which unflagged pixels count linearly [sigma]: they may be hit, too.
     model_error : float
@@ -400,7 +403,7 @@ def grow_strange(image, variance, excluded, columns, by, bx, min_snr, least, sof
         strange = np.zeros(places.size, np.bool_)
         for i in range(places.size):
             block = _block(columns, by, bx, places[i], ny, nx)
-            strange[i] = _left(image, variance, excluded, flagged, block, places[i], soft, model_error) > least
+            strange[i] = _left(image, variance, excluded, flagged, block, places[i], share, soft, model_error) > least
         fresh = places[strange]
         if fresh.size == 0:
             break

@@ -46,6 +46,9 @@ class CosmicRayConfig(TaskConfig):
     excess: float = Field(3.0, gt=0.0)
     """What a scene must leave of a pixel that is flagged [sigma]."""
 
+    share: float = Field(0.25, ge=0.0, lt=1.0)
+    """The part of such a pixel that the scene must leave; spares the cores of stars that are hit beside them."""
+
     soft: float = Field(2.0, gt=0.0)
     """Excess over a scene beyond which pixels around it count linearly in its fit [sigma]: they may be hit, too."""
 
@@ -133,7 +136,7 @@ class CosmicRayTask(Task[CosmicRayConfig]):
         find_traces(*frame, filters, TRACES, n, n, config.min_snr, config.clip, config.core_snr, config.model_error,
                     flagged)  # fmt: skip
         scenes = *frame, np.array([scene_columns(block) for block in stamps]), n, n
-        limits = config.excess, config.soft, config.scene_error
+        limits = config.excess, config.share, config.soft, config.scene_error
         acquit_stars(*scenes, *limits, flagged)
         flag_strange_peaks(*scenes, peaks, config.peak_clip, *limits, flagged)
         grow_strange(*scenes, config.grow_snr, *limits, config.iterations, flagged)
