@@ -377,7 +377,7 @@ def grow_strange(image, variance, excluded, columns, by, bx, min_snr, least, sha
     exceeds the scene by ``least / w`` and by ``share`` of itself. The scene minimises the sum over the 5 x 5 pixels of
     ``t**2``, with ``t = (I - s) w`` and ``w`` as in `flag_strange_peaks`, but where ``t > 0`` the pixel itself and
     flagged ones cost nothing, and others ``2 soft t - soft**2`` above ``soft``. So a hit's tail is not taken for a star
-    that hides under the hit, nor the light of a star beside it for a tail. All pixels of a pass see the flags before it.
+    that hides under the hit, nor the light of a star beside it for a tail. Pixels of a pass see the flags before it.
 
     Parameters
     ----------
