@@ -68,6 +68,22 @@ class Night:
         raws = [raw for raw in self.frames["raw"] if raw.info.band == band]
         return [IsrTask().run(raw=raw, camera=self.camera, calibrations=use) for raw in raws]
 
+    def stars(self, band: str) -> list[Any]:
+        """Return the tables of stars of the science frames of a band, calibrated with a flat of the screen."""
+        from etendue.errors import AlgorithmError
+        from etendue.stages.calibrate_image import CalibrateImage
+
+        masters = {"bias": self.bias, "dark": self.dark, "flat": self.flat(band, 5)}
+        found = []
+        for raw in self.frames["raw"]:
+            if raw.info.band == band:
+                try:
+                    result = CalibrateImage().run(raws=(raw,), camera=self.camera, reference=(), **masters)
+                    found.append(result.stars)
+                except AlgorithmError as error:
+                    print(error)
+        return found
+
 
 def cell_rms(image: NDArray[np.float32], bad: NDArray[np.bool_]) -> float:
     """Return the robust rms of the sky in cells around a smooth surface."""
@@ -118,32 +134,20 @@ def noise_floor(images: list[Any]) -> float:
 
 def score_flat(night: Night, degree: int) -> Row:
     """Return the rms of the screen's flat around the sky's response, before and after correction by stars."""
-    from etendue.errors import AlgorithmError
-    from etendue.tasks.calib.illumination import BuildIlluminationConfig, BuildIlluminationTask, StarFluxes
-    from etendue.tasks.characterize.characterize import CharacterizeTask
+    from etendue.stages.build_illumination import BuildIllumination, BuildIlluminationStageConfig
+    from etendue.tasks.calib.illumination import BuildIlluminationConfig
 
-    stars = []
-    for exposure in night.images("r", night.flat("r", 5)):
-        try:
-            found = CharacterizeTask().run(exposure=exposure).columns
-        except AlgorithmError as error:
-            print(error)
-            continue
-        good = (found.psf_flux > 30.0 * found.psf_flux_err) & ~found.centroid_flag
-        for name in ("saturated", "edge", "bad"):
-            good &= ~found.pixel_flags[f"pixelFlags_{name}"]
-        ra, dec = exposure.wcs.pixel_to_sky(x=found.x[good], y=found.y[good])
-        visit = np.full(good.sum(), exposure.visit_info.visit)
-        stars.append((visit, ra, dec, found.x[good], found.y[good], found.psf_flux[good], found.psf_flux_err[good]))
-    columns = [np.concatenate(parts) for parts in zip(*stars, strict=True)]
-    config = BuildIlluminationConfig(degree=degree, match_arcsec=1.5)
-    box = night.detector.bbox
-    correction = BuildIlluminationTask(config).run(StarFluxes(*columns), box).image.array
+    stage = BuildIllumination(
+        BuildIlluminationStageConfig(illumination=BuildIlluminationConfig(degree=degree, match_arcsec=1.5))
+    )
+    stars = tuple(table for table in night.stars("r") if len(table))
+    facts = {"instrument": "simcam4", "detector": 0, "physical_filter": "r_sim"}
+    correction = stage.run(stars=stars, camera=night.camera, data_id=facts).illumination
     truth = 1.0 / screen(night)
     truth /= np.median(truth)
-    left = correction / truth
+    left = correction.image.array / truth
     return {
-        "quantity": f"flat by stars, degree {degree}", "visits": len(stars), "detections": int(columns[0].size),
+        "quantity": f"flat by stars, degree {degree}", "visits": len(stars), **correction.metadata,
         "rms_before": float(np.std(truth) / np.mean(truth)), "rms_after": float(np.std(left) / np.mean(left)),
     }  # fmt: skip
 

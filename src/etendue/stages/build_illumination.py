@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from etendue.camera.camera import Camera
+from etendue.errors import AlgorithmError
 from etendue.image.exposure import Exposure
-from etendue.stages.stage import Input, Output, Prerequisite, Stage, StageConfig
+from etendue.stages.stage import DatasetHandle, Input, Output, Prerequisite, Stage, StageConfig
 from etendue.table.table import Table
 from etendue.tasks.calib.illumination import BuildIlluminationConfig, BuildIlluminationTask, StarFluxes
 
@@ -22,8 +23,8 @@ class BuildIlluminationStageConfig(StageConfig):
     flux_column: str = "calibFlux"
     """Fluxes of stars."""
 
-    minimum_snr: float = Field(30.0, gt=0.0)
-    """Fainter stars say little and are blended more often."""
+    minimum_snr: float = Field(100.0, gt=0.0)
+    """Fainter stars say little, are blended more often, and near the limit only their brighter measurements count."""
 
     bad_flags: tuple[str, ...] = (
         "psfFlux_flag", "centroid_flag", "pixelFlags_saturated", "pixelFlags_interpolatedCenter",
@@ -50,21 +51,31 @@ class BuildIllumination(Stage[BuildIlluminationStageConfig]):
 
     dimensions = ("instrument", "detector", "physical_filter")
     stars = Input("single_visit_star", ("instrument", "visit", "detector"), "EtendueTable", multiple=True)
+    images = Input(
+        "preliminary_visit_image", ("instrument", "visit", "detector"), "EtendueExposure",
+        multiple=True, deferred=True, minimum=0,
+    )  # fmt: skip
     camera = Prerequisite("camera", ("instrument",), "EtendueCamera")
     illumination = Output(
         "illumination", ("instrument", "detector", "physical_filter"), "EtendueExposure", calibration=True
     )
 
     def run(
-        self, *, stars: tuple[Table, ...], camera: Camera, data_id: dict[str, int | str]
+        self,
+        *,
+        stars: tuple[Table, ...],
+        images: tuple[DatasetHandle, ...] = (),
+        camera: Camera,
+        data_id: dict[str, int | str],
     ) -> BuildIlluminationResult:
         """Fit the stars of all visits of one detector and filter.
 
         Raises
         ------
         AlgorithmError
-            If too few stars were seen at two places.
+            If too few stars were seen at two places, or the visits were corrected already.
         """
+        _refuse_corrected(images)
         detector = camera.detector(int(data_id["detector"]))
         table = Table.concat(stars)
         use = self._usable(table)
@@ -87,3 +98,12 @@ class BuildIllumination(Stage[BuildIlluminationStageConfig]):
         for flag in self.config.bad_flags:
             use &= ~np.asarray(table[flag], bool)
         return np.asarray(use)
+
+
+def _refuse_corrected(images: tuple[DatasetHandle, ...]) -> None:
+    """Refuse visits whose flat was corrected: what is left of it would take the place of the whole."""
+    for handle in images:
+        facts = handle.get("metadata") or {}
+        if "illumination" in facts.get("isr", ()):
+            reason = "the visits were calibrated with an illumination correction; calibrate them without:"
+            raise AlgorithmError(f'{reason} calibrate_image:isr.skip=["illumination"]', visit=handle.data_id["visit"])

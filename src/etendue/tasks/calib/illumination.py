@@ -35,7 +35,7 @@ class BuildIlluminationConfig(TaskConfig):
     clip: float = Field(4.0, gt=0.0)
     """Clipping radius: variables, blends, cosmic rays [sigma]."""
 
-    systematic: float = Field(0.003, ge=0.0)
+    systematic: float = Field(0.001, ge=0.0)
     """Relative error of every flux, added in quadrature: bright stars must not rule alone."""
 
     node_px: int = Field(16, ge=1)
