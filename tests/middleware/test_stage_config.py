@@ -26,6 +26,9 @@ class OuterConfig(TaskConfig):
     mode: Literal["fast", "good"] = "good"
     """Mode."""
 
+    skipped: tuple[Literal["dark", "flat"], ...] = ()
+    """Steps."""
+
     limit: float | None = None
     """Limit."""
 
@@ -67,7 +70,10 @@ def test_a_round_trip_keeps_every_value():
     config.limit = 2
     config.scales["r"] = 2.0
     config.boxes = "[[3, 4], [5, 6]]"
-    expected = OuterConfig(inner=InnerConfig(order=5), limit=2.0, scales={"g": 1.0, "r": 2.0}, boxes=((3, 4), (5, 6)))
+    config.skipped = ["flat"]
+    expected = OuterConfig(
+        inner=InnerConfig(order=5), limit=2.0, scales={"g": 1.0, "r": 2.0}, boxes=((3, 4), (5, 6)), skipped=("flat",)
+    )
     assert to_model(config, OuterConfig) == expected
 
 
@@ -80,6 +86,10 @@ def test_limits_and_choices_hold_in_both_worlds():
     config.name = "odd"
     with pytest.raises(InputError, match="length must be even"):
         config.validate()
+    fogged = OuterPex()
+    fogged.skipped = ["fog"]
+    with pytest.raises(InputError, match="skipped"):
+        fogged.validate()
 
 
 def test_names_of_pex_config_are_refused():

@@ -50,6 +50,7 @@ def certify(
     What failed its verification is left out; see 'etendue calib verify'.
     """
     from etendue.errors import InputError
+    from etendue.middleware.changes import own_collections
     from etendue.middleware.curated.versions import preference
     from etendue.middleware.repository import Repository
     from etendue.tasks.readout.calibrations import CALIBRATION_TYPES
@@ -57,7 +58,8 @@ def certify(
     home = Repository.open(repo)
     require_collection(home, collection)
     chosen, names = home.camera(camera), types or CALIBRATION_TYPES
-    count = home.certify(names, run=collection, camera=chosen.name, begin_mjd_tai=_time(begin, chosen),
+    own = own_collections(home, collection) or collection  # not what the run read
+    count = home.certify(names, run=own, camera=chosen.name, begin_mjd_tai=_time(begin, chosen),
                          end_mjd_tai=_time(end, chosen), replace=replace,
                          failed=() if failed_too else None)  # fmt: skip
     if not count:

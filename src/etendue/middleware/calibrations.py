@@ -54,7 +54,7 @@ def certify(
     butler: Butler,
     dataset_types: Sequence[str],
     *,
-    run: str,
+    run: str | Sequence[str],
     collection: str,
     begin_mjd_tai: float | None = None,
     end_mjd_tai: float | None = None,
@@ -69,8 +69,8 @@ def certify(
         Writeable.
     dataset_types : sequence of str
         ``("bias", "flat")``; a type that the run lacks is passed over.
-    run : str
-        Collection that holds the products.
+    run : str or sequence of str
+        Collections that hold the products; of several versions the first one counts.
     collection : str
         CALIBRATION collection.
     begin_mjd_tai, end_mjd_tai : float, optional
@@ -97,7 +97,13 @@ def certify(
 
 
 def _certify_type(
-    butler: Butler, name: str, run: str, collection: str, span: Timespan, replace: bool, failed: Container[object]
+    butler: Butler,
+    name: str,
+    run: str | Sequence[str],
+    collection: str,
+    span: Timespan,
+    replace: bool,
+    failed: Container[object],
 ) -> int:
     try:
         found = butler.query_datasets(name, collections=run, explain=False, limit=None)
@@ -113,8 +119,9 @@ def _certify_type(
     try:
         butler.registry.certify(collection, refs, span)
     except ConflictingDefinitionError:
+        which = run if isinstance(run, str) else run[0]
         raise InputError(
-            f"{name} of {run} overlaps the validity of an earlier one", source=collection, remedy="replace it"
+            f"{name} of {which} overlaps the validity of an earlier one", source=collection, remedy="replace it"
         ) from None
     fault_point("certify.between-types")
     return len(refs)

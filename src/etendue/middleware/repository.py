@@ -383,7 +383,7 @@ class Repository:
         self,
         dataset_types: Sequence[str],
         *,
-        run: str,
+        run: str | Sequence[str],
         camera: str | None = None,
         begin_mjd_tai: float | None = None,
         end_mjd_tai: float | None = None,
@@ -396,8 +396,8 @@ class Repository:
         ----------
         dataset_types : sequence of str
             ``("bias", "flat")``; a type that the run lacks is passed over.
-        run : str
-            Collection that holds them.
+        run : str or sequence of str
+            Collections that hold them; of several versions the first one counts.
         camera : str, optional
             Registered camera; may be left out when only one is registered.
         begin_mjd_tai, end_mjd_tai : float, optional

@@ -212,6 +212,8 @@ def _item_type(kind: Any) -> type | None:
     if get_origin(kind) not in (tuple, list):
         return None
     items = {a for a in get_args(kind) if a is not Ellipsis}
+    if len(items) == 1 and get_origin(choice := next(iter(items))) is Literal:
+        items = {type(one) for one in get_args(choice)}  # which ones there are is checked by the model
     return items.pop() if len(items) == 1 and items <= set(_SCALARS) else None
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from lsst.daf.butler import Butler, DatasetRef, MissingCollectionError, MissingDatasetTypeError
 
 _DATASET = "calibration_verdict"
+_BY_FILTER = ("flat", "illumination", "fringe", "sky")
 
 
 class JudgedDetector(NamedTuple):
@@ -52,7 +53,7 @@ class FailedProducts:
 
     def __init__(self, found: Iterable[JudgedDetector] = ()):
         self._failed = {
-            (str(verdict["product"]), one.detector, str(verdict["where"]) if verdict["product"] == "flat" else "")
+            (str(verdict["product"]), one.detector, str(verdict["where"]) if verdict["product"] in _BY_FILTER else "")
             for one in found
             for verdict in one.verdicts
             if not verdict["passed"]
@@ -64,5 +65,5 @@ class FailedProducts:
             return False
         values = dict(ref.dataId.required)
         name = ref.datasetType.name
-        which = str(values.get("physical_filter", "")) if name == "flat" else ""
+        which = str(values.get("physical_filter", "")) if name in _BY_FILTER else ""
         return (name, values.get("detector"), which) in self._failed

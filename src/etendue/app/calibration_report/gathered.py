@@ -6,6 +6,7 @@ from typing import Any
 
 from etendue.camera.camera import Camera
 from etendue.errors import InputError
+from etendue.middleware.changes import own_collections
 from etendue.middleware.repository import Repository
 from etendue.middleware.verification import JudgedDetector, judged
 
@@ -118,19 +119,20 @@ def gather(home: Repository, collection: str) -> Gathered:
     InputError
         If there is no calibration in it, or calibrations of several cameras.
     """
-    refs = {name: _ordered(home, name, collection) for name in PRODUCTS}
+    own = own_collections(home, collection) or [collection]  # not what the run read
+    refs = {name: _ordered(home, name, own) for name in PRODUCTS}
     cameras = {str(ref.dataId["instrument"]) for each in refs.values() for ref in each}
     if len(cameras) != 1:
         raise InputError("holds no calibration" if not cameras else "holds calibrations of several cameras",
                          source=collection, value=", ".join(sorted(cameras)) or None,
                          remedy="name the output of a calibration pipeline, such as CAMERA/calib_full")  # fmt: skip
     checks: dict[int, list[dict[str, Any]]] = {}
-    for ref in _ordered(home, "calibration_check", collection):
+    for ref in _ordered(home, "calibration_check", own):
         checks.setdefault(int(ref.dataId["detector"]), []).extend(home.get(ref))
-    found = judged(home.butler, collection)
+    found = judged(home.butler, own)
     return Gathered(home, collection, home.camera(cameras.pop()), refs, found, checks)
 
 
-def _ordered(home: Repository, name: str, collection: str) -> tuple[Any, ...]:
-    refs = home.query(name, collections=collection)
+def _ordered(home: Repository, name: str, collections: Sequence[str]) -> tuple[Any, ...]:
+    refs = home.query(name, collections=collections)
     return tuple(sorted(refs, key=lambda ref: tuple(str(value).zfill(9) for value in ref.dataId.required.values())))

@@ -14,6 +14,7 @@ from etendue.geom.box import Box
 from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.mask import Mask
+from etendue.tasks.calib.detector_polynomial import legendre_terms, response_map
 from etendue.tasks.task import Task, TaskConfig
 
 Vector = NDArray[np.float64]
@@ -96,7 +97,7 @@ class BuildIlluminationTask(Task[BuildIlluminationConfig]):
         names = self._matched(stars)
         value = np.log(stars.flux)
         sigma = np.hypot(stars.flux_err / stars.flux, self.config.systematic)
-        terms = self._terms(stars.x, stars.y, bbox)
+        terms = legendre_terms(stars.x, stars.y, bbox, self.config.degree)
         _, exposure = np.unique(stars.exposure, return_inverse=True)
         use = np.isfinite(value) & (sigma > 0.0)
         for _ in range(_PASSES):
@@ -110,7 +111,7 @@ class BuildIlluminationTask(Task[BuildIlluminationConfig]):
             pull = residual / sigma
             spread = max(1.0, 1.4826 * float(np.median(np.abs(pull[use]))))
             use = use & (np.abs(pull) <= self.config.clip * spread)
-        response = self._map(solution, bbox)
+        response = response_map(solution, bbox, self.config.degree, self.config.node_px)
         facts = {"stars": seen, "detections": int(use.sum()), "peak_to_peak": float(np.ptp(response))}
         rms = 1.0857 * 1.4826 * float(np.median(np.abs(residual[use])))
         return Exposure(
@@ -126,25 +127,6 @@ class BuildIlluminationTask(Task[BuildIlluminationConfig]):
         n = stars.x.size
         links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
         return np.asarray(connected_components(links, directed=False)[1], np.int64)
-
-    def _terms(self, x: Vector, y: Vector, bbox: Box) -> Vector:
-        """Return Legendre products without the constant, shape (n, terms)."""
-        u, v = ((2.0 * (p - i.start + 0.5) / i.size - 1.0) for p, i in ((x, bbox.x), (y, bbox.y)))
-        degree = self.config.degree
-        along_x, along_y = (np.polynomial.legendre.legvander(p, degree) for p in (u, v))
-        powers = [(j, i) for j in range(degree + 1) for i in range(degree + 1 - j) if i + j > 0]
-        return np.stack([along_y[:, j] * along_x[:, i] for j, i in powers], axis=1)
-
-    def _map(self, solution: Vector, bbox: Box) -> NDArray[np.float32]:
-        """Return the factor at every pixel, median 1."""
-        step = self.config.node_px
-        axes = [np.append(np.arange(i.start, i.stop - 1, step, dtype=float), i.stop - 1.0) for i in (bbox.y, bbox.x)]
-        y, x = (grid.ravel() for grid in np.meshgrid(*axes, indexing="ij"))
-        nodes = np.exp(self._terms(x, y, bbox) @ solution).reshape(axes[0].size, axes[1].size)
-        along = np.stack([np.interp(np.arange(bbox.x.start, bbox.x.stop), axes[1], row) for row in nodes])
-        columns = [np.interp(np.arange(bbox.y.start, bbox.y.stop), axes[0], column) for column in along.T]
-        response = np.stack(columns, axis=1)
-        return (response / np.median(response)).astype(np.float32)
 
 
 def _solve(
