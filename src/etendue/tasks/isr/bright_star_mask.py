@@ -193,6 +193,8 @@ class MaskBrightStarsTask(Task[MaskBrightStarsConfig]):
     def _fans(self, ring: _Rings) -> Vector:
         """Return the light in each direction of a star, both ways together, stars clipped, shape (360,)."""
         part = ring.excess[ring.first + 3 : ring.first + 103]
+        if not len(part):  # saturated as far as one looks
+            return np.zeros(_HALF_TURN)
         bent = np.nan_to_num(np.clip(part, -3.0, 3.0), nan=0.0).mean(axis=0)
         both = np.minimum(bent[:_HALF_TURN], bent[_HALF_TURN:])  # a neighbour is on one side only
         return np.asarray(uniform_filter1d(both, 3, mode="wrap"))
