@@ -26,10 +26,13 @@ from etendue.tasks.calib.selection import (
     split_by_filter,
     split_by_type,
 )
+from etendue.tasks.calib.smooth_ratio import ratio_plane
 from etendue.tasks.calib.stack import combine_frames, pair_noise
 from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.readout.readout import ReadoutConfig
 from etendue.tasks.task import Task, TaskConfig
+
+_SLOPE_CELL = 64
 
 
 class BuildFlatConfig(TaskConfig):
@@ -50,6 +53,10 @@ class BuildFlatConfig(TaskConfig):
     odd_beyond: float = Field(0.05, gt=0.0)
     """A flat whose shape departs by more from the others, in parts of its level, and five times as much as they, is
     odd: gradients of twilight are not, clouds and headlamps are."""
+
+    gradient: float = Field(1e-3, ge=0.0)
+    """Flats whose slope over the detector differs from that of the others by more than this are levelled to their mean
+    slope before they are combined: twilights brighten towards the sun, which moves."""
 
     clip: float = Field(3.0, gt=0.0)
     """Clipping radius of the combination [sigma]; rejects stars in twilight flats."""
@@ -89,7 +96,8 @@ class BuildFlatTask(Task[BuildFlatConfig]):
         -------
         BuildFlatResult
             The flat is a ratio of ADU, so the gains of the amplifiers are part of it.
-            ``exposure.metadata`` holds ``n_frames``, ``levels_adu``, ``files`` and ``refused`` ones with the reason.
+            ``exposure.metadata`` holds ``n_frames``, ``levels_adu``, ``files``, ``largest_slope`` of a frame over the
+            mean and ``refused`` ones with the reason.
 
         Raises
         ------
@@ -113,8 +121,9 @@ class BuildFlatTask(Task[BuildFlatConfig]):
         refused += [*out_of_range, *odd.refused]
         exposed, frames = odd.others(exposed), odd.others(frames)
         check_enough([flat.raw for flat in exposed], self.config.minimum_frames, f"flat (filter {name!r})", refused)
+        slope = _level_slopes(frames, self.config.gradient)
         flat = self._combine(exposed, frames, detector)
-        facts = {**flat.metadata, "refused": dict(refused)}
+        facts = {**flat.metadata, "largest_slope": slope, "refused": dict(refused)}
         return BuildFlatResult(flat.replace(metadata=facts), tuple(refused))
 
     def _combine(
@@ -139,6 +148,26 @@ class BuildFlatTask(Task[BuildFlatConfig]):
                 "files": [flat.raw.info.file_name for flat in exposed],
             },
         )
+
+
+def _level_slopes(frames: list[NDArray[np.float32]], least: float) -> float:
+    """Divide frames in place by the plane in which they differ from their mean; return the largest such difference."""
+    known = [np.isfinite(frame) for frame in frames]
+    total, count = np.zeros(frames[0].shape, np.float32), np.zeros(frames[0].shape, np.float32)
+    for frame, good in zip(frames, known, strict=True):
+        total += np.where(good, frame, np.float32(0.0))
+        count += good
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = total / count
+    planes = np.array([ratio_plane(frame, mean, _SLOPE_CELL) for frame in frames])
+    usual = planes.mean(axis=0)  # their mean slope stays: nobody knows which frame has none
+    slopes = np.abs(planes / planes[:, :1] - usual / usual[0])[:, 1:].sum(axis=1)
+    if slopes.max() > least:
+        y, x = (np.arange(size, dtype=np.float32) / np.float32(size) for size in mean.shape)
+        for frame, plane in zip(frames, planes, strict=True):
+            one, other = (p[0] + np.float32(p[1]) * y[:, None] + np.float32(p[2]) * x for p in (plane, usual))
+            frame *= other / one
+    return float(slopes.max())
 
 
 def _noise(frames: Sequence[NDArray[np.float32]]) -> float:
