@@ -55,8 +55,8 @@ def test_the_light_at_steep_boundaries_is_that_of_a_gaussian(axis):
     moved = (light - cubic) if axis else (light - cubic).T
     sharp = variance - 1.0 / 12.0
     true = 6e4 * np.sqrt(variance / sharp) * np.exp(-0.5 * (np.array([-0.5, 0.5]) - 0.3) ** 2 / sharp)
-    assert moved[5, 5] == pytest.approx(0.01 * true[0], rel=0.01)
-    assert moved[5, 5] + moved[5, 6] == pytest.approx(0.01 * true[1], rel=0.01)
+    assert moved[5, 5] == pytest.approx(0.01 * true[0], rel=0.02)
+    assert moved[5, 5] + moved[5, 6] == pytest.approx(0.01 * true[1], rel=0.02)
 
 
 def test_steep_light_leaves_noise_and_faint_stars_alone():

@@ -144,22 +144,25 @@ def put_back(collected, light, right, up, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _steep_excess(far_before, before, after, far_after, ground):
-    """Return how much the light at a boundary between steep pixels exceeds that of the cubic.
+def _steep_excess(pixels, ground):
+    """Return how much the light in the middle of six steep pixels exceeds that of the cubic through four.
 
-    Of a Gaussian with variance ``v``, the integrals of pixels are samples of one with ``v + 1/12``; logarithm, slope
-    and curvature at the boundary come from the four pixels next to it above the ground, by polynomials exact for it.
+    Of a Gaussian with variance ``v``, the integrals of pixels are samples of one with ``v + 1/12``; logarithm and slope
+    in the middle come from the polynomial through all six above the ground, curvature through four, which is calmer.
     """
-    cubic = (7.0 * (before + after) - far_before - far_after) / 12.0
-    low = 0.5 * _CALM
-    a, b = np.log(max(far_before - ground, low)), np.log(max(before - ground, low))
-    c, d = np.log(max(after - ground, low)), np.log(max(far_after - ground, low))
-    slope = (27.0 * (c - b) - (d - a)) / 24.0
-    bend = min(max(0.5 * (b + c - a - d), _BENT[0]), _BENT[1])
-    left = 1.0 - bend / 12.0
-    value = np.exp((9.0 * (b + c) - a - d) / 16.0 - slope * slope / (24.0 * left)) / np.sqrt(left) + ground
-    bright = max(before, after)
-    return min(max(value, 0.5 * min(before, after)), _FACTOR * bright) - cubic
+    before, after = pixels[2], pixels[3]
+    cubic = (7.0 * (before + after) - pixels[1] - pixels[4]) / 12.0
+    even, odd = np.empty(3), np.empty(3)
+    for k in range(3):
+        left = np.log(max(pixels[2 - k] - ground, 0.5 * _CALM))
+        right = np.log(max(pixels[3 + k] - ground, 0.5 * _CALM))
+        even[k], odd[k] = right + left, right - left
+    height = (150.0 * even[0] - 25.0 * even[1] + 3.0 * even[2]) / 256.0
+    slope = (2250.0 * odd[0] - 125.0 * odd[1] + 9.0 * odd[2]) / 1920.0
+    bend = 0.5 * (even[0] - even[1])
+    sharp = 1.0 - min(max(bend, _BENT[0]), _BENT[1]) / 12.0
+    value = np.exp(height - slope * slope / (24.0 * sharp)) / np.sqrt(sharp) + ground
+    return min(max(value, 0.5 * min(before, after)), _FACTOR * max(before, after)) - cubic
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -173,7 +176,7 @@ def put_back_steep(light, right, up, sky, collected):
     """Take what `put_back` misses where light is steep: the cubic knows little about a star two pixels wide.
 
     The slow definition: wherever neighbours differ by a tenth of their sum, and the charge at stake is above 1 e, the
-    light at the boundary is that of a Gaussian on the sky whose pixel integrals have the logarithms of the four pixels
+    light at the boundary is that of a Gaussian on the sky whose pixel integrals have the logarithms of the six pixels
     next to it; its excess over the cubic, times the shift, is moved.
 
     Parameters
@@ -191,19 +194,15 @@ def put_back_steep(light, right, up, sky, collected):
     ground = sky - np.sqrt(max(sky, 0.0)) - _CALM
     for row in range(ny):
         line = light[row]
-        for col in range(1, nx - 2):
+        for col in range(2, nx - 3):
             if _is_steep(right[row, col], line[col], line[col + 1]):
-                excess = _steep_excess(line[col - 1], line[col], line[col + 1], line[col + 2], ground)
-                moved = np.float32(right[row, col] * excess)
+                moved = np.float32(right[row, col] * _steep_excess(line[col - 2 : col + 4], ground))
                 collected[row, col] -= moved
                 collected[row, col + 1] += moved
-        if 1 <= row < ny - 2:
+        if 2 <= row < ny - 3:
             for col in range(nx):
                 if _is_steep(up[row, col], line[col], light[row + 1, col]):
-                    excess = _steep_excess(
-                        light[row - 1, col], line[col], light[row + 1, col], light[row + 2, col], ground
-                    )
-                    moved = np.float32(up[row, col] * excess)
+                    moved = np.float32(up[row, col] * _steep_excess(light[row - 2 : row + 4, col], ground))
                     collected[row, col] -= moved
                     collected[row + 1, col] += moved
 
