@@ -34,7 +34,7 @@ def flats(make_raw, shape, pattern):
         return [
             make_raw(response * LAMP * (1.0 + flicker * rng.standard_normal()) * np.maximum(t + pattern, 0.0),
                      seed=1000 * seed + k, observation_type="flat", exposure_time_s=t, file_name=f"{kind}{k}.fits")
-            for k, t in enumerate(np.repeat(times, 4))
+            for k, t in enumerate(np.repeat(times, 3))
         ]  # fmt: skip
 
     return take
@@ -45,7 +45,7 @@ def _left(found, truth):
 
 
 def test_the_pattern_is_found_whatever_the_lamp_did(flats, toy_camera, pattern):
-    for seed in (1, 2, 3):
+    for seed in (1, 2):
         found = TASK.run(flats(seed=seed), toy_camera)
         assert _left(found, pattern) < 7e-4  # errors of cells are 0.45 ms, the pattern has an rms of 14 ms
         assert found.metadata["pattern_s"] == pytest.approx(np.std(pattern), rel=0.15)
@@ -55,7 +55,7 @@ def test_the_pattern_is_found_whatever_the_lamp_did(flats, toy_camera, pattern):
 def test_errors_are_those_of_the_cells(flats, toy_camera, pattern):
     constant = np.zeros_like(pattern)
     task = MeasureShutterTask(MeasureShutterConfig(cell_size=8, least_s=0.0, significance=1e-9))
-    found = [task.run(flats(constant + 0.02, seed=seed, flicker=0.0), toy_camera) for seed in range(10, 14)]
+    found = [task.run(flats(constant + 0.02, seed=seed, flicker=0.0), toy_camera) for seed in range(10, 12)]
     middles = np.ix_(np.arange(3, 120, 8), np.arange(3, 160, 8))
     away = [one.image.array[middles] - one.metadata["mean_s"] for one in found]
     pulls = np.array(away) / np.sqrt([one.variance.array[middles] for one in found])

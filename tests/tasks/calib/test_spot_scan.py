@@ -8,7 +8,7 @@ from etendue.image.image import Image
 from etendue.image.mask import Mask
 from etendue.tasks.calib.spot_scan import BuildSpotScanConfig, BuildSpotScanTask, SpotImage
 
-NY, NX = 240, 320
+NY, NX = 200, 240
 BOX = Box.from_shape((NY, NX))
 Y, X = np.mgrid[:NY, :NX]
 TASK = BuildSpotScanTask(BuildSpotScanConfig(degree=2))
@@ -41,7 +41,7 @@ def _scan(seed, count=49, **more):
     return [_image(x + rng.uniform(-3, 3), y + rng.uniform(-3, 3), rng, **more) for x, y in places]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_spots_of_known_power_tell_the_response_at_low_frequencies(seed):
     found = TASK.run(_scan(seed), BOX)
     truth = _truth()
