@@ -1,15 +1,25 @@
 """Fixtures shared by every test."""
 
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 sys.path.insert(0, str(Path(__file__).parent))  # helpers of several folders
 
 _SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@event.listens_for(Engine, "connect")
+def _without_waiting_for_the_disk(connection: Any, _: Any) -> None:
+    """Leave it to the system when pages reach the disk: tests kill processes, not machines."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture(scope="session")
