@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from etendue.camera.camera import Camera
+from etendue.camera.detector import Detector
 from etendue.camera.raw import RawFrame
 from etendue.camera.segments import Segments
 from etendue.errors import AlgorithmError, InputError
@@ -67,12 +68,15 @@ class _Light:
         Whether a pixel has a value below saturation.
     noise : ndarray, float64, shape (m,)
         Noise of a pixel of each amplifier, with its share in the error of the surroundings' level [ADU].
+    bias_noise : ndarray, float64, shape (m,)
+        The same of what was subtracted from all frames [ADU].
     """
 
     above: Plane
     base: Plane
     usable: NDArray[np.bool_]
     noise: NDArray[np.float64]
+    bias_noise: NDArray[np.float64]
 
 
 class MeasureCrosstalkTask(Task[MeasureCrosstalkConfig]):
@@ -121,7 +125,7 @@ class MeasureCrosstalkTask(Task[MeasureCrosstalkConfig]):
         for raw in raws:
             planes = [self._planes(raw, camera, bias)]
             planes += [self._planes(_partner(source, raw), camera, None) for source in sources]
-            light = self._light(planes, columns=bias is None)
+            light = self._light(planes, _bias_noise(bias, detector, [len(part) for part, _ in planes]), bias is None)
             if light is not None:
                 lights.append(light)
         if not lights:
@@ -151,7 +155,9 @@ class MeasureCrosstalkTask(Task[MeasureCrosstalkConfig]):
             planes[number, : part.shape[0], : part.shape[1]] = np.where(np.isfinite(part), part, 0.0)
         return planes, usable
 
-    def _light(self, frames: Sequence[tuple[Plane, NDArray[np.bool_]]], *, columns: bool) -> _Light | None:
+    def _light(
+        self, frames: Sequence[tuple[Plane, NDArray[np.bool_]]], bias_noise: NDArray[np.float64], columns: bool
+    ) -> _Light | None:
         """Return the pixels where some amplifier is bright; None if there are none."""
         shape = np.min([planes.shape[1:] for planes, _ in frames], axis=0)
         planes = np.concatenate([planes[:, : shape[0], : shape[1]] for planes, _ in frames])
@@ -167,7 +173,8 @@ class MeasureCrosstalkTask(Task[MeasureCrosstalkConfig]):
         )
         base = np.stack([level[bright] for level in surface])
         shared = 1.0 + _crowding(bright) + (_crowding(bright.T) if columns else 0.0)
-        return _Light(planes[:, bright] - base, base, usable[:, bright], np.array(noise) * np.sqrt(shared))
+        both = (values * np.sqrt(shared) for values in (np.array(noise), bias_noise))
+        return _Light(planes[:, bright] - base, base, usable[:, bright], *both)
 
     def _pixels(self, lights: Sequence[_Light], victim: int) -> VictimPixels:
         """Return what a victim shows where aggressors are bright and it is dark."""
@@ -183,7 +190,11 @@ class MeasureCrosstalkTask(Task[MeasureCrosstalkConfig]):
         design = np.concatenate(designs, axis=1)
         told = (design[: design.shape[0] // 2] > config.minimum_signal).sum(axis=1) >= config.minimum_pixels
         told[victim] = False
-        return VictimPixels.of(design, np.concatenate(values), np.concatenate(weights), told, config.minimum_signal)
+        offset = np.mean([light.bias_noise[victim] for light in lights]) / np.sqrt(
+            max(design.shape[1] / len(lights), 1.0)
+        )
+        value, weight = np.concatenate(values), np.concatenate(weights)
+        return VictimPixels.of(design, value, weight, told, config.minimum_signal, float(offset))
 
     def _coefficients(self, victims: Sequence[VictimPixels]) -> list[Matrix]:
         """Return linear and quadratic coefficients and their errors, shape (victims, aggressors) each."""
@@ -211,6 +222,16 @@ class MeasureCrosstalkTask(Task[MeasureCrosstalkConfig]):
             np.stack([getattr(fit, name) for fit in fits])
             for name in ("linear", "quadratic", "linear_err", "quadratic_err")
         ]
+
+
+def _bias_noise(bias: Exposure | None, detector: Detector, counts: Sequence[int]) -> NDArray[np.float64]:
+    """Return the noise of a pixel of the bias of each amplifier, 0 for those of partners [ADU]."""
+    noise = np.zeros(sum(counts))
+    if bias is not None:
+        for k, amplifier in enumerate(detector.amplifiers):
+            variance = bias.variance.array[amplifier.bbox.slices_in(detector.bbox)]
+            noise[k] = np.sqrt(np.median(variance[::4, ::4]))
+    return noise
 
 
 def _crowding(bright: NDArray[np.bool_]) -> float:

@@ -63,6 +63,8 @@ class VictimPixels:
         Aggressors with enough bright pixels.
     varied : ndarray, bool, shape (m,)
         Aggressors of different brightness, which tell a quadratic coefficient from a linear one.
+    offset : float
+        Error that the mean of an aggressor's pixels has in all frames alike: that of the bias [ADU].
     """
 
     design: Matrix
@@ -70,10 +72,17 @@ class VictimPixels:
     weight: Matrix
     told: NDArray[np.bool_]
     varied: NDArray[np.bool_]
+    offset: float = 0.0
 
     @classmethod
     def of(
-        cls, design: Matrix, value: NDArray[np.float32], weight: Matrix, told: NDArray[np.bool_], bright: float
+        cls,
+        design: Matrix,
+        value: NDArray[np.float32],
+        weight: Matrix,
+        told: NDArray[np.bool_],
+        bright: float,
+        offset: float = 0.0,
     ) -> "VictimPixels":
         """Find out which aggressors vary.
 
@@ -83,6 +92,8 @@ class VictimPixels:
             As of the class.
         bright : float
             Pixels of an aggressor above this tell [ADU].
+        offset
+            As of the class.
 
         Returns
         -------
@@ -92,7 +103,7 @@ class VictimPixels:
         for j in np.flatnonzero(told):
             signal = design[j, design[j] > bright]
             varied[j] = np.std(signal) > _VARIED * np.mean(signal)
-        return cls(design, value, weight, told, varied)
+        return cls(design, value, weight, told, varied, offset)
 
     def fit(
         self,
@@ -138,13 +149,14 @@ class VictimPixels:
         kept = np.abs(target) < clip + self._typical() * self.weight
         scatter = 1.0
         for _ in range(iterations):
-            some = matrix[:, kept]
+            some, weight = matrix[:, kept], self.weight[kept]
             covariance = np.linalg.pinv(some @ some.T / scatter**2 + np.diag(known), hermitian=True)
             found = covariance @ (some @ target[kept] / scatter**2 + known * wanted)
             left = target - found @ matrix
             scatter = max(1.4826 * float(np.median(np.abs(left[kept]))), 1.0)
             kept = np.abs(left) < clip * scatter
-        return found, np.sqrt(np.diag(covariance))
+        common = self.offset * covariance @ (some @ weight) / scatter**2
+        return found, np.sqrt(np.diag(covariance) + common**2)
 
     def _typical(self) -> Matrix:
         """Return twice what the median ratio to the strongest aggressor predicts: where a fit may begin to look."""
