@@ -11,6 +11,7 @@ from etendue.image.image import Image
 from etendue.image.linearizer import AmplifierLinearity, Linearizer
 from etendue.image.ptc import AmplifierGain, Ptc
 from etendue.tasks.calib.bias import BuildBiasTask
+from etendue.tasks.calib.check_defects import OddPixelConfig, OddPixels
 from etendue.tasks.calib.dark import BuildDarkTask
 from etendue.tasks.calib.exposed import LevelConfig
 from etendue.tasks.calib.flat import BuildFlatConfig, BuildFlatTask
@@ -142,3 +143,15 @@ def test_residuals_are_told_apart():
     assert left.mean == pytest.approx(3.0 + waves.mean(), abs=0.05)
     assert left.noise == pytest.approx(2.0, rel=0.01)
     assert left.structure == pytest.approx(waves.std(), rel=0.1)
+
+
+def test_edges_of_vignetting_are_no_bad_pixels_and_bad_columns_are(toy_camera, shape):
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    light = 20_000.0 * np.clip((np.hypot(x, y) - 30.0) / 4.0, 0.0, 1.0)  # a dark corner with a sharp edge
+    light[:, 100], light[60, 60], light[90, 120] = 100.0, 6000.0, 60_000.0
+    odd = OddPixels(OddPixelConfig())
+    rng = np.random.default_rng(1)
+    for _ in range(4):
+        odd.add_flat(rng.poisson(light).astype(np.float32))
+    (check,) = odd.checks(Defects(), toy_camera.detectors[0])
+    assert check.value * light.size == pytest.approx(shape[0] + 2)

@@ -22,10 +22,14 @@ class OddPixelConfig(TaskConfig):
     """When a pixel of a single frame is bad."""
 
     sigma: float = Field(10.0, gt=0.0)
-    """Departure from the median of its cell that is no noise,"""
+    """Departure from its surroundings that is no noise,"""
 
     response: float = Field(0.4, gt=0.0)
-    """and, in a flat, relative to that median: what defects are found by, and a little more;"""
+    """and, in a flat, relative to them: what defects are found by, and a little more;"""
+
+    window: int = Field(7, ge=1)
+    """Surroundings: so many pixels to both sides along the row and along the column. The brighter median counts: edges
+    of vignetting are not odd by it, bad columns are [px]."""
 
     rate_e_s: float = Field(3.0, gt=0.0)
     """in a dark, relative to the exposure time [e/s]."""
@@ -34,7 +38,7 @@ class OddPixelConfig(TaskConfig):
     """Part of the frames in which a pixel departs if it is no cosmic ray."""
 
     faintest: float = Field(0.2, ge=0.0)
-    """Cells whose median is below this part of the frame's are vignetted and not judged."""
+    """Pixels whose surroundings are below this part of the frame's median are vignetted and not judged."""
 
 
 class OddPixels:
@@ -60,9 +64,13 @@ class OddPixels:
             Flat above bias.
         """
         detail, cells = _detail(pixels)
-        limit = np.maximum(self._config.sigma * _noise(detail), self._config.response * cells)
-        judged = cells > self._config.faintest * float(np.nanmedian(cells))
-        self._add("flat", (np.abs(detail) > limit) & judged)
+        noise = self._config.sigma * _noise(detail)
+        usual = float(np.nanmedian(cells))
+        suspect = np.abs(detail) > np.maximum(noise, self._config.response * cells)
+        around = _surroundings(pixels, suspect, self._config.window)
+        away = np.abs(pixels[suspect] - around)
+        odd = (away > np.maximum(noise, self._config.response * around)) & (around > self._config.faintest * usual)
+        self._add("flat", suspect, odd)
 
     def add_dark(self, charge: Plane, seconds: float) -> None:
         """Take the charge of a dark, the dark current in it.
@@ -75,10 +83,13 @@ class OddPixels:
             Exposure time [s].
         """
         detail, _ = _detail(charge)
-        self._add("dark", detail > max(self._config.sigma * _noise(detail), self._config.rate_e_s * seconds))
+        limit = max(self._config.sigma * _noise(detail), self._config.rate_e_s * seconds)
+        suspect = detail > limit
+        self._add("dark", suspect, charge[suspect] - _surroundings(charge, suspect, self._config.window) > limit)
 
-    def _add(self, kind: str, odd: NDArray[np.bool_]) -> None:
-        self._counts[kind] = self._counts.get(kind, np.zeros(odd.shape, np.int32)) + odd
+    def _add(self, kind: str, suspect: NDArray[np.bool_], odd: NDArray[np.bool_]) -> None:
+        counts = self._counts.setdefault(kind, np.zeros(suspect.shape, np.int32))
+        counts[suspect] += odd
         self._frames[kind] = self._frames.get(kind, 0) + 1
 
     def checks(self, defects: Defects, detector: Detector) -> Iterator[FrameCheck]:
@@ -137,3 +148,18 @@ def _detail(pixels: Plane) -> tuple[Plane, Plane]:
 def _noise(detail: Plane) -> float:
     known = detail[np.isfinite(detail)].astype(np.float64)
     return clipped_deviation(known, clip=4.0) if known.size else np.inf
+
+
+def _surroundings(pixels: Plane, where: NDArray[np.bool_], window: int) -> Plane:
+    """Return the brighter of the medians along row and column of some pixels."""
+    y, x = np.nonzero(where)
+    ny, nx = pixels.shape
+    steps = np.arange(-window, window + 1)
+    row = pixels[y[:, None], np.clip(x[:, None] + steps, 0, nx - 1)]
+    column = pixels[np.clip(y[:, None] + steps, 0, ny - 1), x[:, None]]
+    return np.asarray(np.maximum(np.nan_to_num(_median(row)), np.nan_to_num(_median(column))))
+
+
+def _median(values: Plane) -> Plane:
+    """Return medians along the last axis; NaN sorts to the end and counts as bright."""
+    return np.asarray(np.sort(values, axis=1)[:, values.shape[1] // 2])

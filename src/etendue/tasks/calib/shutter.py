@@ -22,7 +22,7 @@ from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
 from etendue.tasks.task import Task, TaskConfig
 
 Vector = NDArray[np.float64]
-_CLIP, _LEAST_PART, _PASSES = 5.0, 0.3, 3
+_CLIP, _LEAST_PART, _PASSES, _SAMPLE = 5.0, 0.3, 3, 256
 
 
 class MeasureShutterConfig(TaskConfig):
@@ -222,10 +222,11 @@ def _cells(pixels: NDArray[np.float32], variance: NDArray[np.float32], size: int
     inside = np.asarray(_blocks(np.ones_like(pixels), size) == 1.0)
     known = np.asarray(np.isfinite(blocks) & inside)
     values = np.where(known, blocks, np.float32(np.nan))
-    some = np.asarray(known.any(axis=2))
-    values[~some] = 0.0
-    middle = np.nanmedian(values, axis=2, keepdims=True)
-    spread = 1.4826 * np.nanmedian(np.abs(values - middle), axis=2, keepdims=True)
+    sample = values[..., :: max(1, size**2 // _SAMPLE)]
+    some = np.asarray(np.isfinite(sample).any(axis=2))
+    sample = np.where(some[..., None], sample, np.float32(0.0))
+    middle = np.nanmedian(sample, axis=2, keepdims=True)
+    spread = 1.4826 * np.nanmedian(np.abs(sample - middle), axis=2, keepdims=True)
     use: NDArray[np.bool_] = known & (np.abs(values - middle) <= _CLIP * np.maximum(spread, 0.5))
     count = use.sum(axis=2)
     good = count > _LEAST_PART * inside.sum(axis=2)
