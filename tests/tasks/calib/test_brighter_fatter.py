@@ -39,12 +39,12 @@ def test_boundaries_of_near_neighbours_come_out_of_areas_alone(spec, tolerance):
 
 
 def test_the_end_of_a_field_is_found_where_areas_show_it_and_only_there():
-    error = np.full((9, 9), 1e-9)
-    assert MeasureBrighterFatterTask().run(ptc_of(areas(E2V), error)).boundaries.reach == 4
-    endless = Electrostatics(4e-7, 0.1, 0.3, 0.2, 1.0, 6.0).boundaries(9).area()[:9, :9]
-    assert MeasureBrighterFatterTask().run(ptc_of(endless, error)).boundaries.reach == 8
-    noisy = np.full((9, 9), 2e-8)  # as of some dozen pairs
-    assert MeasureBrighterFatterTask().run(ptc_of(areas(ITL), noisy)).boundaries.reach == 8
+    error = np.full((7, 7), 1e-9)
+    assert MeasureBrighterFatterTask().run(ptc_of(areas(E2V, 6), error)).boundaries.reach == 4
+    endless = Electrostatics(4e-7, 0.1, 0.3, 0.2, 1.0, 6.0).boundaries(7).area()[:7, :7]
+    assert MeasureBrighterFatterTask().run(ptc_of(endless, error)).boundaries.reach == 6
+    noisy = np.full((7, 7), 2e-8)  # as of some dozen pairs
+    assert MeasureBrighterFatterTask().run(ptc_of(areas(ITL, 6), noisy)).boundaries.reach == 6
 
 
 def test_the_kernels_laplacian_are_the_areas():
