@@ -80,6 +80,36 @@ def test_a_glint_is_masked_between_its_ends():
     assert found[light < 0.01 * NOISE].mean() < 0.004
 
 
+@pytest.mark.parametrize("ends", [(650.0, 300.0, 800.0, 370.0), (-30.0, 50.0, 60.0, -25.0)])
+def test_a_short_bright_piece_at_an_edge_is_masked(ends):
+    light = _trail(ends, 8.0 * NOISE)
+    result = FindStreaksTask().run(exposure=_exposure(light))
+    (streak,) = result.streaks
+    assert streak.length < 80.0
+    found = _streak(result.exposure)
+    assert found[light > 2.0 * NOISE].mean() > 0.9
+    assert found[light < 0.01 * NOISE].mean() < 0.001
+
+
+def test_a_trail_that_flares_is_masked_where_it_is_dim_too():
+    light = _trail((-50.0, 100.0, 350.0, 310.0), 1.5 * NOISE) + _trail((350.0, 310.0, 800.0, 546.0), 8.0 * NOISE)
+    result = FindStreaksTask().run(exposure=_exposure(light))
+    assert result.streaks[0].whole
+    assert _streak(result.exposure)[light > NOISE].mean() > 0.97
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_chains_of_stars_are_no_trails(seed):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    along = rng.uniform(0.0, 260.0, 14)
+    chain = sum(
+        peak * np.exp(-0.5 * ((x - 0.8 * place - 20.0) ** 2 + (y - 0.6 * place - 40.0) ** 2) / SIGMA**2)
+        for place, peak in zip(along, rng.uniform(5.0, 50.0, along.size), strict=True)
+    )
+    assert not FindStreaksTask().run(exposure=_exposure(NOISE * chain)).streaks
+
+
 def test_crossing_trails_are_all_found():
     lights = [_trail(ends, 2.0 * NOISE) for ends in CROSSING]
     result = FindStreaksTask().run(exposure=_exposure(*lights))

@@ -9,6 +9,7 @@ from scipy.ndimage import uniform_filter
 
 from etendue.image.exposure import Exposure
 from etendue.kernels.streaks import best_lines, bin_significance, paint_line
+from etendue.tasks.streak.edge_pieces import pieces_at_edges
 from etendue.tasks.streak.streak_table import Streak
 from etendue.tasks.streak.trail_fit import (
     Pieces,
@@ -24,6 +25,7 @@ from etendue.tasks.task import Task, TaskConfig
 
 _TURNS = ((False, False), (False, True), (True, False), (True, True))  # transposed, mirrored
 _BINS = 64  # of the columns in which lines begin; of each bin the best line is looked at
+_FINE = 4  # rows by which the ends of bright trails are known
 _Rows = tuple[int, int]
 _Turn = tuple[bool, bool]
 _Found = tuple[_Turn, NDArray[np.float64]]
@@ -46,6 +48,15 @@ class FindStreaksConfig(TaskConfig):
 
     shortest: int = Field(32, ge=4)
     """Shortest line, in cells; a power of two."""
+
+    shortest_px: float = Field(32.0, ge=16.0)
+    """Shortest piece of a trail that is brighter than ``piece_snr`` and leaves the image [px]."""
+
+    piece_snr: float = Field(3.0, gt=0.0)
+    """Least S/N of the pixels of such a piece."""
+
+    slimness: float = Field(5.0, gt=1.0)
+    """Least length of such a piece over its width."""
 
     covered: float = Field(0.5, gt=0.0, le=1.0)
     """Least part of a line's cells that is usable."""
@@ -73,6 +84,12 @@ class FindStreaksConfig(TaskConfig):
 
     extend: float = Field(0.15, ge=0.0, le=1.0)
     """A trail that ends nearer to an edge than this part of its line is masked up to the edge."""
+
+    continuous: float = Field(0.5, ge=0.0, lt=1.0)
+    """Part of the light of its pieces that the median row of a trail has at least."""
+
+    dim_snr: float = Field(8.0, gt=0.0)
+    """A piece of a trail of any brightness counts as part of it from 40% of this on [sigma]."""
 
     evenness: float = Field(0.5, ge=0.0, lt=1.0)
     """Of a trail that ends on the image, the fainter third is at least this part of the brightest: spikes fade."""
@@ -149,16 +166,35 @@ class FindStreaksTask(Task[FindStreaksConfig]):
                 if not self._is_left(values, weights, line):
                     continue
                 self._forget(values, weights, line)
-                streak = self._fit(frame, line)
+                streak = self._fit(frame, line, self.config.shortest * self.config.cell)
                 if streak is not None and not _is_painted(painted, streak):
                     streaks.append(streak)
                     turns.add(turn)  # a brighter trail may have hidden others of its direction
-                    ends = streak.x0, streak.y0, streak.x1, streak.y1
-                    paint_line(painted, *ends, streak.reach)
-                    self._forget(values, weights, np.array([*ends, streak.reach]))
+                    _paint(painted, streak)
+                    self._forget(values, weights, np.array([*_ends(streak), streak.reach]))
+        self._add_pieces(frame, exposure.variance.array, painted, streaks)
         origin_x, origin_y = exposure.bbox.x.start, exposure.bbox.y.start
         masked = exposure.replace(mask=exposure.mask.with_plane("STREAK", painted))
         return FindStreaksResult(masked, tuple(_moved(streak, origin_x, origin_y) for streak in streaks))
+
+    def _add_pieces(
+        self, frame: _Frame, variance: NDArray[np.float32], painted: NDArray[np.bool_], streaks: list[Streak]
+    ) -> None:
+        """Add short bright pieces that leave the image, in place."""
+        config = self.config
+        bright = frame.image > config.piece_snr * np.sqrt(variance)
+        bright &= ~(frame.bad | painted)
+        pieces = pieces_at_edges(
+            bright, depth=config.shortest * config.cell, edge=config.edge, shortest=config.shortest_px,
+            narrowest=config.narrowest_px, slimness=config.slimness,
+        )  # fmt: skip
+        for ends in pieces[: config.lines_per_search]:
+            streak = self._fit(frame, np.array([*ends, config.cell]), config.shortest_px)
+            if streak is None or streak.length > config.shortest * config.cell:
+                continue  # longer ones were judged before
+            if not _is_painted(painted, streak) and len(streaks) < config.most_streaks:
+                streaks.append(streak)
+                _paint(painted, streak)
 
     def _cells(self, exposure: Exposure, bad: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the significance of cells, clipped, without what is wider than a trail, and where it is."""
@@ -210,19 +246,19 @@ class FindStreaksTask(Task[FindStreaksConfig]):
         paint_line(gone, *((line[:4] + 0.5) / size - 0.5), line[4] / size + 1.0)
         values[gone], weights[gone] = 0.0, 0.0
 
-    def _fit(self, frame: _Frame, found: NDArray[np.float64]) -> Streak | None:
-        """Fit a trail to a line; None where there is no trail."""
+    def _fit(self, frame: _Frame, found: NDArray[np.float64], shortest: float) -> Streak | None:
+        """Fit a trail to a line; None where there is no trail of a length."""
         line = TrailLine.through(*found[:4])
         begin, end = sorted(found[[0, 2]] if line.turned else found[[1, 3]])
         inside = line.rows_inside(frame.image.shape)
         rows = max(inside[0], int(begin)), min(inside[1], int(end) + 1)
-        if rows[1] - rows[0] < self.config.shortest:
+        if rows[1] - rows[0] < min(self.config.shortest, 0.5 * shortest):
             return None
         for window in (12, 6, 4):
             line = centre_line(line, self._pieces(line, frame, rows, 8), window, 7)
-        return self._ended(line, frame, rows)
+        return self._ended(line, frame, rows, shortest)
 
-    def _ended(self, line: TrailLine, frame: _Frame, rows: _Rows) -> Streak | None:
+    def _ended(self, line: TrailLine, frame: _Frame, rows: _Rows, shortest: float) -> Streak | None:
         """Find the ends of a trail on a line that is known to hold it in some rows, and measure it."""
         config = self.config
         known = self._pieces(line, frame, rows, 16)
@@ -240,15 +276,21 @@ class FindStreaksTask(Task[FindStreaksConfig]):
         count = int(np.clip((inside[1] - inside[0]) * per_row / 16.0, 8, 64))  # pieces of about 4 sigma
         pieces = self._pieces(line, frame, inside, count)
         known_part = (pieces.rows >= rows[0]) & (pieces.rows < rows[1])
-        run = bright_run(pieces.significance, max(float(_median(pieces.significance[known_part])), 3.0))
+        typical = float(np.clip(_median(pieces.significance[known_part]), 3.0, config.dim_snr))
+        run = bright_run(pieces.significance, typical)
         near = max(1.0, config.extend * count)
         first, last = run[0] <= near, run[1] >= count - near
         step = (inside[1] - inside[0]) / count
         begin = inside[0] if first else inside[0] + run[0] * step
         end = inside[1] - 1 if last else inside[0] + run[1] * step
-        if end - begin < config.shortest * config.cell and not (first and last):
+        begin = begin if first else self._finer_end(line, frame, (begin, step, per_row), 0)
+        end = end if last else self._finer_end(line, frame, (end, step, per_row), 1)
+        if end - begin < shortest * line.foreshortening and not (first and last):
             return None
-        part = self._pieces(line, frame, (int(begin), int(end) + 1), 12)
+        rows = int(begin), int(end) + 1
+        if not self._is_continuous(line, frame, rows):
+            return None
+        part = self._pieces(line, frame, rows, 12)
         if not (first and last and not self._through_star(line, frame.saturated)) and not self._is_steady(part):
             return None
         profile, error = across_profile(part, (0, 12))
@@ -265,6 +307,18 @@ class FindStreaksTask(Task[FindStreaksConfig]):
             return None
         return Streak(x0, y0, x1, y1, angle, fwhm, peak, light, reach + config.margin, snr, first and last)
 
+    def _finer_end(self, line: TrailLine, frame: _Frame, known: tuple[float, float, float], side: int) -> float:
+        """Return the row of an end to a few pixels, if a few rows show the trail; side 0 is the beginning."""
+        place, step, per_row = known
+        inside = line.rows_inside(frame.image.shape)
+        rows = max(inside[0], int(place - step)), min(inside[1], int(place + step) + 1)
+        count, typical = (rows[1] - rows[0]) // _FINE, float(np.sqrt(_FINE * per_row))
+        if count < 2 or typical < 3.0:
+            return place
+        seen = self._pieces(line, frame, rows, count).significance
+        run = bright_run(np.where(seen > -3.0, seen, np.nan), min(typical, 20.0))  # stars beside it make pieces dark
+        return rows[0] + run[side] * (rows[1] - rows[0]) / count
+
     def _pieces(self, line: TrailLine, frame: _Frame, rows: _Rows, count: int) -> Pieces:
         return pieces_along(line, frame.image, frame.bad, rows, count, self.config.half_width, self.config.core)
 
@@ -275,6 +329,12 @@ class FindStreaksTask(Task[FindStreaksConfig]):
             return False
         bright = float(np.mean(z > 0.3 * np.median(z)))
         return _summed(z, 3.0) > self.config.verify_snr and bright >= self.config.verify_fraction
+
+    def _is_continuous(self, line: TrailLine, frame: _Frame, rows: _Rows) -> bool:
+        """Tell whether most rows hold the light that the medians of pieces say: stars in a row fill less than half."""
+        pieces = self._pieces(line, frame, rows, 16).significance * np.sqrt(16.0 / (rows[1] - rows[0]))
+        single = self._pieces(line, frame, rows, rows[1] - rows[0]).significance
+        return _median(single) > self.config.continuous * min(_mean(pieces), 3.0)
 
     def _through_star(self, line: TrailLine, saturated: NDArray[np.bool_]) -> bool:
         """Tell whether a line passes a saturated star, as its spikes do."""
@@ -287,6 +347,14 @@ class FindStreaksTask(Task[FindStreaksConfig]):
         """Tell a trail that ends from a spike or a galaxy, which fade."""
         thirds = [_median(third) for third in np.array_split(pieces.significance, 3)]
         return min(thirds) > self.config.evenness * max(thirds)
+
+
+def _ends(streak: Streak) -> tuple[float, float, float, float]:
+    return streak.x0, streak.y0, streak.x1, streak.y1
+
+
+def _paint(painted: NDArray[np.bool_], streak: Streak) -> None:
+    paint_line(painted, *_ends(streak), streak.reach)
 
 
 def _is_painted(painted: NDArray[np.bool_], streak: Streak) -> bool:

@@ -220,11 +220,11 @@ def reach_of(profile: Vector, error: float, level: float, step: float) -> float:
     Returns
     -------
     float
-        The larger of both sides [px].
+        The smaller of both sides: beside it no star lies [px].
     """
     smooth = np.convolve(profile, np.ones(3) / 3.0, mode="same")
     faint = np.flatnonzero(smooth < max(level, 2.0 * error))
     half = profile.size // 2
     right, left = faint[faint >= half], faint[faint <= half]
     ends = (right[0] - half if right.size else half), (half - left[-1] if left.size else half)
-    return float(max(ends) * step)
+    return float(min(ends) * step)
