@@ -155,3 +155,21 @@ def test_edges_of_vignetting_are_no_bad_pixels_and_bad_columns_are(toy_camera, s
         odd.add_flat(rng.poisson(light).astype(np.float32))
     (check,) = odd.checks(Defects(), toy_camera.detectors[0])
     assert check.value * light.size == pytest.approx(shape[0] + 2)
+
+
+def test_a_dead_amplifier_costs_the_others_nothing(frames, products, toy_camera):
+    def silenced(raw):
+        array = raw.array.copy()
+        array[:, array.shape[1] // 2 :] = 0
+        return replace(raw, array=array)
+
+    dead = [[silenced(raw) for raw in kind] for kind in frames]
+    biases, darks, flats, _ = dead
+    bias = BuildBiasTask().run(biases, toy_camera).exposure
+    known = Calibrations(bias=bias, ptc=products[0]["ptc"])
+    dark = BuildDarkTask().run(darks, toy_camera, known).exposure
+    bright = BuildFlatConfig(level=LevelConfig(minimum_adu=10.0), on_odd="drop")
+    flat = BuildFlatTask(bright).run(flats, toy_camera, replace(known, dark=dark)).exposure
+    found = _run(dead, toy_camera, products[0] | {"bias": bias, "dark": dark}, {"R": flat})
+    assert {v.where for v in found.verdicts if v.product in ("bias", "dark")} == {"left"}
+    assert [v for v in found.verdicts if v.product in ("bias", "dark") and not v.passed] == []

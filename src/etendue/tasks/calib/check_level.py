@@ -15,6 +15,9 @@ from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.readout.electronics import Electronics, electronics_of
 from etendue.tasks.readout.readout import ReadoutConfig, ReadoutTask
 
+_LEAST_NOISE = 1e-3  # [ADU, e]
+_DEAD = 0.02  # of the level of the detector: an amplifier with less light is dead
+
 
 def check_bias(
     raw: RawFrame, detector: Detector, products: Calibrations, readout: ReadoutConfig
@@ -38,15 +41,18 @@ def check_bias(
         By amplifier: mean and structure in read noises, relative excess of the noise.
     """
     assert products.bias is not None
-    pixels = ReadoutTask(readout).run(raw.array, detector, calibrations=Calibrations(bias=products.bias)).pixels
+    found = ReadoutTask(readout).run(raw.array, detector, calibrations=Calibrations(bias=products.bias))
     share = _share(products.bias, raw)
     for amplifier in detector.amplifiers:
         name = amplifier.name
-        left = residual_of(pixels[amplifier.bbox.slices_in(detector.bbox)])
+        if name in found.dead:
+            continue
+        left = residual_of(found.pixels[amplifier.bbox.slices_in(detector.bbox)])
         if products.ptc is not None:
             expected = products.ptc[name].read_noise_adu
         else:
             expected = float(products.bias.metadata["read_noise_adu"][name])
+        expected = max(expected, _LEAST_NOISE)
         for what, value in (
             ("mean of a frame less bias [read noises]", left.mean / expected),
             ("noise of a frame less bias over read noise - 1", left.noise / (expected * sqrt(1.0 + share)) - 1.0),
@@ -79,17 +85,20 @@ def check_dark(
     assert products.dark is not None
     electronics = electronics_of(detector, products.ptc, raw.info)
     undone = Calibrations(bias=products.bias, crosstalk=products.crosstalk, linearizer=products.linearizer)
-    pixels = ReadoutTask(readout).run(raw.array, detector, calibrations=undone, electronics=electronics).pixels
+    found = ReadoutTask(readout).run(raw.array, detector, calibrations=undone, electronics=electronics)
+    pixels = found.pixels
     seconds = raw.info.exposure_time_s
     rate, variance = products.dark.image.array, products.dark.variance.array
     pixels -= rate * np.float32(seconds)
     sign = -1.0 if raw.info.file_name in products.dark.metadata.get("files", ()) else 1.0
     for amplifier, values in zip(detector.amplifiers, electronics, strict=True):
+        if amplifier.name in found.dead:
+            continue
         where = amplifier.bbox.slices_in(detector.bbox)
         left = residual_of(pixels[where])
         charge = max(float(np.nanmedian(rate[where])), 0.0) * seconds
         master = sign * float(np.nanmedian(variance[where])) * seconds**2
-        own = values.read_noise**2 + charge
+        own = max(values.read_noise**2 + charge, _LEAST_NOISE**2)
         expected = sqrt(max(own + master, 0.1 * own))
         for what, value in (
             ("mean of a frame less dark [noises]", left.mean / expected),
@@ -123,8 +132,8 @@ def check_flat(
     Yields
     ------
     FrameCheck
-        By amplifier: relative excess of the scatter over photon noise, relative structure, and departure of the level
-        from that of the whole detector. Nothing for a flat that is saturated or underexposed.
+        By amplifier that is alive: relative excess of the scatter over photon noise, relative structure, and departure
+        of the level from that of the whole detector. Nothing for a flat that is saturated or underexposed.
     """
     exposed, _ = expose_flats([raw], detector, products, readout, levels)
     if not exposed:
@@ -140,6 +149,8 @@ def check_flat(
         where = amplifier.bbox.slices_in(detector.bbox)
         left = residual_of(ratio[where])
         signal = float(np.nanmedian(exposed[0].pixels[where]))
+        if not (signal > _DEAD * level and np.isfinite(left.mean)):
+            continue
         expected = sqrt(_variance(products, values, signal) * (1.0 + share)) / signal
         for what, value in (
             ("scatter of a flat over its master over photon noise - 1", left.noise / (expected * left.mean) - 1.0),

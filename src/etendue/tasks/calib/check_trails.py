@@ -135,6 +135,8 @@ class TransferChecks:
         """
         for name, trails in self._lit:
             for key, (trail, light) in trails.items():
+                if not light > 0.0:  # dead
+                    continue
                 zero = float(np.median([one[key][0] for one in self._zero])) if self._zero else 0.0
                 what = f"{key.way} charge behind the light {key.what} [per transfer]"
                 yield FrameCheck("charge_transfer", what, name,
@@ -190,6 +192,8 @@ def _middle(plane: Plane, where: NDArray[np.bool_]) -> float:
 
 def _mean(values: Plane) -> float:
     values = values[np.isfinite(values)].astype(np.float64)
+    if not values.size:
+        return float("nan")
     low, middle, high = np.percentile(values, [16.0, 50.0, 84.0])
     return float(values[np.abs(values - middle) <= _CLIP * 0.5 * max(high - low, 1e-6)].mean())
 
