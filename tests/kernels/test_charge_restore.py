@@ -33,7 +33,7 @@ def test_what_was_deferred_comes_back(losses):
     inefficiency=st.floats(0.0, 5e-4),
     release=st.floats(0.05, 1.0),
     size=st.floats(0.0, 500.0),
-    fill=st.floats(0.01, 0.8),
+    fill=st.floats(0.01, 0.5),  # one that takes more of a charge than it leaves multiplies rounding
     trap_release=st.floats(0.02, 1.0),
     seed=st.integers(0, 1000),
 )
@@ -43,7 +43,7 @@ def test_every_loss_can_be_undone(inefficiency, release, size, fill, trap_releas
     moved = image.copy()
     defer_rows(moved, inefficiency, release, size, fill, trap_release)
     restore_rows(moved, inefficiency, release, size, fill, trap_release, 0.0)
-    np.testing.assert_allclose(moved, image, atol=0.5)  # a trap that takes 0.8 of a charge multiplies rounding by 5
+    np.testing.assert_allclose(moved, image, atol=0.2)
 
 
 def shifted_out(column, inefficiency, overscan):
