@@ -7,24 +7,20 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from etendue.camera.camera import Camera
 from etendue.camera.detector import Detector
-from etendue.camera.field_of_view import outside_field
 from etendue.camera.raw import RawFrame
-from etendue.camera.section import parse_section
 from etendue.errors import InputError
-from etendue.image.defects import Defects
 from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.mask import Mask
-from etendue.kernels.isr import divide_by_response, grow_mask
+from etendue.kernels.isr import divide_by_response
 from etendue.tasks.isr.amp_offset import LevelAmplifiersConfig, LevelAmplifiersTask
 from etendue.tasks.isr.brighter_fatter import CorrectBrighterFatterConfig, CorrectBrighterFatterTask
 from etendue.tasks.isr.calibration_noise import calibration_noise, noise_record
+from etendue.tasks.isr.frame_mask import MaskFrameConfig, MaskFrameTask
 from etendue.tasks.isr.interpolate_defects import InterpolateDefectsConfig, InterpolateDefectsTask
-from etendue.tasks.isr.mask_bleeds import MaskBleedsConfig, MaskBleedsTask
 from etendue.tasks.isr.sky_pattern import SkyPatternConfig, SubtractSkyPatternTask
 from etendue.tasks.isr.visit import visit_info_of
 from etendue.tasks.readout.calibrations import Calibrations
@@ -50,20 +46,8 @@ class IsrConfig(TaskConfig):
     readout: ReadoutConfig = ReadoutConfig()
     """From raw to trimmed pixels."""
 
-    bleeds: MaskBleedsConfig = MaskBleedsConfig()
-    """Trails of saturated pixels along columns, and what spills along rows at the register."""
-
-    saturation_grow_rows: int = Field(2, ge=0)
-    """Saturated pixels and trails are widened by this along columns [px]."""
-
-    saturation_grow_cols: int = Field(2, ge=0)
-    """And by this along rows, where the electronics need a pixel or two to recover [px]."""
-
-    vignetted_below: float = Field(0.4, ge=0.0, le=1.0)
-    """Pixels whose flat response is lower are VIGNETTED."""
-
-    no_data_below: float = Field(0.02, ge=0.0, le=1.0)
-    """Pixels whose flat response is lower hold nothing useful: NO_DATA."""
+    mask: MaskFrameConfig = MaskFrameConfig()
+    """Planes of bad pixels."""
 
     pattern_planes: tuple[str, ...] = ("BAD", "SAT", "NO_DATA", "VIGNETTED")
     """Planes whose pixels do not tell how strong fringes are."""
@@ -143,18 +127,15 @@ class IsrTask(Task[IsrConfig]):
         use.check(raw, detector)
         electronics = electronics_of(detector, use.ptc, raw.info)
         response = _response(use, detector, electronics)
-        task = ReadoutTask(self.config.readout)
-        partners = {
-            number: task.above_overscan(other.array, camera.detector(number)) for number, other in beside.items()
-        }
-        readout = task.run(raw.array, detector, calibrations=use, electronics=electronics, partners=partners)
+        readout = self._readout(raw, camera, use, electronics, beside)
         image, variance = self._calibrate(raw, detector, use, response, electronics, readout.pixels)
+        thin = (slice(None, None, _NOISE_STEP),) * 2
         noise = calibration_noise(
             image, detector, calibrations=use, electronics=electronics, response=response,
             seconds=raw.info.exposure_time_s, step=_NOISE_STEP,
         )  # fmt: skip
-        facts = {"calibration_noise": noise_record(variance[::_NOISE_STEP, ::_NOISE_STEP], noise)}
-        mask = self._mask(raw, camera, response, use.defects, readout)
+        facts = _facts(electronics, use, readout) | {"calibration_noise": noise_record(variance[thin], noise)}
+        mask = MaskFrameTask(self.config.mask).run(raw, camera, readout, response, use.defects)
         if by_hand is not None:
             mask = Mask(mask.array | by_hand.array, mask.bbox)
         image, patterns = self._without_patterns(image, mask, use)
@@ -171,13 +152,11 @@ class IsrTask(Task[IsrConfig]):
             visit_info=visit_info_of(raw.info, camera.observatory),
             detector=detector.id,
             unit="electron",
-            metadata=_metadata(electronics) | _steps(use, readout) | facts | patterns | steps,
+            metadata=facts | patterns | steps,
         )
-        return (
-            InterpolateDefectsTask(self.config.interpolate).run(exposure)
-            if self.config.interpolate_defects
-            else exposure
-        )
+        if not self.config.interpolate_defects:
+            return exposure
+        return InterpolateDefectsTask(self.config.interpolate).run(exposure)
 
     def _chosen(self, calibrations: Calibrations, raw: RawFrame, detector: Detector) -> Calibrations:
         """Return the calibrations that are switched on; refuse to go on without one that is needed."""
@@ -188,6 +167,20 @@ class IsrTask(Task[IsrConfig]):
         if calibrations.crosstalk is None and detector.crosstalk is not None:
             calibrations = replace(calibrations, crosstalk=crosstalk_of(detector))
         return replace(calibrations, **dict.fromkeys(self.config.skip))
+
+    def _readout(
+        self,
+        raw: RawFrame,
+        camera: Camera,
+        use: Calibrations,
+        electronics: tuple[Electronics, ...],
+        beside: Mapping[int, RawFrame],
+    ) -> Readout:
+        """Undo what the electronics did, with the help of frames beside."""
+        task = ReadoutTask(self.config.readout)
+        partners = {key: task.above_overscan(other.array, camera.detector(key)) for key, other in beside.items()}
+        detector = camera.detector(raw.detector_id)
+        return task.run(raw.array, detector, calibrations=use, electronics=electronics, partners=partners)
 
     def _calibrate(
         self,
@@ -225,53 +218,6 @@ class IsrTask(Task[IsrConfig]):
                 facts[kind] = {"scale": fit.scale, "scale_err": fit.scale_err, "subtracted": fit.subtracted}
         return image, facts
 
-    def _mask(
-        self,
-        raw: RawFrame,
-        camera: Camera,
-        response: NDArray[np.float32],
-        defects: Defects | None,
-        readout: Readout,
-    ) -> Mask:
-        """Return the mask with SAT, SUSPECT, CROSSTALK, BAD, VIGNETTED and NO_DATA."""
-        detector = camera.detector(raw.detector_id)
-        mask = Mask.empty(detector.bbox)
-        mask.set_plane("SAT", self._saturated(raw, detector, readout.beyond))
-        mask.set_plane("SUSPECT", readout.near)
-        if readout.crosstalk is not None:
-            mask.set_plane("CROSSTALK", readout.crosstalk)
-        bad = ~np.isfinite(response)
-        dead = self._dead(detector, readout)
-        bad |= dead
-        known = Defects(tuple(parse_section(region) for region in detector.bad_regions))
-        for source in (known, defects or Defects()):
-            bad |= source.mask(detector.bbox)
-        mask.set_plane("BAD", bad)
-        outside = outside_field(camera, detector)
-        dim = response < self.config.vignetted_below
-        mask.set_plane("VIGNETTED", dim if outside is None else dim | outside)
-        lost = ~np.isfinite(readout.pixels) | dead
-        mask.set_plane("NO_DATA", lost | ~(response > self.config.no_data_below))
-        return mask
-
-    def _dead(self, detector: Detector, readout: Readout) -> NDArray[np.bool_]:
-        """Return the pixels of dead amplifiers."""
-        dead = np.zeros(detector.bbox.shape, bool)
-        for amplifier in detector.amplifiers:
-            dead[amplifier.bbox.slices_in(detector.bbox)] = amplifier.name in readout.dead
-        return dead
-
-    def _saturated(self, raw: RawFrame, detector: Detector, beyond: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return saturated pixels, where their charge went, and a margin around both."""
-        pixels = detector.trim(raw.array).astype(np.float32)
-        full = beyond.copy()
-        for amplifier in detector.amplifiers:
-            where = amplifier.bbox.slices_in(detector.bbox)
-            full[where] |= pixels[where] >= amplifier.saturation
-        full &= np.isfinite(pixels)
-        bled = MaskBleedsTask(self.config.bleeds).run(pixels, full, detector)
-        return grow_mask(bled.trails | bled.spilled, self.config.saturation_grow_rows, self.config.saturation_grow_cols)
-
     def _without_steps(
         self, image: NDArray[np.float32], mask: Mask, detector: Detector
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
@@ -299,19 +245,13 @@ def _response(use: Calibrations, detector: Detector, electronics: tuple[Electron
     return response
 
 
-def _steps(use: Calibrations, readout: Readout) -> dict[str, Any]:
-    """Return which calibrations were applied, what the overscan held, and dead amplifiers."""
+def _facts(electronics: tuple[Electronics, ...], use: Calibrations, readout: Readout) -> dict[str, Any]:
+    """Return the electronics used, which calibrations were applied, what the overscan held, and dead amplifiers."""
     facts: dict[str, Any] = {
+        "electronics": [
+            {"amplifier": e.name, "gain": e.gain, "read_noise": e.read_noise, "source": e.source} for e in electronics
+        ],
         "isr": [kind for kind in STEPS if getattr(use, kind) is not None],
         "overscan": [level.to_dict() for level in readout.levels],
     }
     return facts | ({"dead_amplifiers": readout.dead} if readout.dead else {})
-
-
-def _metadata(electronics: tuple[Electronics, ...]) -> dict[str, Any]:
-    """Return the electronics used, for the record."""
-    return {
-        "electronics": [
-            {"amplifier": e.name, "gain": e.gain, "read_noise": e.read_noise, "source": e.source} for e in electronics
-        ]
-    }
