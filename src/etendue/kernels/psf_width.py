@@ -3,11 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-_STEP, _LEVELS, _MOST = 0.03, 15, 10
+_STEP, _FIRST, _LEVELS = 0.03, -5, 20  # the PSF is made broader and narrower step by step
+_MOST = 10  # the narrowest step at which stars are looked for
 _FADED = 0.25  # stars scatter about their width: steps count on while this part of them is left
-_FEWEST, _SHARE = 10, 0.1  # stars, and their part of all peaks, in three neighbouring steps
+_FEWEST, _SHARE = 5, 0.3  # stars, and their part of those that fit, in three neighbouring steps
+_GOOD = 2.0  # chi2 per pixel of a star: few particles are like a star of any width
 _ERROR = 0.02
-_HALF, _PIXELS = 2, 25
+_SMALL = 1  # steps that need no correction
 
 
 def sharpened(stamps: NDArray[np.float64], variance: float, passes: int = 4) -> NDArray[np.float64]:
@@ -18,7 +20,7 @@ def sharpened(stamps: NDArray[np.float64], variance: float, passes: int = 4) -> 
     stamps : ndarray, float64, shape (n, k, k)
         PSF stamps.
     variance : float
-        What is taken off the variance along each axis [px**2].
+        What is taken off the variance along each axis; added to it if negative [px**2].
     passes : int
         Steps of inverse diffusion.
 
@@ -44,14 +46,14 @@ def narrowed(stamps: NDArray[np.float64], sigma: float, part: float) -> NDArray[
     sigma : float
         Their width [px].
     part : float
-        By what part of it they are made narrower; 0 leaves them as they are.
+        By what part of it they are made narrower; 0 leaves them as they are, what is negative makes them broader.
 
     Returns
     -------
     ndarray, float64, shape (n, k, k)
         See `sharpened`.
     """
-    return sharpened(stamps, (1.0 - (1.0 - part) ** 2) * sigma**2) if part > 0.0 else stamps
+    return sharpened(stamps, (1.0 - (1.0 - part) ** 2) * sigma**2) if part != 0.0 else stamps
 
 
 def too_broad(
@@ -59,15 +61,16 @@ def too_broad(
 ) -> float:
     """Estimate by what part of its width a PSF is broader than the stars.
 
-    Each peak is fitted by the PSF made narrower step by step. Stars agree with each other; galaxies are broader than
-    they, and particles narrower, most of them than any step. So the step counts on which most peaks agree.
+    Each peak is fitted by the PSF made broader and narrower step by step. Stars agree with each other; galaxies are
+    broader than they, and particles are like a star of no width at all. So of the peaks that fit, the step counts on
+    which most agree.
 
     Parameters
     ----------
-    pixels, variance : ndarray, float32, shape (n, 25)
-        The 5 x 5 pixels around bright peaks, stars and others, and their variance.
+    pixels, variance : ndarray, float32, shape (n, w, w)
+        The pixels around bright peaks, stars and others, and their variance; w odd.
     stamps : ndarray, float64, shape (m, k, k)
-        PSF stamps that sample the sub-pixel positions of a star; k odd.
+        PSF stamps that sample the sub-pixel positions of a star; k odd, at least w.
     sigma : float
         Width of the PSF [px].
 
@@ -79,28 +82,31 @@ def too_broad(
     """
     if pixels.shape[0] < _FEWEST:
         return 0.0
-    light = pixels.astype(np.float64)
-    weights = 1.0 / (variance + (_ERROR * light.max(axis=1, keepdims=True)) ** 2)
-    chi2 = [_chi2_of_stars(light, weights, narrowed(stamps, sigma, _STEP * step)) for step in range(_LEVELS)]
-    counts = np.bincount(np.argmin(chi2, axis=0), minlength=_LEVELS)
+    light = pixels.astype(np.float64).reshape(pixels.shape[0], -1)
+    weights = 1.0 / (variance.reshape(light.shape) + (_ERROR * light.max(axis=1, keepdims=True)) ** 2)
+    around = stamps.shape[1] // 2 - pixels.shape[1] // 2
+    window = slice(around, around + pixels.shape[1])
+    steps = np.arange(_FIRST, _FIRST + _LEVELS)
+    chi2 = [_chi2_of_stars(light, weights, narrowed(stamps, sigma, _STEP * step)[:, window, window]) for step in steps]
+    stars = np.min(chi2, axis=0) < _GOOD * light.shape[1]
+    counts = np.bincount(np.argmin(chi2, axis=0)[stars], minlength=_LEVELS)
+    counts[[0, -1]] = 0  # what is broader or narrower than any step
     agreeing = np.convolve(counts, np.ones(3, np.int64), mode="same")
-    best = int(np.argmax(agreeing[: _MOST + 1]))
-    if best < 2 or agreeing[best] < max(_FEWEST, _SHARE * pixels.shape[0]):
+    best = int(np.argmax(np.where(steps <= _MOST, agreeing, 0)))
+    if steps[best] <= _SMALL or agreeing[best] < max(_FEWEST, _SHARE * counts.sum()):
         return 0.0
     while best + 2 < _LEVELS and counts[best + 1] > _FADED * counts[best]:
         best += 1
-    return (best + 1) * _STEP
+    return float(steps[best] + 1) * _STEP
 
 
 def _chi2_of_stars(
     pixels: NDArray[np.float64], weights: NDArray[np.float64], stamps: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the chi2, but for a constant, of the best single star upon any sky, for each peak."""
-    middle = stamps.shape[1] // 2
-    window = slice(middle - _HALF, middle + _HALF + 1)
-    stars = stamps[:, window, window].reshape(-1, _PIXELS).T
+    """Return the chi2 of the best single star upon any sky, for each peak."""
+    stars = stamps.reshape(stamps.shape[0], -1).T
     total = weights.sum(axis=1, keepdims=True)
-    centred = weights * (pixels - (weights * pixels).sum(axis=1, keepdims=True) / total)
-    slope = np.maximum(centred @ stars, 0.0)
+    above = pixels - (weights * pixels).sum(axis=1, keepdims=True) / total
+    slope = np.maximum((weights * above) @ stars, 0.0)
     norm = weights @ stars**2 - (weights @ stars) ** 2 / total
-    return np.asarray(-(slope**2 / norm).max(axis=1))
+    return np.asarray((weights * above**2).sum(axis=1) - (slope**2 / norm).max(axis=1))

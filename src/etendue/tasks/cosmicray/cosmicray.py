@@ -171,13 +171,13 @@ class CosmicRayTask(Task[CosmicRayConfig]):
 def _around(
     image: NDArray[np.float32], variance: NDArray[np.float32], excluded: NDArray[np.bool_], peaks: NDArray[np.int64]
 ) -> _Peaks:
-    """Return the 5 x 5 pixels around the brighter peaks, and their variance, shape (n, 25) each."""
+    """Return the 7 x 7 pixels around the brighter peaks, and their variance, shape (n, 7, 7) each."""
     row, col = np.divmod(peaks, image.shape[1])
-    inside = (row >= 2) & (row < image.shape[0] - 2) & (col >= 2) & (col < image.shape[1] - 2)
+    inside = (row >= 3) & (row < image.shape[0] - 3) & (col >= 3) & (col < image.shape[1] - 3)
     bright = inside & (image[row, col] > _BRIGHT * np.sqrt(variance[row, col]))
     row, col = row[bright], col[bright]
     some = slice(None, None, max(1, row.size // _MOST_PEAKS))
-    y, x = np.mgrid[-2:3, -2:3].reshape(2, 1, 25)
-    window = row[some, np.newaxis] + y, col[some, np.newaxis] + x
-    good = ~excluded[window].any(axis=1)
+    y, x = np.mgrid[-3:4, -3:4]
+    window = row[some, np.newaxis, np.newaxis] + y, col[some, np.newaxis, np.newaxis] + x
+    good = ~excluded[window].any(axis=(1, 2))
     return image[window][good], variance[window][good]
