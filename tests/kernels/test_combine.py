@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from etendue.kernels.combine import clipped_mean_stack
+from etendue.kernels.combine import clipped_mean_stack, weighted_mean_stack
 
 
 def _definition(stack, clip, floor):
@@ -48,3 +48,34 @@ def test_is_nan_where_nothing_is_finite():
     assert mean[1, 1] == 7.0
     assert variance[1, 1] == 0.0
     assert count.sum() == 1
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_a_weighted_mean_agrees_with_the_definition(n):
+    rng = np.random.default_rng(40 + n)
+    sigma = rng.uniform(0.5, 5.0, n)
+    stack = rng.normal(100.0, sigma[:, None, None], (n, 20, 30)).astype(np.float32)
+    stack[rng.random(stack.shape) < 0.05] += 300.0
+    stack[0, :3] = np.nan
+    mean, variance = weighted_mean_stack(stack, sigma, 3.0)
+    values = stack.astype(float)
+    middle = np.ma.median(np.ma.masked_invalid(values), axis=0).filled(np.nan)
+    limit = 3.0 * np.sqrt(sigma**2 + 1.571 * np.median(sigma) ** 2 / n)
+    with np.errstate(invalid="ignore"):
+        near = np.abs(values - middle) <= limit[:, None, None]
+    use = np.isfinite(values) & (near | ~near.any(axis=0))
+    weight = np.where(use, 1.0 / sigma[:, None, None] ** 2, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        expected = (weight * np.nan_to_num(values)).sum(axis=0) / weight.sum(axis=0)
+        spread = (weight * (np.nan_to_num(values) - expected) ** 2).sum(axis=0) / weight.sum(axis=0)
+    np.testing.assert_allclose(mean, expected, rtol=1e-6)
+    np.testing.assert_allclose(variance, spread / np.maximum(use.sum(axis=0) - 1, 1), rtol=1e-3, atol=1e-6)
+
+
+def test_errors_of_weighted_means_are_calibrated():
+    rng = np.random.default_rng(8)
+    sigma = np.array([1.0, 1.0, 2.0, 4.0, 8.0, 1.5])
+    stack = rng.normal(0.0, sigma[:, None, None], (6, 100, 200)).astype(np.float32)
+    mean, variance = weighted_mean_stack(stack, sigma, 5.0)
+    assert mean.std() == pytest.approx(np.sum(sigma**-2.0) ** -0.5, rel=0.02)
+    assert np.sqrt(variance.mean()) == pytest.approx(mean.std(), rel=0.03)

@@ -93,6 +93,66 @@ def clipped_mean_stack(stack, clip, sigma_floor):
     return mean, variance, count
 
 
+@njit([(F32_3D, F64_1D, F64)], cache=True, nogil=True, error_model="numpy")
+def weighted_mean_stack(stack, sigma, clip):
+    """Average images of different noise with weights ``1 / sigma**2``, without outliers.
+
+    Slow definition, per pixel: with the median ``m`` of the finite values, average the values with
+    ``|v - m|**2 <= clip**2 * (sigma**2 + c**2)``; ``c**2 = 1.571 * median(sigma)**2 / n`` is about the variance of the
+    median. All of them if none is that near.
+
+    Parameters
+    ----------
+    stack : ndarray, float32, shape (n, ny, nx)
+        Images; NaN pixels do not enter.
+    sigma : ndarray, float64, shape (n,)
+        Noise of each image, in the unit of the stack.
+    clip : float
+        Clipping radius [sigma of the image].
+
+    Returns
+    -------
+    mean, variance : ndarray, float32, shape (ny, nx)
+        Weighted mean and the variance of that mean, from the weighted scatter of the values; NaN where nothing is
+        finite. The variance is 0 where one value is left.
+    """
+    n, ny, nx = stack.shape
+    mean = np.full((ny, nx), np.nan, dtype=np.float32)
+    variance = np.full((ny, nx), np.nan, dtype=np.float32)
+    values = sigma.copy()
+    _insertion_sort(values, n)
+    limit = clip * np.sqrt(sigma**2 + 1.571 * _middle(values, n) ** 2 / n)
+    for row in range(ny):
+        for col in range(nx):
+            used = 0
+            for i in range(n):
+                if np.isfinite(stack[i, row, col]):
+                    values[used] = stack[i, row, col]
+                    used += 1
+            if used == 0:
+                continue
+            _insertion_sort(values, used)
+            center = _middle(values, used)
+            near = 0
+            for i in range(n):
+                if abs(stack[i, row, col] - center) <= limit[i]:
+                    near += 1
+            total = weights = square = 0.0
+            count = 0
+            for i in range(n):
+                offset = stack[i, row, col] - center
+                if np.isfinite(offset) and (near == 0 or abs(offset) <= limit[i]):
+                    weight = 1.0 / (sigma[i] * sigma[i])
+                    total += weight * offset
+                    square += weight * offset * offset
+                    weights += weight
+                    count += 1
+            away = total / weights
+            mean[row, col] = center + away
+            variance[row, col] = max(square / weights - away * away, 0.0) / max(count - 1, 1)
+    return mean, variance
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _weighted_rate(charge, seconds, read_variance, used, guess):
     """Return the rate of weighted least squares and its variance; the weights are for the guessed rate."""

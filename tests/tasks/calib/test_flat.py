@@ -50,3 +50,16 @@ def test_flats_of_one_slope_are_left_as_they_are(twilight, toy_camera):
     raws, _ = twilight(0.0)
     built = [BuildFlatTask(BuildFlatConfig(gradient=g)).run(raws, toy_camera).exposure for g in (5e-3, 9.0)]
     np.testing.assert_array_equal(built[0].image.array, built[1].image.array)
+
+
+def test_flats_of_all_levels_count_by_their_light(make_raw, toy_camera, shape):
+    levels = np.array([3_000.0, 6_000.0, 12_000.0, 25_000.0, 50_000.0, 80_000.0])
+    response = 1.0 + 0.02 * np.random.default_rng(4).standard_normal(shape)
+    raws = [make_raw(response * level, seed=70 + k, observation_type="flat", file_name=f"{k}.fits")
+            for k, level in enumerate(levels)]  # fmt: skip
+    flat = BuildFlatTask().run(raws, toy_camera).exposure
+    ratio = flat.image.array[:, :80] / response[:, :80]
+    noise = np.std(ratio / np.median(ratio)) * np.sqrt(levels.sum())
+    assert noise == pytest.approx(1.05, abs=0.1)  # alike they would have 1.8 times that of all photons
+    assert np.sqrt(np.median(flat.variance.array[:, :80]) * levels.sum()) == pytest.approx(1.0, abs=0.25)
+    assert flat.metadata["weighted"]

@@ -172,6 +172,8 @@ def _share(master: Exposure, raw: RawFrame, level: float = 1.0) -> float:
     count = max(int(master.metadata.get("n_frames", 1)), 2)
     levels = np.array(master.metadata.get("levels_adu") or [level] * count, float)
     own = 2.0 if raw.info.file_name in master.metadata.get("files", ()) else 0.0
+    if master.metadata.get("weighted"):
+        return float((1.0 - own) * level / levels.sum())
     return float((level / levels).sum() / count - own) / count
 
 

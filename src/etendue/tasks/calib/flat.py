@@ -27,7 +27,7 @@ from etendue.tasks.calib.selection import (
     split_by_type,
 )
 from etendue.tasks.calib.smooth_ratio import ratio_plane
-from etendue.tasks.calib.stack import combine_frames, pair_noise
+from etendue.tasks.calib.stack import combine_frames, combine_weighted, pair_noise
 from etendue.tasks.readout.calibrations import Calibrations
 from etendue.tasks.readout.readout import ReadoutConfig
 from etendue.tasks.task import Task, TaskConfig
@@ -57,6 +57,10 @@ class BuildFlatConfig(TaskConfig):
     gradient: float = Field(1e-3, ge=0.0)
     """Flats whose slope over the detector differs from that of the others by more than this are levelled to their mean
     slope before they are combined: twilights brighten towards the sun, which moves."""
+
+    uneven: float = Field(1.5, ge=1.0)
+    """Flats whose levels differ by more than this factor are weighted by their light: all of one lamp, from faint to
+    nearly full. Others count alike."""
 
     clip: float = Field(3.0, gt=0.0)
     """Clipping radius of the combination [sigma]; rejects stars in twilight flats."""
@@ -130,8 +134,13 @@ class BuildFlatTask(Task[BuildFlatConfig]):
         self, exposed: Sequence[ExposedFlat], frames: Sequence[NDArray[np.float32]], detector: Detector
     ) -> Exposure:
         """Return the clipped mean of the frames, which are scaled to level 1, normalised to median 1."""
-        floor = _noise(frames)
-        mean, variance, _ = combine_frames(frames, clip=self.config.clip, sigma_floor=floor)
+        levels = np.array([flat.level for flat in exposed])
+        uneven = float(levels.max() / levels.min()) > self.config.uneven
+        if uneven:
+            sigma = _noise_of_light(frames, levels, detector) / np.sqrt(levels)
+            mean, variance = combine_weighted(frames, sigma=sigma, clip=self.config.clip)
+        else:
+            mean, variance, _ = combine_frames(frames, clip=self.config.clip, sigma_floor=_noise(frames))
         scale = np.float32(np.nanmedian(mean))
         info = exposed[0].raw.info
         return Exposure(
@@ -144,7 +153,8 @@ class BuildFlatTask(Task[BuildFlatConfig]):
             unit="",
             metadata={
                 "n_frames": len(exposed),
-                "levels_adu": [flat.level for flat in exposed],
+                "levels_adu": levels.tolist(),
+                "weighted": uneven,
                 "files": [flat.raw.info.file_name for flat in exposed],
             },
         )
@@ -168,6 +178,22 @@ def _level_slopes(frames: list[NDArray[np.float32]], least: float) -> float:
             one, other = (p[0] + np.float32(p[1]) * y[:, None] + np.float32(p[2]) * x for p in (plane, usual))
             frame *= other / one
     return float(slopes.max())
+
+
+def _noise_of_light(frames: Sequence[NDArray[np.float32]], levels: NDArray[np.float64], detector: Detector) -> float:
+    """Return the noise of a frame of level 1 ADU in the worst amplifier; it goes as one over the root of the level."""
+    noise = []
+    for amplifier in detector.amplifiers:
+        rows, columns = (
+            slice(s.start + (s.stop - s.start) // 3, s.stop - (s.stop - s.start) // 3)
+            for s in amplifier.bbox.slices_in(detector.bbox)
+        )
+        pairs = pairwise(zip(frames, levels, strict=True))
+        noise.append(np.median([
+            pair_noise(a[rows, columns], b[rows, columns]) / np.sqrt(0.5 / one + 0.5 / other)
+            for (a, one), (b, other) in pairs
+        ]))  # fmt: skip
+    return float(np.nanmax(noise))
 
 
 def _noise(frames: Sequence[NDArray[np.float32]]) -> float:

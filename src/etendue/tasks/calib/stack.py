@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from etendue.kernels.combine import clipped_mean_stack
+from etendue.kernels.combine import clipped_mean_stack, weighted_mean_stack
 
 TILE_ROWS = 64
 """Rows of a stack that are combined at a time, so that stacks of big frames fit into the cache."""
@@ -47,6 +47,33 @@ def combine_frames(frames: Sequence[NDArray[np.float32]], *, clip: float, sigma_
     ]
     mean, variance, count = (np.concatenate(planes) for planes in zip(*parts, strict=True))
     return Combined(mean, variance, count)
+
+
+def combine_weighted(
+    frames: Sequence[NDArray[np.float32]], *, sigma: NDArray[np.float64], clip: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Average frames of different noise pixel by pixel without outliers, a band of rows at a time.
+
+    Parameters
+    ----------
+    frames : sequence of ndarray, float32, shape (ny, nx)
+        Frames of one shape.
+    sigma : ndarray, float64, shape (n,)
+        Noise of each.
+    clip : float
+        Clipping radius [sigma].
+
+    Returns
+    -------
+    mean, variance : ndarray, float32, shape (ny, nx)
+        Weighted mean, and the variance of that mean from the scatter.
+    """
+    parts = [
+        weighted_mean_stack(np.stack([frame[row : row + TILE_ROWS] for frame in frames]), sigma, clip)
+        for row in range(0, frames[0].shape[0], TILE_ROWS)
+    ]
+    mean, variance = (np.concatenate(planes) for planes in zip(*parts, strict=True))
+    return mean, variance
 
 
 def pair_noise(first: NDArray[np.float32], second: NDArray[np.float32], *, clip: float = 4.0) -> float:
