@@ -1,10 +1,13 @@
 """Score cosmic-ray finding by truth, and astroscrappy on the same frames in the same run.
 
 Pixels are counted by the charge of the hit over the noise they have without it. False ones hold less than 20 e of hits.
-Needs astroscrappy. Usage: python benchmarks/isr_cosmic_rays.py [--seeds 601 ... 605] [--out benchmarks/results]
+Parts of one score can be made one by one: results of other widths in a file of today with these seeds and this
+configuration are kept. Needs astroscrappy.
+Usage: python benchmarks/isr_cosmic_rays.py [--seeds 651 ... 655] [--fwhm 1.5 2 3 4] [--speed] [--out FOLDER]
 """
 
 import argparse
+import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,12 +25,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from etendue.image.exposure import Exposure
+from etendue.image.psf import Psf
 from etendue.tasks.cosmicray.cosmicray import CosmicRayConfig, CosmicRayTask
 
 WIDTHS = (1.5, 2.0, 3.0, 4.0)
 BINS = (3.0, 5.0, 7.0, 10.0, 20.0, 50.0, np.inf)
 DECADES = (1.0, 10.0, 100.0, 1000.0, np.inf)
-CLIPS = (3.0, 3.7, 4.3, 5.0, 7.0)
+STRICTNESS = (0.7, 0.85, 1.0, 1.3, 1.8)  # all thresholds in units of the defaults
+BROADER = (0.9, 1.1, 1.2)  # PSFs fitted on fields of other widths
 PEER_CLIPS = (4.5, 8.0)
 Flags = NDArray[np.bool_]
 
@@ -127,41 +132,69 @@ def _psf_flux(image: Any, noise: Any, model: Any, good: Flags) -> float:
     return float(np.sum(weight * image) / max(np.sum(weight * model), 1e-30))
 
 
+def strict(factor: float) -> CosmicRayTask:
+    """Return the task with its three thresholds multiplied."""
+    config = CosmicRayConfig()
+    return CosmicRayTask(
+        CosmicRayConfig(clip=factor * config.clip, peak_clip=factor * config.peak_clip, excess=factor * config.excess)
+    )
+
+
+def found_by(task: CosmicRayTask, exposure: Exposure, psf: Psf | None = None) -> Flags:
+    return task.run(exposure=exposure, psf=psf).mask.any_of("CR")
+
+
 def of_width(fwhm: float, seeds: Sequence[int]) -> dict[str, Any]:
+    """Score one width: pixels, stars by themselves and among particles, fluxes of stars, and PSFs of wrong width."""
     roc: dict[str, list[Any]] = {}
     flat: dict[str, list[Any]] = {}
-    bias = []
+    bias: list[Any] = []
+    crowded: list[Any] = []
     for seed in seeds:
         scene, field = make_scene(fwhm, seed), make_scene(fwhm, seed + 1000, rays=False, grid=True)
         exposure, lone = prepare(scene), prepare(field)
-        for clip in CLIPS:
-            task = CosmicRayTask(CosmicRayConfig(clip=clip))
-            flags = task.run(exposure=exposure).mask.any_of("CR")
-            roc.setdefault(f"clip {clip:g}", []).append(pixels(scene, flags))
-            flat.setdefault(f"clip {clip:g}", []).append(stars(field, task.run(exposure=lone).mask.any_of("CR")))
-            if clip == CosmicRayConfig().clip:
-                flat.setdefault("struck field", []).append(stars(scene, flags))
-        struck = make_scene(fwhm, seed + 2000, grid=True, seconds=300.0)
-        exposure = prepare(struck)
-        bias.append(flux_bias(struck, exposure, CosmicRayTask().run(exposure=exposure).mask.any_of("CR")))
+        runs: list[tuple[str, CosmicRayTask, Psf | None]]
+        runs = [(f"thresholds x {factor:g}", strict(factor), None) for factor in STRICTNESS]
+        runs += [(f"PSF x {ratio:g}", CosmicRayTask(), _psf_of(ratio * fwhm, seed)) for ratio in BROADER]
+        for name, task, psf in runs:
+            flags = found_by(task, exposure, psf)
+            roc.setdefault(name, []).append(pixels(scene, flags))
+            flat.setdefault(name, []).append(stars(field, found_by(task, lone, psf)))
+            if name == "thresholds x 1":
+                flat.setdefault("among particles of 4000 s", []).append(stars(scene, flags))
         for clip in PEER_CLIPS:
             name = f"astroscrappy sigclip {clip:g}"
             roc.setdefault(name, []).append(pixels(scene, peer(scene.exposure, clip)))
             flat.setdefault(name, []).append(stars(field, peer(field.exposure, clip)))
-    _, difference, near = np.concatenate(bias, axis=1)
-    hit = near.astype(bool)
+        for seconds, rows in ((300.0, bias), (4000.0, crowded)):
+            struck = make_scene(fwhm, seed + 2000, grid=True, seconds=seconds)
+            exposure = prepare(struck)
+            rows.append(flux_bias(struck, exposure, found_by(CosmicRayTask(), exposure)))
     return {
         "pixels": {name: added(rows) for name, rows in roc.items()},
         "stars": {name: added(rows) for name, rows in flat.items()},
-        "flux_bias_mmag_300s": {
-            "all": _mean(difference), "hit_within_5px": _mean(difference[hit]), "others": _mean(difference[~hit]),
-        },
-    }  # fmt: skip
+        "flux_bias_mmag_300s": _biases(bias),
+        "flux_bias_mmag_4000s": _biases(crowded),
+    }
+
+
+def _psf_of(fwhm: float, seed: int) -> Psf:
+    psf = prepare(make_scene(round(fwhm, 3), seed)).psf
+    assert psf is not None
+    return psf
+
+
+def _biases(rows: Sequence[NDArray[np.float64]]) -> dict[str, dict[str, float]]:
+    _, difference, near = np.concatenate(rows, axis=1)
+    hit = near.astype(bool)
+    return {"all": _mean(difference), "hit_within_5px": _mean(difference[hit]), "others": _mean(difference[~hit])}
 
 
 def _mean(values: NDArray[np.float64]) -> dict[str, float]:
     return {"n": values.size, "mean": float(values.mean()), "median": float(np.median(values)),
-            "error": float(values.std() / values.size**0.5)}  # fmt: skip
+            "error": float(values.std() / values.size**0.5),
+            "over_10_mmag_bright": int((values < -10.0).sum()), "over_10_mmag_faint": int((values > 10.0).sum()),
+            }  # fmt: skip
 
 
 def speed(seed: int, repeats: int = 5) -> dict[str, Any]:
@@ -183,25 +216,36 @@ def speed(seed: int, repeats: int = 5) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[601, 602, 603, 604, 605])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[651, 652, 653, 654, 655])
+    parser.add_argument("--fwhm", type=float, nargs="*", default=list(WIDTHS))
+    parser.add_argument("--speed", action="store_true")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     date = f"{datetime.now(tz=UTC):%Y-%m-%d}"
-    result = {
+    path = options.out / f"isr-cosmic-rays-{date}.json"
+    score: dict[str, Any] = {
         "what": "cosmic rays on 1024 x 1024 px, 4000 s of particles, sky 400 e, Moffat PSF that varies by 3%",
-        "date": date, "machine": machine_facts(), "seeds": options.seeds, "bins": list(BINS[:-1]),
-        "decades": list(DECADES[:-1]), "config": CosmicRayConfig().model_dump(),
-        "astroscrappy": astroscrappy.__version__, "speed_4096": speed(options.seeds[0], options.repeats),
-        "by_fwhm": {f"{fwhm:g}": of_width(fwhm, options.seeds) for fwhm in WIDTHS},
+        "date": date, "seeds": options.seeds, "bins": list(BINS[:-1]), "decades": list(DECADES[:-1]),
+        "config": CosmicRayConfig().model_dump(mode="json"), "astroscrappy": astroscrappy.__version__,
     }  # fmt: skip
-    write_json(rounded(result), options.out / f"isr-cosmic-rays-{date}.json")
-    print(rounded(result["speed_4096"]))
-    for fwhm, found in result["by_fwhm"].items():
-        print(fwhm, rounded(found["flux_bias_mmag_300s"]))
-        for name, row in found["pixels"].items():
-            print("  ", name, rounded(row), found["stars"].get(name))
-        print("   struck field", found["stars"]["struck field"])
+    before = json.loads(path.read_text()) if path.exists() else {}
+    same = all(before.get(name) == value for name, value in score.items())
+    score |= {"by_fwhm": {}} | (before if same else {}) | {"machine": machine_facts()}
+    for fwhm in options.fwhm:
+        score["by_fwhm"][f"{fwhm:g}"] = found = rounded(of_width(fwhm, options.seeds))
+        report(fwhm, found)
+    if options.speed:
+        score["speed_4096"] = speed(options.seeds[0], options.repeats)
+        print(rounded(score["speed_4096"]))
+    write_json(rounded(score), path)
+
+
+def report(fwhm: float, found: dict[str, Any]) -> None:
+    print(fwhm, found["flux_bias_mmag_300s"], found["flux_bias_mmag_4000s"])
+    for name, row in found["pixels"].items():
+        print("  ", name, row, found["stars"].get(name))
+    print("   among particles", found["stars"]["among particles of 4000 s"], flush=True)
 
 
 if __name__ == "__main__":
