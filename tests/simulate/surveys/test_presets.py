@@ -136,7 +136,7 @@ def test_the_calibration_sequence_is_complete_and_reaches_saturation():
     first = [frame for frame in frames if frame.day_obs == survey.exposures[0].day_obs]
     kinds = Counter(frame.kind for frame in first)
     pairs = 2 * len(survey.spec.calibrations.flat_pairs)
-    assert kinds == {"bias": 20, "dark": 12, "flat": 5 * 6 + pairs, "twilight": 5 * 6, "spot": 4 * 6}
+    assert kinds == {"bias": 20, "dark": 12, "flat": 5 * 6 + pairs, "twilight": 5 * 6, "spot": 4 * 6 * 3}
     assert len({frame.day_obs for frame in frames}) == 3
     assert len({frame.exposure for frame in frames}) == len(frames)
     levels = [frame for frame in first if frame.kind == "flat"][-pairs:]
