@@ -1,4 +1,4 @@
-"""Judge the illumination corrections, fringe frames and sky frames of a detector."""
+"""Judge the fringe frames and sky frames of a detector."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,33 +10,30 @@ from etendue.tasks.calib.verify_corrections import VerifyCorrectionsConfig, Veri
 _FILTER = ("instrument", "detector", "physical_filter")
 
 
-class VerifyCorrectionsStageConfig(StageConfig):
-    """Configuration of `VerifyCorrections`."""
+class VerifySkyPatternStageConfig(StageConfig):
+    """Configuration of `VerifySkyPattern`."""
 
     verify: VerifyCorrectionsConfig = VerifyCorrectionsConfig()
     """Limits."""
 
 
 @dataclass(frozen=True)
-class VerifyCorrectionsResult:
+class VerifySkyPatternResult:
     """What was judged: one JSON object per number."""
 
     verdicts: list[dict[str, Any]]
 
 
-class VerifyCorrections(Stage[VerifyCorrectionsStageConfig]):
-    """Compare what stars and the night sky say about flats with limits; what fails is not certified."""
+class VerifySkyPattern(Stage[VerifySkyPatternStageConfig]):
+    """Compare what the night sky leaves in images with limits; what fails is not certified."""
 
     dimensions = ("instrument", "detector")
-    illuminations = Input("illumination", _FILTER, "EtendueExposure", multiple=True, minimum=0, calibration=True)
     fringes = Input("fringe", _FILTER, "EtendueExposure", multiple=True, minimum=0, calibration=True)
     skies = Input("sky", _FILTER, "EtendueExposure", multiple=True, minimum=0, calibration=True)
     verdicts = Output("calibration_verdict", ("instrument", "detector"), "EtendueJson")
 
-    def run(
-        self, *, illuminations: tuple[Exposure, ...], fringes: tuple[Exposure, ...], skies: tuple[Exposure, ...]
-    ) -> VerifyCorrectionsResult:
+    def run(self, *, fringes: tuple[Exposure, ...], skies: tuple[Exposure, ...]) -> VerifySkyPatternResult:
         """Judge the products of one detector; those that were not made have no verdict."""
-        by_filter = [{one.physical_filter: one for one in kind} for kind in (illuminations, fringes, skies)]
-        found = VerifyCorrectionsTask(self.config.verify).run(*by_filter)
-        return VerifyCorrectionsResult([verdict.to_dict() for verdict in found])
+        by_filter = [{one.physical_filter: one for one in kind} for kind in (fringes, skies)]
+        found = VerifyCorrectionsTask(self.config.verify).run({}, *by_filter)
+        return VerifySkyPatternResult([verdict.to_dict() for verdict in found])
