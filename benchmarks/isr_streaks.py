@@ -1,9 +1,11 @@
 """Score the finding of satellite trails by truth: drawn trails of stated brightness, and the simulator's satellites.
 
-Usage: python benchmarks/isr_streaks.py [--seeds 701 ... 705] [--out benchmarks/results]
+Parts of one score can be made one by one: others in a file of today with these seeds and this configuration are kept.
+Usage: python benchmarks/isr_streaks.py [--seeds 751 ... 755] [--parts drawn satellites large] [--out FOLDER]
 """
 
 import argparse
+import json
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ import numpy as np
 from campaign import write_json
 from machine import machine_facts, rounded
 from numpy.typing import NDArray
+from scipy.ndimage import label
 
 from etendue.image.exposure import Exposure
 from etendue.image.image import Image
@@ -80,11 +83,30 @@ def score(exposure: Exposure, light: NDArray[np.float32]) -> Row:
     return {
         "length": float(masked[axis].mean()) if axis.any() else None, "truth_px": int(truth.sum()),
         "found_px": int((masked & truth).sum()), "wrong_area": float((masked & (light < FAR)).mean()),
-        "streaks": len(result.streaks), "cpu_s": seconds,
+        "streaks": len(result.streaks), "cpu_s": seconds, "trails": trails(light, masked),
     }  # fmt: skip
 
 
-def drawn(seeds: Sequence[int], per_seed: int = 6) -> Iterator[Row]:
+def trails(light: NDArray[np.float32], masked: NDArray[np.bool_]) -> list[Row]:
+    """Return length, peak and found part of each connected piece of trails."""
+    pieces, count = label(light > TRUTH, np.ones((3, 3)))
+    rows = []
+    for number in range(1, count + 1):
+        y, x = np.nonzero(pieces == number)
+        length = float(np.hypot(np.ptp(x), np.ptp(y)))
+        rows.append({"px": length, "peak": float(np.percentile(light[y, x], 95)), "found": float(masked[y, x].mean())})
+    return rows
+
+
+def of_length(rows: Sequence[Row], least: float, most: float) -> Row:
+    """Sum the length of the pieces of some peaks over frames, and what is found of it."""
+    some = [trail for row in rows for trail in row["trails"] if least <= trail["peak"] < most]
+    total = sum(trail["px"] for trail in some)
+    return {"pieces": len(some), "px": total, "short": sum(trail["px"] < 128.0 for trail in some),
+            "found": sum(trail["px"] * trail["found"] for trail in some) / total if total else None}  # fmt: skip
+
+
+def drawn(seeds: Sequence[int], per_seed: int = 3) -> Iterator[Row]:
     """Score trails of every brightness on fields of stars and galaxies, and fields without."""
     for seed in seeds:
         for number in range(per_seed):
@@ -159,27 +181,39 @@ def large(seed: int) -> Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[701, 702, 703, 704, 705])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[751, 752, 753, 754, 755])
+    parser.add_argument("--parts", nargs="+", default=["drawn", "satellites", "large"])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     date = f"{datetime.now(tz=UTC):%Y-%m-%d}"
-    rows = list(drawn(options.seeds))
-    kinds = sorted({(row["kind"], row["peak"]) for row in rows})
-    swarm = [row for seed in options.seeds[:3] for row in satellites(seed, 15.0, 4)]
-    result = {
+    path = options.out / f"isr-streaks-{date}.json"
+    result: Row = {
         "what": "trails on 1024 x 1024 px by peak over the sky's noise; demo frames with 15 times the satellites",
-        "date": date, "machine": machine_facts(), "seeds": options.seeds, "config": FindStreaksConfig().model_dump(),
-        "drawn": [{"kind": kind, "peak": peak, **summary([r for r in rows if (r["kind"], r["peak"]) == (kind, peak)])}
-                  for kind, peak in kinds],
-        "satellites": {"seeds": options.seeds[:3], "with": summary([r for r in swarm if r["truth_px"]]),
-                       "without": summary([r for r in swarm if not r["truth_px"]]), "frames": swarm},
-        "frame_4096": large(options.seeds[0]),
+        "date": date, "seeds": options.seeds, "config": FindStreaksConfig().model_dump(mode="json"),
     }  # fmt: skip
-    write_json(rounded(result), options.out / f"isr-streaks-{date}.json")
-    for row in result["drawn"]:
-        print(rounded(row))
-    print(rounded({name: result["satellites"][name] for name in ("with", "without")}))
-    print(rounded(result["frame_4096"]))
+    before = json.loads(path.read_text()) if path.exists() else {}
+    same = all(before.get(name) == value for name, value in result.items())
+    result |= (before if same else {}) | {"machine": machine_facts()}
+    if "drawn" in options.parts:
+        rows = list(drawn(options.seeds))
+        kinds = sorted({(row["kind"], row["peak"]) for row in rows})
+        result["drawn"] = [
+            {"kind": kind, "peak": peak, **summary([r for r in rows if (r["kind"], r["peak"]) == (kind, peak)])}
+            for kind, peak in kinds
+        ]
+        print(*rounded(result["drawn"]), sep="\n")
+    if "satellites" in options.parts:
+        swarm = [row for seed in options.seeds[:3] for row in satellites(seed, 15.0, 4)]
+        result["satellites"] = {
+            "seeds": options.seeds[:3], "with": summary([r for r in swarm if r["truth_px"]]),
+            "without": summary([r for r in swarm if not r["truth_px"]]), "all_frames": summary(swarm),
+            "peaks_over_1_sigma": of_length(swarm, 1.0, np.inf), "fainter": of_length(swarm, 0.0, 1.0), "frames": swarm,
+        }  # fmt: skip
+        print(rounded({name: row for name, row in result["satellites"].items() if name != "frames"}))
+    if "large" in options.parts:
+        result["frame_4096"] = large(options.seeds[0])
+        print(rounded(result["frame_4096"]))
+    write_json(rounded(result), path)
 
 
 if __name__ == "__main__":
