@@ -63,9 +63,13 @@ def _deviation(linearizer):
     return np.ptp(np.interp(levels, linearizer.amplifiers[0].nodes, linearizer.amplifiers[0].values))
 
 
+def _of_a_drifting_shutter(info):
+    """A header with the light that a photodiode saw, whose exposure time is not proportional to it."""
+    return replace(info, lamp_monitor=info.exposure_time_s, exposure_time_s=info.exposure_time_s**1.02)
+
+
 def test_a_photodiode_in_the_headers_counts_more_than_exposure_times(frames, ccd, bias):
-    flats = [replace(raw, info=replace(raw.info, lamp_monitor=raw.info.exposure_time_s,
-                                       exposure_time_s=raw.info.exposure_time_s ** 1.02)) for raw in frames[1]]  # fmt: skip
+    flats = [replace(raw, info=_of_a_drifting_shutter(raw.info)) for raw in frames[1]]
     stage = MeasurePhotonTransfer()
     found = stage.run(raws=handles(flats), camera=ccd, bias=bias, crosstalk=None, charge_transfer=None).linearizer
     assert _deviation(found) < 3e-3
