@@ -48,7 +48,7 @@ def test_every_calibration_that_pipelines_read_can_be_kept_as_a_file():
     assert {name: suffixes(name)[0] for name in kinds()} == {
         "bias": ".fits", "dark": ".fits", "flat": ".fits", "illumination": ".fits", "fringe": ".fits", "sky": ".fits",
         "defects": ".ecsv", "ptc": ".ecsv", "crosstalk": ".json", "linearizer": ".json", "charge_transfer": ".json",
-        "brighter_fatter": ".json",
+        "brighter_fatter": ".json", "shutter": ".fits",
     }  # fmt: skip
 
 
