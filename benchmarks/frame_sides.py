@@ -57,21 +57,24 @@ def _our_exposure(image: NDArray[np.float32]) -> Any:
 def ours(folder: Path, *, threshold: float = THRESHOLD, detect_only: bool = False, **_: Any) -> Work:
     from etendue.tasks.background.background import SubtractBackgroundConfig, SubtractBackgroundTask
     from etendue.tasks.detect.detect import DetectConfig, DetectTask
+    from etendue.tasks.measure.apertures import AperturesConfig, aperture_name
     from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
 
     background = SubtractBackgroundTask(SubtractBackgroundConfig(cell_size=CELL))
     detect = DetectTask(DetectConfig(threshold_snr=threshold))
-    measure = MeasureTask(MeasureConfig(aperture_radii=RADII))
+    measure = MeasureTask(MeasureConfig(apertures=AperturesConfig(radii=RADII)))
 
     def work() -> dict[str, Any]:
         found = detect.run(exposure=background.run(exposure=_our_exposure(_read(folder))).exposure)
         if detect_only:
             return _write(folder, "ours", {"x": found.x, "y": found.y})
         got = measure.run(exposure=found.exposure, x=found.x, y=found.y)
-        moments = {"ixx": got.ixx, "iyy": got.iyy, "ixy": got.ixy}
-        apertures = {"aper": got.ap_flux, "aper_err": got.ap_flux_err}
+        moments = {name: got.measured[name] for name in ("ixx", "iyy", "ixy")}
+        circles = [aperture_name(radius) for radius in RADII]
+        apertures = {"aper": np.stack([got.measured[name] for name in circles], 1),
+                     "aper_err": np.stack([got.measured[f"{name}Err"] for name in circles], 1)}  # fmt: skip
         fit = {"flux": got.psf_flux, "flux_err": got.psf_flux_err, "x_err": got.x_err, "y_err": got.y_err}
-        extended = {"extendedness": got.extendedness}
+        extended = {"extendedness": got.measured["extendedness"]}
         return _write(folder, "ours", {"x": got.x, "y": got.y, **fit, **apertures, **moments, **extended})
 
     return work

@@ -50,12 +50,13 @@ def our_detection(folder: Path, **_: Any) -> Work:
 def our_measurement(folder: Path, **_: Any) -> Work:
     from etendue.tasks.background.background import SubtractBackgroundConfig, SubtractBackgroundTask
     from etendue.tasks.detect.detect import DetectConfig, DetectTask
+    from etendue.tasks.measure.apertures import AperturesConfig
     from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
 
     exposure = _exposure(folder)
     background = SubtractBackgroundTask(SubtractBackgroundConfig(cell_size=CELL))
     detect = DetectTask(DetectConfig(threshold_snr=THRESHOLD))
-    measure = MeasureTask(MeasureConfig(aperture_radii=RADII))
+    measure = MeasureTask(MeasureConfig(apertures=AperturesConfig(radii=RADII)))
 
     def work() -> dict[str, Any]:
         found = detect.run(exposure=background.run(exposure=exposure).exposure)

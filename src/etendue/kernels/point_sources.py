@@ -26,6 +26,7 @@ class PointSources(NamedTuple):
     residual: Real  # (ny, nx), image minus all sources
     weight_variance: Real  # (ny, nx), variance of the model, not of the data; infinite where unusable
     sky: Real  # (n,), local background subtracted at each source
+    side: NDArray[np.int64]  # (n,), side of the stamp that was subtracted of each source [px]
     diverged: bool  # whether the fluxes ran away instead of settling: nothing of the fit can be used
 
 
@@ -226,7 +227,8 @@ def fit_point_sources(
     back = np.argsort(order)
     limit = _DIVERGED * max(np.abs(guess).max(initial=0.0), faintest) / stamp.max()
     diverged = not np.abs(flux).max(initial=0.0) <= limit
-    return PointSources(xs[back], ys[back], flux[back], residual, weight_variance, sky, diverged)
+    side = np.where(back < n_wide, size, 2 * half + 1)
+    return PointSources(xs[back], ys[back], flux[back], residual, weight_variance, sky, side, diverged)
 
 
 def _inside(image: Real, x: Real, y: Real) -> NDArray[np.bool_]:

@@ -18,8 +18,8 @@ _FLAGS = ("pixelFlags_bad", "pixelFlags_cr", "pixelFlags_crCenter", "pixelFlags_
 class ForcedPhotometryConfig(StageConfig):
     """Configuration of `ForcedPhotometry`."""
 
-    measure: MeasureConfig = MeasureConfig()
-    """Forced PSF fluxes."""
+    measure: MeasureConfig = MeasureConfig(measurements=())
+    """Forced PSF fluxes; the table has no room for other measurements."""
 
 
 @dataclass(frozen=True)

@@ -146,14 +146,15 @@ def _object_table(
         "detect_isPrimary": np.ones(n, bool),
     }
     for coadd, measured in zip(coadds, forced, strict=True):
-        columns |= _band_columns(coadd.band, measured)
+        columns |= _band_columns(coadd, measured)
     return Table("object", columns)
 
 
-def _band_columns(band: str, measured: SourceColumns) -> dict[str, NDArray]:
+def _band_columns(coadd: Exposure, measured: SourceColumns) -> dict[str, NDArray]:
     """Return what one band's forced measurement says, under the names that the schema has."""
+    band = coadd.band
     known = {column.name for column in load_schema("object").expand([band])}
-    values = flux_columns(measured, np.ones(len(measured)))
+    values = flux_columns(measured, np.ones(len(measured)), coadd.bbox)
     values |= {name: value for name, value in pixel_columns(measured).items() if name in _KEPT}
     values |= dict(measured.pixel_flags)
     values["psfMag"] = njy_to_mag(measured.psf_flux)

@@ -13,6 +13,7 @@ from etendue.image.visit_info import VisitInfo
 from etendue.stages.stage import Input, Output, Stage, StageConfig
 from etendue.table.table import Table
 from etendue.tasks.lightcurve.series import RADII_KEY, radii_of
+from etendue.tasks.measure.apertures import AperturesConfig, aperture_name
 from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
 from etendue.tasks.measure.source_columns import SourceColumns
 
@@ -66,9 +67,8 @@ class MeasureSeries(Stage[MeasureSeriesConfig]):
         radii = radii_of(stars.meta)
         x, y = image.wcs.sky_to_pixel(ra_deg=stars["ra"], dec_deg=stars["dec"])
         inside = np.flatnonzero(image.bbox.contains(x=x, y=y))
-        config = MeasureConfig(**(self.config.measure.model_dump() | {"aperture_radii": tuple(radii.tolist())}))
         quiet = _with_noise_of_sky(image) if self.config.measured_noise else image
-        measured = MeasureTask(config).run(exposure=quiet, x=x[inside], y=y[inside], forced=True)
+        measured = self._measure(radii).run(exposure=quiet, x=x[inside], y=y[inside], forced=True)
         scale = (image.photo_calib or PhotoCalib(scale=1.0)).scale_at(x=x[inside], y=y[inside])
         info, n = image.visit_info or VisitInfo(), inside.size
         fwhm = float(np.squeeze(image.psf.fwhm(x=image.bbox.x.center, y=image.bbox.y.center))) if image.psf else np.nan
@@ -78,16 +78,23 @@ class MeasureSeries(Stage[MeasureSeriesConfig]):
             "midpointMjdTai": np.full(n, info.mjd_tai), "exposureTime": np.full(n, info.exposure_time_s),
             "airmass": np.full(n, info.airmass), "fwhm": np.full(n, fwhm), "x": measured.x, "y": measured.y,
             "sky": measured.sky / scale + float(image.metadata.get("sky_level_electron", 0.0)),
-            "nNeighbour": self._neighbours(measured, fwhm), "usable": self._usable(measured),
+            "nNeighbour": self._neighbours(measured, fwhm), "usable": self._usable(measured, aperture_name(radii[-1])),
             "saturated": measured.pixel_flags["pixelFlags_saturated"],
         }  # fmt: skip
-        for k in range(radii.size):
-            columns[f"aperture{k + 1}Flux"] = measured.ap_flux[:, k] / scale
-            columns[f"aperture{k + 1}FluxErr"] = measured.ap_flux_err[:, k] / scale
+        for k, radius in enumerate(radii):
+            for end in ("", "Err"):
+                columns[f"aperture{k + 1}Flux{end}"] = measured.measured[aperture_name(radius) + end] / scale
         return MeasureSeriesResult(Table("series_source", columns, {RADII_KEY: stars.meta[RADII_KEY]}))
 
-    def _usable(self, measured: SourceColumns) -> NDArray[np.bool_]:
-        good = ~measured.psf_flux_flag & np.isfinite(measured.ap_flux).all(axis=1)  # also the largest is on the image
+    def _measure(self, radii: NDArray[np.float64]) -> MeasureTask:
+        """Return the joint fit with nothing but the apertures of the series."""
+        apertures = AperturesConfig(radii=tuple(radii.tolist()))
+        return MeasureTask(
+            self.config.measure.model_copy(update={"apertures": apertures, "measurements": ("apertures",)})
+        )
+
+    def _usable(self, measured: SourceColumns, largest: str) -> NDArray[np.bool_]:
+        good = ~measured.psf_flux_flag & np.isfinite(measured.measured[largest])
         for flag in self.config.bad_flags:
             good = good & ~measured.pixel_flags[flag]
         return good

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from etendue.geom.box import Box
 from etendue.geom.ids import source_ids
 from etendue.geom.sky_wcs import SkyWcs
 from etendue.image.exposure import Exposure
@@ -12,10 +13,11 @@ from etendue.image.photo_calib import PhotoCalib
 from etendue.image.visit_info import VisitInfo
 from etendue.schema.table_schema import load_schema
 from etendue.table.table import Table
+from etendue.tasks.measure.aperture_corrections import ApertureCorrectionTask
+from etendue.tasks.measure.apertures import aperture_name
 from etendue.tasks.measure.source_columns import SourceColumns
 
-CALIB_RADIUS = 3.0  # [px]: best repeatability for FWHM of 1.5 to 3 px; wider ones add sky noise and neighbours
-_CORRECTION_SNR = 20.0
+CALIB_FLUX = aperture_name(3.0)  # best repeatability for FWHM of 1.5 to 3 px; wider ones add sky noise and neighbours
 
 
 def source_table(
@@ -60,11 +62,11 @@ def source_table(
         "detect_isPrimary": np.ones(n, bool),
         **pixel_columns(columns),
         **sky_columns(columns, exposure.wcs),
-        **flux_columns(columns, scale),
-        **(extra or {}),
+        **flux_columns(columns, scale, exposure.bbox),
+        **columns.pixel_flags,
     }
     known = {column.name for column in load_schema(schema).columns}
-    values |= {name: flag for name, flag in columns.pixel_flags.items() if name in known}
+    values = {name: value for name, value in values.items() if name in known} | dict(extra or {})
     return Table(schema, values)
 
 
@@ -77,16 +79,9 @@ def pixel_columns(columns: SourceColumns) -> dict[str, NDArray]:
         "yErr": columns.y_err,
         "x_y_Cov": columns.xy_cov,
         "centroid_flag": columns.centroid_flag,
-        "ixx": columns.ixx,
-        "iyy": columns.iyy,
-        "ixy": columns.ixy,
-        "ixxPSF": columns.ixx_psf,
-        "iyyPSF": columns.iyy_psf,
-        "ixyPSF": columns.ixy_psf,
-        "shape_flag": columns.shape_flag,
-        "extendedness": columns.extendedness,
         "snr": columns.snr,
         "psfChi2": columns.psf_chi2_dof,
+        **{name: value for name, value in columns.measured.items() if not _is_flux(name)},
     }
 
 
@@ -114,10 +109,10 @@ def sky_columns(columns: SourceColumns, wcs: SkyWcs | None) -> dict[str, NDArray
     }
 
 
-def flux_columns(columns: SourceColumns, scale: NDArray[np.float64]) -> dict[str, NDArray]:
-    """Return PSF and aperture fluxes [nJy].
+def flux_columns(columns: SourceColumns, scale: NDArray[np.float64], bbox: Box) -> dict[str, NDArray]:
+    """Return all fluxes [nJy].
 
-    ``calibFlux`` is the flux inside `CALIB_RADIUS` corrected to the total flux of a star. At the sampling of small
+    ``calibFlux`` is the flux inside `CALIB_FLUX` corrected to the total flux of a star. At the sampling of small
     telescopes it repeats better than a PSF fit, which carries the errors of the model over the field.
     """
     found: dict[str, NDArray] = {
@@ -125,20 +120,12 @@ def flux_columns(columns: SourceColumns, scale: NDArray[np.float64]) -> dict[str
         "psfFluxErr": columns.psf_flux_err * scale,
         "psfFlux_flag": columns.psf_flux_flag,
     }
-    for index, radius in enumerate(columns.ap_radii):
-        flux, err = columns.ap_flux[:, index] * scale, columns.ap_flux_err[:, index] * scale
-        name = f"ap{round(radius):02d}Flux"
-        found |= {name: flux, f"{name}Err": err, f"{name}_flag": ~np.isfinite(flux)}
-        if radius == CALIB_RADIUS:
-            correction = _aperture_correction(columns, index)
-            found |= {"calibFlux": flux * correction, "calibFluxErr": err * correction}
+    found |= {name: value * scale for name, value in columns.measured.items() if _is_flux(name)}
+    if CALIB_FLUX in columns.measured:
+        correction = ApertureCorrectionTask().run(columns, bbox, CALIB_FLUX).at(x=columns.x, y=columns.y)
+        found |= {"calibFlux": found[CALIB_FLUX] * correction, "calibFluxErr": found[f"{CALIB_FLUX}Err"] * correction}
     return found
 
 
-def _aperture_correction(columns: SourceColumns, index: int) -> float:
-    """Return total over aperture flux of stars: of the bright ones as measured, else the median of all decent ones."""
-    value = columns.ap_correction[index][0]
-    if np.isfinite(value):
-        return float(value)
-    usable = ~columns.psf_flux_flag & (columns.snr > _CORRECTION_SNR) & (columns.ap_flux[:, index] > 0.0)
-    return float(np.median(columns.psf_flux[usable] / columns.ap_flux[usable, index])) if usable.any() else 1.0
+def _is_flux(name: str) -> bool:
+    return name.endswith(("Flux", "FluxErr"))

@@ -1,6 +1,8 @@
 """Measure positions, fluxes and shapes of the sources of an exposure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,10 +12,16 @@ from etendue.errors import AlgorithmError, InputError
 from etendue.image.exposure import Exposure
 from etendue.image.psf import PixelBasisPsf, Psf, pixel_basis_of
 from etendue.kernels.fisher import count_neighbours, fit_covariances
-from etendue.kernels.moments import adaptive_moments
-from etendue.kernels.photometry import aperture_sums, broad_fraction, isolated_stamps, stamp_chi2
+from etendue.kernels.photometry import stamp_chi2
 from etendue.kernels.point_sources import PointSources, fit_point_sources, narrow_components
+from etendue.kernels.source_light import draw_light
+from etendue.tasks.measure.apertures import AperturesConfig
+from etendue.tasks.measure.extendedness import ExtendednessConfig
+from etendue.tasks.measure.light import SourceLight
+from etendue.tasks.measure.measurement import Columns, Measurement, checked, find_measurement
+from etendue.tasks.measure.moments import MomentsConfig
 from etendue.tasks.measure.pixel_flags import pixel_flags
+from etendue.tasks.measure.scene import Scene
 from etendue.tasks.measure.source_columns import SourceColumns
 from etendue.tasks.task import Task, TaskConfig
 
@@ -23,8 +31,17 @@ Real = NDArray[np.float64]
 class MeasureConfig(TaskConfig):
     """Choices of the measurement."""
 
-    aperture_radii: tuple[float, ...] = (3.0, 6.0, 9.0, 12.0)
-    """Aperture radii [px], rising."""
+    measurements: tuple[str, ...] = ("apertures", "moments", "extendedness")
+    """What is measured on each source alone, in this order; names of other packages' measurements too."""
+
+    apertures: AperturesConfig = AperturesConfig()
+    """Light in circles."""
+
+    moments: MomentsConfig = MomentsConfig()
+    """Second moments."""
+
+    extendedness: ExtendednessConfig = ExtendednessConfig()
+    """Whether a source is broader than the PSF."""
 
     fit_radius: float = Field(2.5, gt=1.0)
     """Radius of the pixels fitted, in FWHM."""
@@ -47,18 +64,6 @@ class MeasureConfig(TaskConfig):
     bad_planes: tuple[str, ...] = ("BAD", "SAT", "CR", "NO_DATA", "INTRP", "VIGNETTED")
     """Planes whose pixels are not used."""
 
-    broad_sigma: float = Field(0.6, gt=0.0)
-    """Width of the Gaussian that broadens the PSF for extendedness, in units of the PSF's sigma."""
-
-    extended_fraction: float = Field(0.3, gt=0.0)
-    """Broad fraction above which a source counts as extended..."""
-
-    extended_sigma: float = Field(3.0, gt=0.0)
-    """...if it also exceeds this many errors."""
-
-    correction_snr: float = Field(100.0, gt=0.0)
-    """Faintest star that enters the aperture-correction curve."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
@@ -72,18 +77,25 @@ class _Frame:
     fwhm: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Shapes:
-    """Moments and broad fractions of the sources."""
-
-    moments: tuple[Real, ...]
-    psf_moments: tuple[Real, ...]
-    broad: Real
-    broad_err: Real
-
-
 class MeasureTask(Task[MeasureConfig]):
-    """Joint PSF fit of all sources, then apertures, moments and flags with the neighbours subtracted."""
+    """Joint PSF fit of all sources, then every measurement on each source alone, and flags.
+
+    Parameters
+    ----------
+    config : MeasureConfig, optional
+        All defaults when left out.
+    extra : sequence of Measurement
+        Measurements to run after the configured ones.
+    """
+
+    def __init__(self, config: MeasureConfig | None = None, *, extra: Sequence[Measurement[Any]] = ()):
+        super().__init__(config)
+        own = [(name, self._measurement(name)) for name in self.config.measurements]
+        self.measurements = (*own, *((type(one).__name__, one) for one in extra))
+
+    def _measurement(self, name: str) -> Measurement[Any]:
+        """Return a measurement with its configuration; those of other packages have their defaults."""
+        return find_measurement(name)(getattr(self.config, name, None))
 
     def run(self, *, exposure: Exposure, x: ArrayLike, y: ArrayLike, forced: bool = False) -> SourceColumns:
         """Measure sources near, or in forced mode exactly at, given positions.
@@ -178,102 +190,75 @@ class MeasureTask(Task[MeasureConfig]):
         self, exposure: Exposure, frame: _Frame, fit: PointSources, free: NDArray[np.bool_], x: Real, y: Real
     ) -> SourceColumns:
         covariance = self._covariances(frame, fit, free, _noise_factor(exposure, frame))
-        stamps, stamp_x0, stamp_y0 = frame.psf.draw(x=fit.x + frame.x0, y=fit.y + frame.y0)
-        origin = (stamp_x0 - frame.x0, stamp_y0 - frame.y0)
-        radii = np.asarray(self.config.aperture_radii)
-        ap_flux, ap_flux_err = aperture_sums(
-            fit.residual, frame.variance, frame.bad, stamps, *origin, fit.flux, fit.x, fit.y, radii
-        )
-        shapes = self._shapes(frame, fit, stamps, origin)
         psf_flux_err, x_err, y_err = np.sqrt(np.einsum("ijj->ji", covariance))
         failed = ~np.isfinite(psf_flux_err)
-        flux = np.where(failed, np.nan, fit.flux)
+        here_x, here_y = fit.x + frame.x0, fit.y + frame.y0
         shift = self.config.max_shift * frame.fwhm
-        stuck = (np.abs(fit.x + frame.x0 - x) > 0.99 * shift) | (np.abs(fit.y + frame.y0 - y) > 0.99 * shift)
-        fit_radius = self.config.fit_radius * frame.fwhm
-        extended = self._extendedness(shapes)
+        stuck = (np.abs(here_x - x) > 0.99 * shift) | (np.abs(here_y - y) > 0.99 * shift)
         background = exposure.background
+        scene = self._scene(exposure, frame, fit, psf_flux_err, forced=not free.any())
         return SourceColumns(
-            x=fit.x + frame.x0,
-            y=fit.y + frame.y0,
+            x=here_x,
+            y=here_y,
             x_err=x_err,
             y_err=y_err,
             xy_cov=covariance[:, 1, 2],
-            psf_flux=flux,
+            psf_flux=scene.psf_flux,
             psf_flux_err=psf_flux_err,
             psf_flux_flag=failed,
             centroid_flag=failed | stuck | (free & ~np.isfinite(x_err)),
-            psf_chi2_dof=stamp_chi2(fit.residual, fit.weight_variance, *origin, frame.psf.size, fit_radius, 3.0),
-            ap_radii=self.config.aperture_radii,
-            ap_flux=ap_flux,
-            ap_flux_err=ap_flux_err,
-            ap_correction=self._aperture_corrections(flux, psf_flux_err, ap_flux, extended),
-            ixx=shapes.moments[0],
-            iyy=shapes.moments[1],
-            ixy=shapes.moments[2],
-            ixx_psf=shapes.psf_moments[0],
-            iyy_psf=shapes.psf_moments[1],
-            ixy_psf=shapes.psf_moments[2],
-            shape_flag=~np.isfinite(shapes.moments[0]),
-            broad=shapes.broad,
-            broad_err=shapes.broad_err,
-            extendedness=extended,
-            sky=fit.sky + (background.at(x=fit.x + frame.x0, y=fit.y + frame.y0) if background else 0.0),
+            psf_chi2_dof=self._chi2(frame, fit),
+            sky=fit.sky + (background.at(x=here_x, y=here_y) if background else 0.0),
             n_neighbours=count_neighbours(fit.x, fit.y, self.config.blend_radius * frame.fwhm),
-            pixel_flags=pixel_flags(exposure.mask, fit.x + frame.x0, fit.y + frame.y0, frame.fwhm),
+            pixel_flags=pixel_flags(exposure.mask, here_x, here_y, frame.fwhm),
+            measured=self._measured(scene),
         )
 
-    def _shapes(
-        self, frame: _Frame, fit: PointSources, stamps: Real, origin: tuple[NDArray[np.int64], NDArray[np.int64]]
-    ) -> _Shapes:
-        moments = self._moments(frame, fit, stamps, origin)
-        fraction, error = self._broad_fraction(frame, fit, stamps, origin)
-        return _Shapes(moments, _psf_moments_at(frame, fit.x + frame.x0, fit.y + frame.y0), fraction, error)
+    def _chi2(self, frame: _Frame, fit: PointSources) -> Real:
+        """Return the reduced chi-square of each source's fit."""
+        half = frame.psf.size // 2
+        x0, y0 = np.rint(fit.x).astype(np.int64) - half, np.rint(fit.y).astype(np.int64) - half
+        radius = self.config.fit_radius * frame.fwhm
+        chi2: Real = stamp_chi2(fit.residual, fit.weight_variance, x0, y0, frame.psf.size, radius, 3.0)
+        return chi2
 
-    def _moments(
-        self, frame: _Frame, fit: PointSources, stamps: Real, origin: tuple[NDArray[np.int64], NDArray[np.int64]]
-    ) -> tuple[Real, ...]:
-        """Return the adaptive moments of the sources, each without its neighbours."""
-        cut = max(0, stamps.shape[1] // 2 - int(np.ceil(3.5 * frame.fwhm)) - 3)
-        inner = np.ascontiguousarray(stamps[:, cut : stamps.shape[1] - cut, cut : stamps.shape[2] - cut])
-        data, bad = isolated_stamps(fit.residual, frame.bad, inner, origin[0] + cut, origin[1] + cut, fit.flux)
-        centre = fit.x - origin[0] - cut, fit.y - origin[1] - cut
-        return adaptive_moments(data, bad, *centre, frame.fwhm / 2.3548, 60)[:3]
-
-    def _broad_fraction(
-        self, frame: _Frame, fit: PointSources, stamps: Real, origin: tuple[NDArray[np.int64], NDArray[np.int64]]
-    ) -> tuple[Real, Real]:
-        """Return which part of the light of each source is in a profile broader than the PSF, and its error."""
-        broader = frame.psf.broadened(self.config.broad_sigma * frame.fwhm / 2.3548)
-        return broad_fraction(
-            fit.residual,
-            fit.weight_variance,
-            frame.variance,
-            stamps,
-            broader.draw(x=fit.x + frame.x0, y=fit.y + frame.y0).value,
-            *origin,
-            fit.flux,
-            self.config.fit_radius * frame.fwhm,
-            self.config.softening,
+    def _scene(self, exposure: Exposure, frame: _Frame, fit: PointSources, flux_err: Real, *, forced: bool) -> Scene:
+        return Scene(
+            residual=fit.residual,
+            variance=frame.variance,
+            weight_variance=fit.weight_variance,
+            bad=frame.bad,
+            x0=frame.x0,
+            y0=frame.y0,
+            light=self._light(frame, fit),
+            x=fit.x,
+            y=fit.y,
+            psf_flux=np.where(np.isfinite(flux_err), fit.flux, np.nan),
+            psf_flux_err=flux_err,
+            psf=frame.psf,
+            fwhm=frame.fwhm,
+            noise=exposure.noise,
+            forced=forced,
         )
 
-    def _extendedness(self, shapes: _Shapes) -> Real:
-        limit = np.maximum(self.config.extended_fraction, self.config.extended_sigma * shapes.broad_err)
-        return np.where(np.isfinite(shapes.broad), (shapes.broad > limit).astype(np.float64), np.nan)
+    def _light(self, frame: _Frame, fit: PointSources) -> SourceLight:
+        """Return what the fit subtracted of each source."""
+        half = int(np.ceil(self.config.fit_radius * frame.fwhm)) + 1
+        offset = np.concatenate([[0], np.cumsum(fit.side**2)])
+        value = draw_light(
+            frame.psf.components, narrow_components(frame.psf.components, frame.psf.step, half),
+            frame.psf.terms(x=fit.x + frame.x0, y=fit.y + frame.y0), frame.psf.step, fit.x, fit.y, fit.flux, fit.side,
+            offset, frame.psf.size,
+        )  # fmt: skip
+        x0, y0 = np.rint(fit.x).astype(np.int64) - fit.side // 2, np.rint(fit.y).astype(np.int64) - fit.side // 2
+        return SourceLight(value, offset, x0, y0, fit.side, fit.side)
 
-    def _aperture_corrections(
-        self, flux: Real, flux_err: Real, ap_flux: Real, extendedness: Real
-    ) -> tuple[tuple[float, float], ...]:
-        """Return the median PSF-to-aperture flux ratio of bright stars and its error, per radius."""
-        with np.errstate(invalid="ignore"):
-            bright = (flux > self.config.correction_snr * flux_err) & (extendedness == 0.0)
-        ratio = flux[bright, np.newaxis] / ap_flux[bright]
-        ratio = ratio[np.isfinite(ratio).all(axis=1)]
-        if len(ratio) < 5:
-            return tuple((float("nan"), float("nan")) for _ in self.config.aperture_radii)
-        low, middle, high = np.percentile(ratio, [25.0, 50.0, 75.0], axis=0)
-        error = 1.253 * (high - low) / 1.349 / np.sqrt(len(ratio))
-        return tuple((float(m), float(e)) for m, e in zip(middle, error, strict=True))
+    def _measured(self, scene: Scene) -> Columns:
+        """Run all measurements, each of which sees what those before it found."""
+        known: Columns = {}
+        for name, one in self.measurements:
+            known |= checked(name, one.run(scene, known), len(scene))
+        return known
 
 
 def _on_pixel_basis(psf: Psf, exposure: Exposure) -> PixelBasisPsf:
@@ -287,22 +272,6 @@ def _on_pixel_basis(psf: Psf, exposure: Exposure) -> PixelBasisPsf:
         return pixel_basis_of(psf, x=x[2:3], y=y[2:3])
     grid_x, grid_y = np.meshgrid(x, y)
     return pixel_basis_of(psf, x=grid_x.ravel(), y=grid_y.ravel(), order=2)
-
-
-def _psf_moments_at(frame: _Frame, x: Real, y: Real) -> tuple[Real, ...]:
-    """Interpolate the PSF's moments between 9 x 9 positions over the image: they vary slowly."""
-    ny, nx = frame.variance.shape
-    u, v = np.linspace(0.0, nx - 1.0, 9), np.linspace(0.0, ny - 1.0, 9)
-    grid_x, grid_y = np.meshgrid(u + frame.x0, v + frame.y0)
-    col = np.clip((x - frame.x0) / max(nx - 1.0, 1.0) * 8.0, 0.0, 8.0)
-    row = np.clip((y - frame.y0) / max(ny - 1.0, 1.0) * 8.0, 0.0, 8.0)
-    i, j = np.minimum(col.astype(np.int64), 7), np.minimum(row.astype(np.int64), 7)
-    a, b = col - i, row - j
-    tables = [m.reshape(9, 9) for m in frame.psf.moments(x=grid_x.ravel(), y=grid_y.ravel())]
-    return tuple(
-        (1 - b) * ((1 - a) * m[j, i] + a * m[j, i + 1]) + b * ((1 - a) * m[j + 1, i] + a * m[j + 1, i + 1])
-        for m in tables
-    )
 
 
 def _noise_factor(exposure: Exposure, frame: _Frame) -> float:

@@ -1,0 +1,67 @@
+"""An image taken apart into sources: what every measurement sees."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etendue.image.noise import NoiseAutocorrelation
+from etendue.image.psf import PixelBasisPsf
+from etendue.tasks.measure.light import SourceLight
+
+Real = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """Pixels without any source, and every source's own light.
+
+    ``residual`` plus the stamp of a source is that source alone; on pixels that are ``bad`` only the stamp counts.
+
+    Parameters
+    ----------
+    residual : ndarray, float64, shape (ny, nx)
+        Image minus the light of all sources [image unit].
+    variance : ndarray, float64, shape (ny, nx)
+        Noise variance of the data; 0 where unknown.
+    weight_variance : ndarray, float64, shape (ny, nx)
+        Variance to weight by: photon noise of the modelled light, not of the data, whose fluctuations would bias
+        fluxes low; infinite where unusable.
+    bad : ndarray, bool, shape (ny, nx)
+        Unusable pixels.
+    x0, y0 : int
+        Parent coordinates of the first pixel.
+    light : SourceLight
+        The sources' own light.
+    x, y : ndarray, float64, shape (n,)
+        Centres [array pixels].
+    psf_flux, psf_flux_err : ndarray, float64, shape (n,)
+        Flux of the joint fit of point sources and its error.
+    psf : PixelBasisPsf
+        In parent pixels.
+    fwhm : float
+        Of the PSF at the image's centre [px].
+    noise : NoiseAutocorrelation or None
+        Correlation of the pixels' noise; None if it is white.
+    forced : bool
+        Whether the positions were given, not fitted.
+    """
+
+    residual: Real
+    variance: Real
+    weight_variance: Real
+    bad: NDArray[np.bool_]
+    x0: int
+    y0: int
+    light: SourceLight
+    x: Real
+    y: Real
+    psf_flux: Real
+    psf_flux_err: Real
+    psf: PixelBasisPsf
+    fwhm: float
+    noise: NoiseAutocorrelation | None
+    forced: bool
+
+    def __len__(self) -> int:
+        return int(self.x.size)
