@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etendue.kernels.match import match_nearest, pair_hypotheses, pairs_within
+from etendue.kernels.match import match_nearest, pairs_within
 
 
 def slow_match(first, second, radius):
@@ -47,20 +47,3 @@ def test_every_match_is_one_to_one_and_stable(first, second):
 
 def test_the_radius_is_inclusive():
     assert match_nearest(np.zeros((1, 2)), np.array([[3.0, 4.0]]), 5.0)[0].size == 1
-
-
-def test_pair_hypotheses_contain_the_true_transform():
-    rng = np.random.default_rng(3)
-    source = rng.uniform(-100.0, 100.0, (12, 2))
-    a, b, dx, dy = 1.01 * np.cos(0.05), 1.01 * np.sin(0.05), 7.0, -3.0
-    x, y = source.T
-    target = np.stack([a * x - b * y + dx, b * x + a * y + dy], axis=1)
-    i, j = np.triu_indices(12, 1)
-    ends = np.r_[i, j], np.r_[j, i]
-    length = np.hypot(*(target[ends[1]] - target[ends[0]]).T)
-    order = np.argsort(length)
-    found = pair_hypotheses(source, target, length[order], ends[0][order], ends[1][order], 30.0, 0.02, 0.1, 0.1)
-    exact = np.abs(found - (a, b, dx, dy)).max(axis=1) < 1e-9
-    source_length = np.hypot(*(source[j] - source[i]).T)
-    assert exact.sum() == (source_length >= 30.0).sum()
-    assert np.abs(np.arctan2(found[:, 1], found[:, 0])).max() <= 0.1 + 0.1 / 30.0 + 1e-12

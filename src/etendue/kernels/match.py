@@ -1,11 +1,11 @@
-"""Matching of point sets: nearest neighbours one to one, and votes of star pairs."""
+"""Matching of point sets: nearest neighbours one to one."""
 
 import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from etendue.kernels.types import F64, F64_1D, F64_2D, I64, I64_1D
+from etendue.kernels.types import I64, I64_1D
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
@@ -91,65 +91,3 @@ def match_nearest(first: NDArray[np.float64], second: NDArray[np.float64], radiu
     i, j, distance = i[claimed], j[claimed], distance[claimed]
     order = np.argsort(i)
     return i[order], j[order], distance[order]
-
-
-@njit(
-    [types.float64[:, ::1](F64_2D, F64_2D, F64_1D, I64_1D, I64_1D, F64, F64, F64, F64)],
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-)
-def pair_hypotheses(
-    source, target, target_length, target_a, target_b, min_length, max_scale_error, slack, max_rotation
-):
-    """Propose similarity transforms from pairs of stars of nearly equal length and direction.
-
-    Parameters
-    ----------
-    source, target : ndarray, float64, shape (n, 2) and (m, 2)
-        Points on a plane.
-    target_length : ndarray, float64, shape (k,)
-        Lengths of the target pairs, ascending.
-    target_a, target_b : ndarray, int64, shape (k,)
-        Ends of the target pairs; every pair in both directions.
-    min_length : float
-        Shortest source pair that is used.
-    max_scale_error : float
-        Largest relative difference of lengths.
-    slack : float
-        Error of positions, allowed on top in length and direction.
-    max_rotation : float
-        Largest rotation [rad].
-
-    Returns
-    -------
-    ndarray, float64, shape (h, 4)
-        ``(a, b, dx, dy)`` of ``x' = a x - b y + dx, y' = b x + a y + dy``.
-    """
-    found = []
-    for i in range(source.shape[0]):
-        for j in range(i + 1, source.shape[0]):
-            px, py = source[j, 0] - source[i, 0], source[j, 1] - source[i, 1]
-            length = np.hypot(px, py)
-            if length < min_length:
-                continue
-            margin = length * max_scale_error + slack
-            min_cosine = np.cos(min(max_rotation + slack / length, np.pi))
-            start = np.searchsorted(target_length, length - margin)
-            for k in range(start, target_length.size):
-                if target_length[k] > length + margin:
-                    break
-                qx = target[target_b[k], 0] - target[target_a[k], 0]
-                qy = target[target_b[k], 1] - target[target_a[k], 1]
-                dot = px * qx + py * qy
-                if dot < min_cosine * length * target_length[k]:
-                    continue
-                a, b = dot / length**2, (px * qy - py * qx) / length**2
-                mx, my = 0.5 * (source[i, 0] + source[j, 0]), 0.5 * (source[i, 1] + source[j, 1])
-                tx = 0.5 * (target[target_a[k], 0] + target[target_b[k], 0])
-                ty = 0.5 * (target[target_a[k], 1] + target[target_b[k], 1])
-                found.append((a, b, tx - (a * mx - b * my), ty - (b * mx + a * my)))
-    result = np.empty((len(found), 4))
-    for h in range(len(found)):
-        result[h, 0], result[h, 1], result[h, 2], result[h, 3] = found[h]
-    return result

@@ -35,7 +35,7 @@ def scene(seed, *, n_true=150, n_spurious=50, rotation_deg=4.0, shift=180.0, sca
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_finds_shift_rotation_scale_and_parity(mirrored):
-    task = MatchPatternTask(MatchPatternConfig(allow_mirror=mirrored))
+    task = MatchPatternTask(MatchPatternConfig(allow_flips=mirrored))
     for seed in range(20):
         arrays, seen, truth = scene(seed, mirrored=mirrored)
         match = task.run(**arrays)
@@ -55,15 +55,48 @@ def test_brighter_spurious_sources_only_cost_a_second_try():
         assert np.abs(MatchPatternTask().run(**arrays).transform.apply(seen) - truth).max() < 3.0
 
 
+def test_eight_true_stars_among_26_sources_are_enough():
+    for seed in range(20):
+        arrays, seen, truth = scene(seed, n_true=18, n_spurious=18)
+        keep = np.r_[np.arange(8), np.arange(len(seen), len(seen) + 18)]
+        arrays |= {"source": arrays["source"][keep], "source_flux": arrays["source_flux"][keep]}
+        assert np.abs(MatchPatternTask().run(**arrays).transform.apply(seen[:8]) - truth[:8]).max() < 4.0
+
+
+@pytest.mark.parametrize("flip", [(1, -1), (-1, 1), (-1, -1)])
+def test_axes_of_the_wrong_sign_are_found_unless_forbidden(flip):
+    for seed in range(3):
+        arrays, seen, truth = scene(seed, n_true=40, n_spurious=30, shift=30.0)
+        flipped = arrays | {"source": arrays["source"] * flip}
+        match = MatchPatternTask().run(**flipped)
+        assert np.abs(match.transform.apply(seen * flip) - truth).max() < 3.0
+        with pytest.raises(AlgorithmError, match="no star pattern"):
+            MatchPatternTask(MatchPatternConfig(allow_flips=False, efforts=((1, 2),))).run(**flipped)
+
+
+def test_stars_that_are_saturated_on_the_frame_do_not_hide_the_pattern():
+    rng = np.random.default_rng(8)
+    reference = rng.uniform(-0.75 * FIELD, 0.75 * FIELD, (2000, 2))
+    flux = rng.lognormal(0.0, 1.5, len(reference))
+    faint = np.argsort(-flux)[200:]
+    source = reference[faint][(np.abs(reference[faint]) < FIELD / 2).all(axis=1)]
+    brightness = flux[faint][(np.abs(reference[faint]) < FIELD / 2).all(axis=1)]
+    match = MatchPatternTask().run(
+        source=source + 20.0, source_flux=brightness, reference=reference, reference_flux=flux
+    )
+    assert np.abs(match.transform.apply(source + 20.0) - source).max() < 0.1
+    assert len(match.source) == len(source)
+
+
 def test_unrelated_fields_never_match():
     for seed in range(4):
         rng = np.random.default_rng(seed)
         with pytest.raises(AlgorithmError):
             MatchPatternTask().run(
-                source=rng.uniform(-700.0, 700.0, (300, 2)),
-                source_flux=rng.random(300),
-                reference=rng.uniform(-1000.0, 1000.0, (500, 2)),
-                reference_flux=rng.random(500),
+                source=rng.uniform(-700.0, 700.0, (80, 2)),
+                source_flux=rng.random(80),
+                reference=rng.uniform(-1000.0, 1000.0, (160, 2)),
+                reference_flux=rng.random(160),
             )
 
 

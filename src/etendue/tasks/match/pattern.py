@@ -1,6 +1,7 @@
 """Match the pattern of the brightest stars to a catalog, starting from a rough WCS."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,21 +9,45 @@ from pydantic import Field
 from scipy.stats import binom
 
 from etendue.errors import AlgorithmError
-from etendue.kernels.match import match_nearest, pair_hypotheses
+from etendue.kernels.pattern import (
+    count_landings,
+    directed_pairs,
+    matches_and_chance,
+    nearest_raster,
+    pair_hypotheses,
+    refine_transforms,
+)
 from etendue.tasks.match.similarity import Similarity
 from etendue.tasks.task import Task, TaskConfig
 
 Points = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+_PAIRS_PER_BLOCK = 200
+_MOST_PAIRS = 2000
+_DIRECTIONS = 180
+_ANGLES = np.arange(8) * np.pi / 4.0
+_SHIFTS = np.concatenate([
+    distance * np.stack([np.cos(_ANGLES + turn), np.sin(_ANGLES + turn)], axis=1)
+    for distance, turn in ((4.0, 0.0), (7.0, 0.4))
+])  # fmt: skip
 
 
 class MatchPatternConfig(TaskConfig):
     """What errors of the starting WCS are looked for, and how sure a match must be."""
 
     n_bright: int = Field(60, ge=5, le=500)
-    """Number of the brightest sources whose pairs vote (twice as many reference stars); doubled if they fail."""
+    """The unit in which the brightest stars are counted."""
+
+    efforts: tuple[tuple[float, float], ...] = ((1.0, 2.0), (1.0, 8.0), (2.0, 16.0), (4.0, 16.0))
+    """Numbers of sources whose pairs are tried, and of reference stars, in that unit: one after the other until a
+    match is found. The catalog reaches beyond the frame, and its brightest stars may be saturated on it."""
 
     tolerance_arcsec: float = Field(3.0, gt=0.0)
     """Largest distance of matched stars after the transform: distortion that it cannot follow."""
+
+    shrink: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125)
+    """Fractions of the tolerance at which matches are counted too: the fewest chances win."""
 
     max_shift_arcsec: float = Field(600.0, gt=0.0)
     """Largest pointing error."""
@@ -33,14 +58,14 @@ class MatchPatternConfig(TaskConfig):
     max_scale_error: float = Field(0.02, ge=0.0, lt=0.5)
     """Largest relative error of the pixel scale."""
 
-    allow_mirror: bool = False
-    """Whether the parity of the starting WCS may be wrong."""
+    allow_flips: bool = True
+    """Whether the axes of the starting WCS may have the wrong sign: one of them (a mirror image), or both."""
 
-    n_candidates: int = Field(30, ge=1)
-    """Number of the most voted transforms that are verified; four times as many in the second try."""
+    n_candidates: int = Field(20, ge=1)
+    """Number of the transforms of each block of pairs that are refined: those on which most stars land."""
 
-    log10_false_alarm: float = Field(-9.0, lt=0.0)
-    """Largest accepted probability, for the whole search, that the best match is chance."""
+    log10_false_alarm: float = Field(-7.0, lt=0.0)
+    """Largest accepted logarithm of the expected number of equally good matches by chance, in the whole search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +77,52 @@ class PatternMatch:
     transform : Similarity
         From source to reference plane positions [arcsec].
     source, reference : ndarray, int64, shape (n,)
-        Matched indices.
+        Matched indices, of all stars given.
     log10_false_alarm : float
-        Logarithm of the probability that so many matches are chance.
+        Logarithm of the number of such matches that chance is expected to give.
+    radius_arcsec : float
+        Largest distance of these matches: the one that chance explains least.
+    n_hypotheses : int
+        Transforms that were tried.
     """
 
     transform: Similarity
-    source: NDArray[np.int64]
-    reference: NDArray[np.int64]
+    source: Rows
+    reference: Rows
     log10_false_alarm: float
+    radius_arcsec: float
+    n_hypotheses: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """The reference stars of one effort, ready to be searched, and the middle and size of the sources."""
+
+    target: Points
+    order: Rows
+    raster: NDArray[np.int32]
+    x0: float
+    y0: float
+    cell: float
+    pairs: tuple[Rows, Rows, Points, Rows]
+    center: Points
+    extent: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Rated:
+    transform: Points
+    radius: float
+    log10_chance: float
 
 
 class MatchPatternTask(Task[MatchPatternConfig]):
-    """Find shift, rotation and scale between source and reference positions on one tangent plane.
+    """Find shift, rotation, scale and parity between source and reference positions on one tangent plane.
 
-    Pairs of bright stars of equal length and direction propose transforms (as in the optimistic
-    pattern matcher B of Tabur 2007); the most voted are verified by counting stars that fall on
-    reference stars, and accepted only if chance would not do that.
+    Pairs of bright stars of equal length and direction propose transforms (as in the pattern matcher B of Tabur
+    2007); each is judged by how many of the other stars land on reference stars, the best are refined on their
+    matches, and one is accepted only if chance would not do that (as Morrison 2018, DMTN-031, asks of the
+    pessimistic variant). Chance counts all transforms tried, and the local density of stars beside the matches.
     """
 
     def run(self, *, source: Points, source_flux: Points, reference: Points, reference_flux: Points) -> PatternMatch:
@@ -92,94 +146,134 @@ class MatchPatternTask(Task[MatchPatternConfig]):
         """
         if min(len(source), len(reference)) < 3:
             raise AlgorithmError("too few stars for a pattern", sources=len(source), references=len(reference))
-        best = None
-        for effort in (1, 2):
-            bright = _brightest(source_flux, effort * self.config.n_bright)
-            # More reference stars than sources: the catalog may reach beyond the frame on every side.
-            wanted = _brightest(reference_flux, 2 * effort * self.config.n_bright)
-            best = self._search(source[bright], reference[wanted], effort**2 * self.config.n_candidates)
-            if best is not None and best.log10_false_alarm <= self.config.log10_false_alarm:
-                i, j = bright[best.source], wanted[best.reference]
-                return PatternMatch(best.transform, i, j, best.log10_false_alarm)
-        chance = None if best is None else round(best.log10_false_alarm, 1)
+        source, reference = np.ascontiguousarray(source), np.ascontiguousarray(reference)
+        tried, best = 0, 0.0
+        for sources, targets in self._efforts(len(source), len(reference)):
+            bright = _brightest(source_flux, sources)
+            field = self._field(reference[_brightest(reference_flux, targets)], source[bright])
+            for flip in self._flips():
+                turned = np.ascontiguousarray(field.center + (source - field.center) * flip)
+                for rated, count in self._search(turned[bright], field, flip):
+                    tried += count
+                    chance = rated.log10_chance + float(np.log10(tried + 1.0))
+                    best = min(best, chance)
+                    if chance <= self.config.log10_false_alarm:
+                        mirrored = flip[0] != flip[1]
+                        return _result(replace(rated, log10_chance=chance), source, turned, reference, mirrored, tried)
         raise AlgorithmError(
-            "no star pattern found", log10_false_alarm=chance, sources=len(source), references=len(reference)
+            "no star pattern found", log10_false_alarm=round(float(best), 1), sources=len(source),
+            references=len(reference),
+        )  # fmt: skip
+
+    def _efforts(self, n_source: int, n_reference: int) -> list[tuple[int, int]]:
+        """Return the different numbers of sources and reference stars that are tried."""
+        unit = self.config.n_bright
+        limited = [(min(int(a * unit), n_source), min(int(b * unit), n_reference)) for a, b in self.config.efforts]
+        return list(dict.fromkeys(limited))
+
+    def _flips(self) -> tuple[tuple[float, float], ...]:
+        flips = ((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0))
+        return flips if self.config.allow_flips else flips[:1]
+
+    def _field(self, target: Points, source: Points) -> _Field:
+        """Prepare the search among some reference stars."""
+        low, high = target.min(axis=0), target.max(axis=0)
+        radius = 2.0 * self.config.tolerance_arcsec
+        cell = max(self.config.tolerance_arcsec, float((high - low).max()) / 1500.0)
+        x0, y0 = low - 2.0 * radius
+        nx, ny = (((high - low) + 4.0 * radius) / cell).astype(np.int64) + 1
+        raster = nearest_raster(target, x0, y0, cell, int(nx), int(ny), max(radius, cell))
+        extent = source.max(axis=0) - source.min(axis=0)
+        longest = float(np.hypot(*extent)) * (1.0 + self.config.max_scale_error) + radius
+        order = np.argsort(target[:, 0], kind="stable")
+        center = 0.5 * (source.min(axis=0) + source.max(axis=0))
+        pairs = directed_pairs(target, _DIRECTIONS, longest)
+        return _Field(target, order, raster, float(x0), float(y0), cell, pairs, center, float(extent.max()))
+
+    def _search(self, source: Points, field: _Field, flip: tuple[float, float]) -> Iterator[tuple[_Rated, int]]:
+        """Try the pairs of sources, brightest first; yield the best transform of each block, and their number."""
+        # The flip is about the middle of the sources; that of the frame is not known.
+        shift = self.config.max_shift_arcsec + (0.0 if flip == (1.0, 1.0) else 0.5 * field.extent)
+        first, second = _pairs(source)
+        for start in range(0, first.size, _PAIRS_PER_BLOCK):
+            block = slice(start, start + _PAIRS_PER_BLOCK)
+            proposed = pair_hypotheses(
+                source, first[block], second[block], field.target, *field.pairs, field.center, shift,
+                self.config.max_scale_error, self.config.tolerance_arcsec, np.radians(self.config.max_rotation_deg),
+            )  # fmt: skip
+            if len(proposed) == 0:
+                continue
+            landed = count_landings(proposed, source, field.raster, field.x0, field.y0, field.cell, len(field.target))
+            likely = np.argsort(-landed, kind="stable")[: self.config.n_candidates]
+            yield self._best(proposed[likely], source, field, shift), len(proposed)
+
+    def _best(self, transforms: Points, source: Points, field: _Field, max_shift: float) -> _Rated:
+        """Refine transforms and return the one that chance explains least."""
+        radii = self.config.tolerance_arcsec * np.array(self.config.shrink)
+        refined, matched = refine_transforms(transforms, source, field.target, field.order, radii)
+        density = _chance_by_density(refined[:, 0], source, field.target, radii[0])
+        matched = matched * self._allowed(refined, field, max_shift)
+        log_chance = _log10_chance(matched, len(source), density[:, None] * (radii / radii[0]) ** 2)
+        row, step = np.unravel_index(np.argmin(log_chance), log_chance.shape)
+        _, beside = matches_and_chance(refined[row, 0], source, field.target, field.order, radii[0], radii[0] * _SHIFTS)
+        chance = max(beside, float(density[row])) * (radii[step] / radii[0]) ** 2
+        log10_chance = float(_log10_chance(matched[row, step], len(source), chance)) + float(np.log10(radii.size))
+        return _Rated(refined[row, step], float(radii[step]), log10_chance)
+
+    def _allowed(self, transforms: Points, field: _Field, max_shift: float) -> NDArray[np.bool_]:
+        """Tell which transforms are still within the limits after they were refined, with a little slack."""
+        a, b, dx, dy = np.moveaxis(transforms, -1, 0)
+        x, y = field.center
+        slack = self.config.tolerance_arcsec
+        turn = 2.0 * slack / max(field.extent, slack)
+        shift = np.hypot(a * x - b * y + dx - x, b * x + a * y + dy - y)
+        return np.asarray(
+            (np.abs(np.hypot(a, b) - 1.0) <= self.config.max_scale_error + turn)
+            & (np.abs(np.arctan2(b, a)) <= np.radians(self.config.max_rotation_deg) + turn)
+            & (shift <= max_shift + slack)
         )
 
-    def _search(self, source: Points, reference: Points, n_candidates: int) -> PatternMatch | None:
-        """Return the verified transform that chance explains least."""
-        parities = (False, True) if self.config.allow_mirror else (False,)
-        verified = [
-            self._verify(candidate, source, reference)
-            for mirrored in parities
-            for candidate in self._candidates(source, reference, mirrored, n_candidates)
-        ]
-        return min(verified, key=lambda match: match.log10_false_alarm, default=None)
 
-    def _candidates(self, source: Points, reference: Points, mirrored: bool, count: int) -> list[Similarity]:
-        """Return the most voted transforms, best first."""
-        extent = float(np.ptp(source, axis=0).max())
-        seen = source * (1.0, -1.0) if mirrored else source
-        hypotheses = self._hypotheses(seen, reference, 0.15 * extent)
-        if len(hypotheses) == 0:
-            return []
-        groups = _most_voted(hypotheses, seen, 2.0 * self.config.tolerance_arcsec, count)
-        medians = [np.median(group, axis=0) for group in groups]
-        return [Similarity(float(a), float(b), float(dx), float(dy), mirrored) for a, b, dx, dy in medians]
-
-    def _hypotheses(self, source: Points, reference: Points, min_length: float) -> Points:
-        i, j = np.triu_indices(len(reference), 1)
-        a, b = np.r_[i, j], np.r_[j, i]
-        length = np.hypot(*(reference[b] - reference[a]).T)
-        order = np.argsort(length, kind="stable")
-        found = pair_hypotheses(
-            np.ascontiguousarray(source), np.ascontiguousarray(reference), length[order], a[order], b[order],
-            min_length, self.config.max_scale_error, self.config.tolerance_arcsec,
-            np.radians(self.config.max_rotation_deg),
-        )  # fmt: skip
-        center = source.mean(axis=0)
-        moved_x = found[:, 0] * center[0] - found[:, 1] * center[1] + found[:, 2] - center[0]
-        moved_y = found[:, 1] * center[0] + found[:, 0] * center[1] + found[:, 3] - center[1]
-        return found[np.hypot(moved_x, moved_y) <= self.config.max_shift_arcsec]
-
-    def _verify(self, candidate: Similarity, source: Points, reference: Points) -> PatternMatch:
-        """Refine a transform on its own matches and rate it against chance."""
-        transform, radius = candidate, 3.0 * self.config.tolerance_arcsec
-        for _ in range(4):
-            i, j, _ = match_nearest(transform.apply(source), reference, radius)
-            if i.size >= 3:
-                transform = Similarity.fit(source[i], reference[j], mirrored=transform.mirrored)
-            radius = max(self.config.tolerance_arcsec, 0.6 * radius)
-        i, j, _ = match_nearest(transform.apply(source), reference, self.config.tolerance_arcsec)
-        return PatternMatch(transform, i, j, self._log10_chance(transform.apply(source), reference, i.size))
-
-    def _log10_chance(self, moved: Points, reference: Points, n_matched: int) -> float:
-        """Return the chance of so many matches, times the number of independent transforms searched."""
-        low, high = moved.min(axis=0), moved.max(axis=0)
-        inside = ((reference >= low) & (reference <= high)).all(axis=1).sum()
-        cell = np.pi * self.config.tolerance_arcsec**2
-        probability = min(1.0, inside * cell / max(float(np.prod(high - low)), cell))
-        # The first two matches are free: the pair that proposed the transform fits by construction.
-        log_chance = binom.logsf(n_matched - 3, max(len(moved) - 2, 1), probability) / np.log(10.0)
-        trials = (len(moved) * len(reference)) ** 2 / 4.0
-        return float(log_chance + np.log10(trials))
+def _result(
+    rated: _Rated, source: Points, turned: Points, reference: Points, mirrored: bool, tried: int
+) -> PatternMatch:
+    """Match all stars, and tell the transform from the sources as they were given."""
+    order = np.argsort(reference[:, 0], kind="stable")
+    match, _ = matches_and_chance(rated.transform, turned, reference, order, rated.radius, np.zeros((0, 2)))
+    found = np.flatnonzero(match >= 0)
+    a, b, dx, dy = (float(number) for number in rated.transform)
+    moved = Similarity(a, b, dx, dy).apply(turned)
+    transform = Similarity.fit(source, moved, mirrored=mirrored)
+    return PatternMatch(transform, found, match[found], rated.log10_chance, rated.radius, tried)
 
 
-def _brightest(flux: Points, count: int) -> NDArray[np.int64]:
+def _brightest(flux: Points, count: int) -> Rows:
     ranked = np.argsort(-np.where(np.isfinite(flux), flux, -np.inf), kind="stable")
     return ranked[:count]
 
 
-def _most_voted(hypotheses: Points, source: Points, bin_size: float, count: int) -> list[Points]:
-    """Group transforms by where they bring the ends of the field; return the largest groups."""
+def _pairs(source: Points) -> tuple[Rows, Rows]:
+    """Return pairs of sources, the brightest first, without those too short to tell scale and rotation."""
+    first, second = np.triu_indices(len(source), 1)
+    length = np.hypot(*(source[second] - source[first]).T)
+    long = np.flatnonzero((length >= 0.15 * np.ptp(source, axis=0).max()) & (length > 0.0))
+    ranked = long[np.argsort((first + second)[long], kind="stable")][:_MOST_PAIRS]
+    return first[ranked], second[ranked]
+
+
+def _chance_by_density(transforms: Points, source: Points, target: Points, radius: float) -> Points:
+    """Return the chance that a source lands within the radius of a reference star, were both spread evenly."""
     low, high = source.min(axis=0), source.max(axis=0)
-    a, b, dx, dy = hypotheses.T[:, :, None]
-    x, y = np.array([low[0], high[0]]), np.array([low[1], high[1]])
-    landing = np.hstack([a * x - b * y + dx, b * x + a * y + dy])
-    groups = []
-    for phase in (0.0, 0.5):  # two grids: a peak on a cell border of one lies inside a cell of the other
-        cells = np.floor(landing / bin_size + phase).astype(np.int64)
-        _, group, votes = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-        largest = np.argsort(-votes, kind="stable")[:count]
-        groups += [hypotheses[group.ravel() == index] for index in largest]
-    return groups
+    a, b, dx, dy = transforms.T[:, :, None]
+    square = a * a + b * b
+    x, y = target[:, 0] - dx, target[:, 1] - dy
+    back = np.stack([(a * x + b * y) / square, (a * y - b * x) / square], axis=-1)
+    inside = ((back >= low) & (back <= high)).all(axis=-1).sum(axis=1)
+    cell = np.pi * radius**2
+    return np.minimum(1.0, inside * cell / np.maximum(float(np.prod(high - low)) * square[:, 0], cell))
+
+
+def _log10_chance(matched: NDArray[np.int64], n_source: int, chance: Points | float) -> Points:
+    """Return the logarithm of the chance of so many matches; the two that proposed the transform are free."""
+    log = binom.logsf(matched - 3, max(n_source - 2, 1), chance) / np.log(10.0)
+    return np.where(matched < 3, 0.0, log)
