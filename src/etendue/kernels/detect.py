@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit, types
 
-from etendue.kernels.types import BOOL_2D, F32, F32_2D, F64, F64_1D, I64, I64_1D
+from etendue.kernels.types import BOOL_2D, F32, F32_2D, F64, F64_1D, I32, I32_2D, I32_2D_OUT, I64, I64_1D
 
 _IMAGE = types.Array(types.float32, 2, "C")
 _REAL = types.Array(types.float64, 1, "C")
@@ -106,9 +106,20 @@ def matched_filter(image, variance, bad, psf):
     return out
 
 
-@njit([types.Tuple((_REAL, _REAL, _REAL))(F32_2D, F32)], cache=True, nogil=True, error_model="numpy")
-def find_peaks(significance, threshold):
-    """Find local maxima of a significance map above a threshold.
+@njit(inline="always")
+def _is_peak(image, j, i):
+    """Tell whether a pixel is not below its neighbours, and above those that precede it in memory."""
+    v = image[j, i]
+    if v <= image[j, i - 1] or v < image[j, i + 1]:
+        return False
+    above = max(image[j - 1, i - 1], image[j - 1, i], image[j - 1, i + 1])
+    below = max(image[j + 1, i - 1], image[j + 1, i], image[j + 1, i + 1])
+    return v > above and v >= below
+
+
+@njit([types.Tuple((_REAL, _REAL, _REAL))(F32_2D, I64_1D, I64_1D, I64_1D)], cache=True, nogil=True, error_model="numpy")
+def peaks_in_spans(significance, span_y, span_x0, span_x1):
+    """Find the local maxima of a significance map inside spans.
 
     A maximum is not below any of its eight neighbours and above the four that precede it in memory (so that a plateau
     of equal pixels counts once); it is refined by a parabola along each axis, by less than half a pixel.
@@ -117,8 +128,8 @@ def find_peaks(significance, threshold):
     ----------
     significance : ndarray, float32, shape (ny, nx)
         Map; pixels on the outermost rows and columns are never maxima.
-    threshold : float
-        Lowest peak value.
+    span_y, span_x0, span_x1 : ndarray, int64, shape (n_spans,)
+        Row, first and one-past-last column of the spans, in row order.
 
     Returns
     -------
@@ -126,23 +137,22 @@ def find_peaks(significance, threshold):
         Positions [px] and map values at the maxima, in row order.
     """
     ny, nx = significance.shape
-    capacity = (ny * nx) // 4 + 1  # two maxima are never neighbours
+    capacity = 0
+    for k in range(span_y.size):
+        capacity += (span_x1[k] - span_x0[k] + 1) // 2
     xs, ys, values, n = np.empty(capacity), np.empty(capacity), np.empty(capacity), 0
-    for j in range(1, ny - 1):
-        for i in range(1, nx - 1):
+    for k in range(span_y.size):
+        j = span_y[k]
+        if j < 1 or j >= ny - 1:
+            continue
+        for i in range(max(span_x0[k], 1), min(span_x1[k], nx - 1)):
+            if not _is_peak(significance, j, i):
+                continue
             v = significance[j, i]
-            if v < threshold or v <= significance[j, i - 1] or v < significance[j, i + 1]:
-                continue
-            above = max(significance[j - 1, i - 1], significance[j - 1, i], significance[j - 1, i + 1])
-            below = max(significance[j + 1, i - 1], significance[j + 1, i], significance[j + 1, i + 1])
-            if v <= above or v < below:
-                continue
             curve_x = 2.0 * v - significance[j, i - 1] - significance[j, i + 1]
             curve_y = 2.0 * v - significance[j - 1, i] - significance[j + 1, i]
-            step_x, step_y = (
-                significance[j, i + 1] - significance[j, i - 1],
-                significance[j + 1, i] - significance[j - 1, i],
-            )
+            step_x = significance[j, i + 1] - significance[j, i - 1]
+            step_y = significance[j + 1, i] - significance[j - 1, i]
             xs[n] = i + (0.499 * step_x / curve_x if curve_x > 0.0 else 0.0)
             ys[n] = j + (0.499 * step_y / curve_y if curve_y > 0.0 else 0.0)
             values[n] = v
@@ -159,9 +169,9 @@ def _root(parent, i):
     return i
 
 
-@njit([types.Tuple((_INT, _INT, _INT, I64))(BOOL_2D)], cache=True, nogil=True, error_model="numpy")
+@njit([types.Tuple((_INT, _INT, _INT))(BOOL_2D)], cache=True, nogil=True, error_model="numpy")
 def _runs(above):
-    """Return row, first and one-past-last column of every horizontal run of True, and their number."""
+    """Return row, first and one-past-last column of every horizontal run of True."""
     ny, nx = above.shape
     capacity = ny * (nx // 2 + 1)
     row, start, stop = np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
@@ -176,26 +186,24 @@ def _runs(above):
                 stop[n] = x
                 n += 1
             x += 1
-    return row[:n].copy(), start[:n].copy(), stop[:n].copy(), n
+    return row[:n].copy(), start[:n].copy(), stop[:n].copy()
 
 
-@njit([types.Tuple((_INT, _INT, _INT, _INT))(BOOL_2D)], cache=True, nogil=True, error_model="numpy")
-def connected_spans(above):
-    """Label the 8-connected regions of a boolean image, as horizontal spans.
+@njit([_INT(I64_1D, I64_1D, I64_1D)], cache=True, nogil=True, error_model="numpy")
+def span_owners(row, start, stop):
+    """Label the 8-connected regions that spans form.
 
     Parameters
     ----------
-    above : ndarray, bool, shape (ny, nx)
-        True inside the regions.
+    row, start, stop : ndarray, int64, shape (n_spans,)
+        Row, first and one-past-last column of every span, in row order.
 
     Returns
     -------
-    y, x0, x1 : ndarray, int64, shape (n_spans,)
-        Row, first and one-past-last column of every span, in row order.
-    owner : ndarray, int64, shape (n_spans,)
+    ndarray, int64, shape (n_spans,)
         Region of the span, counted from 0 in the order of the regions' first spans.
     """
-    row, start, stop, n = _runs(above)
+    n = row.size
     parent = np.arange(n)
     previous = 0
     for i in range(n):
@@ -217,7 +225,211 @@ def connected_spans(above):
             count += 1
         else:
             owner[i] = owner[root]
-    return row, start, stop, owner
+    return owner
+
+
+@njit([types.Tuple((_INT, _INT, _INT, _INT))(BOOL_2D)], cache=True, nogil=True, error_model="numpy")
+def connected_spans(above):
+    """Label the 8-connected regions of a boolean image, as horizontal spans.
+
+    Parameters
+    ----------
+    above : ndarray, bool, shape (ny, nx)
+        True inside the regions.
+
+    Returns
+    -------
+    y, x0, x1 : ndarray, int64, shape (n_spans,)
+        Row, first and one-past-last column of every span, in row order.
+    owner : ndarray, int64, shape (n_spans,)
+        Region of the span, counted from 0 in the order of the regions' first spans.
+    """
+    row, start, stop = _runs(above)
+    return row, start, stop, span_owners(row, start, stop)
+
+
+@njit([types.Tuple((_INT, _INT, _INT))(F32_2D, F32)], cache=True, nogil=True, error_model="numpy")
+def spans_above(image, threshold):
+    """Find the horizontal runs of pixels that are not below a threshold.
+
+    Parameters
+    ----------
+    image : ndarray, float32, shape (ny, nx)
+        Image; NaN is below everything.
+    threshold : float
+        Lowest value inside.
+
+    Returns
+    -------
+    y, x0, x1 : ndarray, int64, shape (n_spans,)
+        Row, first and one-past-last column of every span, in row order.
+    """
+    ny, nx = image.shape
+    capacity = ny * (nx // 2 + 1)
+    row, start, stop = np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+    n = 0
+    for y in range(ny):
+        line, x = image[y], 0
+        while x < nx:
+            while x + 16 <= nx:  # sixteen pixels at once where nothing is above
+                highest = line[x]
+                for i in range(1, 16):
+                    highest = max(highest, line[x + i])
+                if highest >= threshold:
+                    break
+                x += 16
+            while x < nx and not line[x] >= threshold:
+                x += 1
+            if x < nx:
+                row[n], start[n] = y, x
+                while x < nx and line[x] >= threshold:
+                    x += 1
+                stop[n] = x
+                n += 1
+    return row[:n].copy(), start[:n].copy(), stop[:n].copy()
+
+
+@njit([types.Tuple((_INT, _INT, _INT))(I32_2D, I32)], cache=True, nogil=True, error_model="numpy")
+def masked_spans(mask, bits):
+    """Find the horizontal runs of pixels with any of some bits.
+
+    Parameters
+    ----------
+    mask : ndarray, int32, shape (ny, nx)
+        Mask.
+    bits : int
+        Bits looked for.
+
+    Returns
+    -------
+    y, x0, x1 : ndarray, int64, shape (n_spans,)
+        Row, first and one-past-last column of every span, in row order.
+    """
+    ny, nx = mask.shape
+    capacity, n = 1024, 0
+    row, start, stop = np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+    for y in range(ny):
+        line, any_set = mask[y], np.int32(0)
+        for x in range(nx):
+            any_set |= line[x]
+        if any_set & bits == 0:
+            continue
+        if n + nx // 2 + 1 > capacity:
+            more = np.empty(capacity + nx, np.int64)
+            row, start, stop = (
+                np.concatenate((row, more)), np.concatenate((start, more)), np.concatenate((stop, more))
+            )  # fmt: skip
+            capacity = row.size
+        inside = False
+        for x in range(nx):
+            if (line[x] & bits != 0) != inside:
+                inside = not inside
+                if inside:
+                    row[n], start[n] = y, x
+                else:
+                    stop[n] = x
+                    n += 1
+        if inside:
+            stop[n] = nx
+            n += 1
+    return row[:n].copy(), start[:n].copy(), stop[:n].copy()
+
+
+@njit([types.Array(types.boolean, 2, "C")(I64_1D, I64_1D, I64_1D, I64, I64, I64)], cache=True, nogil=True)
+def grown_spans(y, x0, x1, margin, ny, nx):
+    """Paint spans grown by a square.
+
+    Parameters
+    ----------
+    y, x0, x1 : ndarray, int64, shape (n_spans,)
+        Spans.
+    margin : int
+        Half side of the square [px].
+    ny, nx : int
+        Shape of the image.
+
+    Returns
+    -------
+    ndarray, bool, shape (ny, nx)
+        True inside.
+    """
+    out = np.zeros((ny, nx), np.bool_)
+    for i in range(y.size):
+        for row in range(max(y[i] - margin, 0), min(y[i] + margin + 1, ny)):
+            out[row, max(x0[i] - margin, 0) : min(x1[i] + margin, nx)] = True
+    return out
+
+
+@njit([_BOOL(I32_2D, I32, I64_1D, I64_1D, I64)], cache=True, nogil=True, error_model="numpy")
+def is_empty(mask, bits, x, y, radius):
+    """Tell around which pixels no bit of some is set.
+
+    Parameters
+    ----------
+    mask : ndarray, int32, shape (ny, nx)
+        Mask.
+    bits : int
+        Bits that must not be set.
+    x, y : ndarray, int64, shape (n,)
+        Pixels.
+    radius : int
+        Half side of the square that must be empty and on the image [px].
+
+    Returns
+    -------
+    ndarray, bool, shape (n,)
+        True where it is.
+    """
+    ny, nx = mask.shape
+    empty = np.zeros(x.size, np.bool_)
+    for i in range(x.size):
+        if x[i] < radius or y[i] < radius or x[i] >= nx - radius or y[i] >= ny - radius:
+            continue
+        found = np.int32(0)
+        for row in range(y[i] - radius, y[i] + radius + 1):
+            for col in range(x[i] - radius, x[i] + radius + 1):
+                found |= mask[row, col]
+        empty[i] = found & bits == 0
+    return empty
+
+
+@njit([types.void(I32_2D_OUT, I64_1D, I64_1D, I64_1D, I32)], cache=True, nogil=True, error_model="numpy")
+def paint_spans(mask, y, x0, x1, bits):
+    """Set bits of a mask inside spans, in place.
+
+    Parameters
+    ----------
+    mask : ndarray, int32, shape (ny, nx)
+        Changed.
+    y, x0, x1 : ndarray, int64, shape (n_spans,)
+        Spans inside the mask.
+    bits : int
+        What to set.
+    """
+    for i in range(y.size):
+        line = mask[y[i]]
+        for x in range(x0[i], x1[i]):
+            line[x] |= bits
+
+
+@njit([types.Tuple((_REAL, _REAL, _REAL))(F32_2D, F32)], cache=True, nogil=True, error_model="numpy")
+def find_peaks(significance, threshold):
+    """Find local maxima of a significance map that are not below a threshold.
+
+    Parameters
+    ----------
+    significance : ndarray, float32, shape (ny, nx)
+        Map.
+    threshold : float
+        Lowest peak value.
+
+    Returns
+    -------
+    x, y, value : ndarray, float64, shape (n,)
+        As of `peaks_in_spans`.
+    """
+    row, start, stop = spans_above(significance, threshold)
+    return peaks_in_spans(significance, row, start, stop)
 
 
 @njit([_BOOL(F64_1D, F64_1D, F64_1D, F64_1D, F64, F64)], cache=True, nogil=True, error_model="numpy")
@@ -252,8 +464,10 @@ def stands_out(x, y, value, profile, threshold, tolerance):
         for k in range(first, n):
             if y[k] > y[i] + reach + 1.0:
                 break
+            if not value[k] > value[i] or abs(x[k] - x[i]) >= reach:
+                continue
             distance = np.hypot(x[k] - x[i], y[k] - y[i])
-            if value[k] > value[i] and distance < reach:
+            if distance < reach:
                 cell = int(distance)
                 wings += value[k] * (profile[cell] + (distance - cell) * (profile[cell + 1] - profile[cell]))
         keep[i] = value[i] - wings >= threshold + tolerance * wings if wings > 0.0 else value[i] >= threshold

@@ -6,10 +6,11 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from etendue.kernels.types import BOOL_2D, F64, F64_1D, F64_1D_OUT, F64_2D, F64_2D_OUT, I64
+from etendue.kernels.types import BOOL_2D, F32_2D, F64, F64_1D, F64_1D_OUT, F64_2D, F64_2D_OUT, I32, I32_2D, I64
 
 _CELLS = types.Array(types.float64, 2, "C")
 _BINS = 64
+_SKY_BINS = 256
 
 
 @njit([F64(F64_1D_OUT, I64)], cache=True, nogil=True, error_model="numpy")
@@ -59,6 +60,23 @@ def _median(values, work):
     return lower if count > n // 2 else 0.5 * (lower + upper)
 
 
+@njit([F64(F64_1D, F64, types.Array(types.int64, 1, "C"))], cache=True, nogil=True, error_model="numpy")
+def _near_median(values, width, counts):
+    """Return the median by counting in bins of a width around 0, interpolated in its bin; NaN if it lies outside."""
+    n, half = values.size, counts.size // 2
+    counts[:] = 0
+    for i in range(n):
+        k = values[i] / width + half
+        counts[int(min(max(k, 0.0), counts.size - 1.0))] += 1
+    if 2 * counts[0] >= n or 2 * counts[counts.size - 1] >= n:
+        return np.nan
+    below = k = 0
+    while 2 * (below + counts[k]) < n:
+        below += counts[k]
+        k += 1
+    return width * (k - half + (0.5 * n - below) / counts[k])
+
+
 @njit([_CELLS(F64_2D, BOOL_2D, I64)], cache=True, nogil=True, error_model="numpy")
 def cell_medians(image, bad, cell):
     """Take the median of an image in square cells.
@@ -92,6 +110,60 @@ def cell_medians(image, bad, cell):
             if 4 * n >= cell * cell:
                 medians[a, b] = _median(values[:n], work[:n])
     return medians
+
+
+@njit([_CELLS(F32_2D, F32_2D, I32_2D, I32, I64, I64, F64)], cache=True, nogil=True, error_model="numpy")
+def significant_sky(image, variance, mask, bits, cell, step, least):
+    """Take the median of an image in square cells, as far as noise cannot have made it (to 0.02 of the noise).
+
+    Where the sky is flat any estimate of it on a small scale only adds noise and takes light from sources. So medians m
+    with the error ``e = sqrt(pi / 2 V / n)`` are shrunk to ``m max(0, 1 - least**2 e**2 / m**2)`` (the positive part of
+    James and Stein's estimator, 1961): nothing is left below ``least`` errors, nearly all far above.
+
+    Parameters
+    ----------
+    image, variance : ndarray, float32, shape (ny, nx)
+        Background-subtracted image and its variance.
+    mask : ndarray, int32, shape (ny, nx)
+        Mask; pixels with any of ``bits``, and those that are not finite, are left out.
+    bits : int
+        Bits of unusable pixels.
+    cell : int
+        Cell side [px]; the last cells may be smaller.
+    step : int
+        Every so many rows and columns are looked at.
+    least : float
+        Errors that a median must exceed.
+
+    Returns
+    -------
+    ndarray, float64, shape (ceil(ny / cell), ceil(nx / cell))
+        Shrunk medians; 0 where less than a quarter of a full cell's sample is usable.
+    """
+    ny, nx = image.shape
+    rows, cols = (ny + cell - 1) // cell, (nx + cell - 1) // cell
+    full = ((cell + step - 1) // step) ** 2
+    sky = np.zeros((rows, cols))
+    values, work, counts = np.empty(full), np.empty(full), np.zeros(_SKY_BINS, np.int64)
+    for a in range(rows):
+        for b in range(cols):
+            n, weight = 0, 0.0
+            for j in range(a * cell, min(ny, (a + 1) * cell), step):
+                for i in range(b * cell, min(nx, (b + 1) * cell), step):
+                    value, v = image[j, i], variance[j, i]
+                    if (mask[j, i] & bits) == 0 and abs(value) < np.inf and 0.0 < v < np.inf:
+                        values[n] = value
+                        weight += 1.0 / v
+                        n += 1
+            if 4 * n < full or n == 0:
+                continue
+            noise = np.sqrt(n / weight)  # sources, whose variance is large, hardly count
+            median = _near_median(values[:n], 0.05 * noise, counts)
+            if not np.isfinite(median):
+                median = _median(values[:n], work[:n])
+            error = 0.5 * np.pi / weight
+            sky[a, b] = median * max(0.0, 1.0 - least * least * error / (median * median)) if median != 0.0 else 0.0
+    return sky
 
 
 @njit([types.void(F64_2D_OUT, F64_2D, I64)], cache=True, nogil=True, error_model="numpy")

@@ -1,6 +1,7 @@
-"""Detect sources with a filter matched to the PSF and to the noise."""
+"""Detect sources with filters matched to the PSF and to the noise."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +10,29 @@ from pydantic import Field
 from etendue.errors import AlgorithmError
 from etendue.image.exposure import Exposure
 from etendue.image.footprint import FootprintSet, Peaks, SpanSet
-from etendue.image.psf import GaussianMixturePsf, Psf
-from etendue.kernels.convolve import correlate
-from etendue.kernels.detect import connected_spans, find_peaks, matched_filter, owner_at, stands_out
-from etendue.kernels.local_background import cell_medians, subtract_cells
-from etendue.kernels.point_sources import model_variance, pixel_noise
+from etendue.image.mask import Mask
+from etendue.kernels.detect import (
+    connected_spans,
+    grown_spans,
+    masked_spans,
+    owner_at,
+    paint_spans,
+    peaks_in_spans,
+    span_owners,
+    spans_above,
+    stands_out,
+)
+from etendue.kernels.local_background import significant_sky
+from etendue.kernels.matched_filter import TILE, significance_map
+from etendue.kernels.point_sources import pixel_noise
+from etendue.tasks.detect.point_filters import PointFilters
+from etendue.tasks.detect.sky_sources import SkySourcesConfig, SkySourcesTask
 from etendue.tasks.task import Task, TaskConfig
+
+_SAMPLE = 300_000  # significances from which their width is taken
+_NOISE_SAMPLE = 1_000_000  # pixels from which gain and sky noise are taken
+_Columns = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+_Spans = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
 class DetectConfig(TaskConfig):
@@ -22,6 +40,17 @@ class DetectConfig(TaskConfig):
 
     threshold_snr: float = Field(5.0, gt=0.0)
     """Matched-filter signal-to-noise ratio of the faintest peak."""
+
+    false_per_megapixel: float | None = Field(None, gt=0.0)
+    """Instead of ``threshold_snr``: how many peaks of one sign noise may have in a million pixels. The threshold
+    follows from the PSF and the correlation of the noise."""
+
+    dynamic_threshold: bool = False
+    """Multiply the threshold by the scatter of the significance at empty places, which is 1 where the variance plane is
+    right (LSST's dynamic detection)."""
+
+    sky_sources: SkySourcesConfig = SkySourcesConfig(count=1000, margin=4)
+    """The empty places for that."""
 
     polarity: str = Field("positive", pattern="^(positive|both)$")
     """"positive" for sources, "both" for difference images."""
@@ -35,11 +64,20 @@ class DetectConfig(TaskConfig):
     merge_margin: int = Field(3, ge=0)
     """Pixels around such a region that belong to it."""
 
+    grow: int = Field(0, ge=0)
+    """Pixels by which footprints grow; those that touch become one."""
+
     guess_fwhm: float = Field(2.5, gt=0.5)
     """Full width at half maximum [px] of the filter when the exposure has no PSF yet."""
 
     filter_radius: float = Field(3.0, gt=0.0)
-    """Half side of the filter in units of the PSF's FWHM."""
+    """Largest half side of the filter in units of the PSF's FWHM."""
+
+    filter_loss: float = Field(1e-3, gt=0.0, lt=0.1)
+    """Share of the S/N that may be lost by making the filter smaller, and by writing it as few products."""
+
+    filter_patch: int = Field(512, ge=TILE, multiple_of=TILE)
+    """Side of the patches that have a filter each, where the PSF varies [px]."""
 
     wing_tolerance: float = Field(0.3, ge=0.0)
     """Fraction by which the wings of brighter sources may exceed the PSF's; a peak must stand out from that."""
@@ -49,6 +87,9 @@ class DetectConfig(TaskConfig):
 
     sky_cell: int = Field(24, ge=0)
     """Cell side [px] of the local background subtracted for detection only (ghosts, haloes); 0 for none."""
+
+    sky_significance: float = Field(3.0, ge=0.0)
+    """Errors by which a cell's median must depart from zero to count."""
 
     rescale_variance: bool = False
     """Divide significances by their robust scatter over the image (the factor is in the result either way)."""
@@ -65,10 +106,29 @@ class DetectResult:
     footprints: FootprintSet
     exposure: Exposure  # with DETECTED (and DETECTED_NEGATIVE) set
     noise_scale: float  # robust scatter of the significance map: 1 when the variance plane is right
+    threshold: float = float("nan")  # significance of the faintest peak looked for
+    sky_scatter: float = float("nan")  # of the significance at empty places; NaN unless the threshold is dynamic
+
+
+class NoiseModel(NamedTuple):
+    """What is taken off the image and its variance before the filter."""
+
+    cells: NDArray[np.float64]  # local sky at the centres of cells
+    cell: int  # their side [px], or 0
+    slope: float  # rise of the variance with the pixel value: the photon noise of sources
+
+
+class _Scan(NamedTuple):
+    """One pass over an image: per sign its peaks and spans; a sample of significances, and those at some pixels."""
+
+    peaks: list[_Columns]
+    spans: list[_Spans]
+    sample: NDArray[np.float32]
+    values: NDArray[np.float32]
 
 
 class DetectTask(Task[DetectConfig]):
-    """Matched-filter detection; the filter is the PSF at the image centre."""
+    """Matched-filter detection; the filter follows the PSF from patch to patch."""
 
     def run(self, *, exposure: Exposure, threshold_snr: float | None = None) -> DetectResult:
         """Detect sources.
@@ -78,7 +138,7 @@ class DetectTask(Task[DetectConfig]):
         exposure : Exposure
             Background-subtracted; its PSF may be missing (then a Gaussian of ``guess_fwhm`` is the filter).
         threshold_snr : float, optional
-            Instead of the configured one.
+            Instead of the configured threshold.
 
         Returns
         -------
@@ -88,88 +148,96 @@ class DetectTask(Task[DetectConfig]):
         Raises
         ------
         AlgorithmError
-            If no pixel is usable.
+            If no pixel is usable, or too few places are empty for a dynamic threshold.
         """
-        threshold = self.config.threshold_snr if threshold_snr is None else threshold_snr
-        kernel = self._filter(exposure)
-        significance, scale = self._significance(exposure, kernel)
-        signs = (1, -1) if self.config.polarity == "both" else (1,)
-        regions = [self._regions(sign * significance, threshold, kernel, exposure) for sign in signs]
-        return _collect(exposure, regions, scale)
+        config = self.config
+        filters = PointFilters.of(
+            exposure,
+            guess_fwhm=config.guess_fwhm,
+            filter_radius=config.filter_radius,
+            patch=config.filter_patch,
+            loss=config.filter_loss,
+        )
+        scanner = _Scanner(exposure, filters, self._noise_model(exposure), config)
+        threshold, unit, scatter = self._threshold(filters, threshold_snr), 1.0, float("nan")
+        if config.rescale_variance:
+            unit = _width(scanner.scan(np.inf).sample)
+        if config.dynamic_threshold:
+            scatter = self._sky_scatter(exposure, scanner, threshold * unit) / unit
+            threshold *= scatter
+        scan = scanner.scan(threshold * unit)
+        profile = filters.wing_profile(config.wing_radius)
+        regions = [
+            self._regions(peaks, spans, unit, threshold, profile, exposure)
+            for peaks, spans in zip(scan.peaks, scan.spans, strict=True)
+        ]
+        return _collect(exposure, regions, _width(scan.sample), threshold, scatter)
 
-    def _filter(self, exposure: Exposure) -> NDArray[np.float32]:
-        x, y = exposure.bbox.x.center, exposure.bbox.y.center
-        psf: Psf = exposure.psf or GaussianMixturePsf.circular(self.config.guess_fwhm / 2.3548, 41)
-        half = min(int(np.ceil(self.config.filter_radius * psf.fwhm(x=x, y=y)[0])), psf.size // 2)
-        middle = psf.size // 2
-        core = psf.stamp(x=x, y=y)[middle - half : middle + half + 1, middle - half : middle + half + 1]
-        return np.ascontiguousarray(core, np.float32)
+    def _threshold(self, filters: PointFilters, threshold_snr: float | None) -> float:
+        """Return the threshold asked for, as a significance."""
+        if threshold_snr is not None:
+            return threshold_snr
+        if self.config.false_per_megapixel is not None:
+            return filters.noise_peaks().level(1e-6 * self.config.false_per_megapixel)
+        return self.config.threshold_snr
 
-    def _significance(self, exposure: Exposure, kernel: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-        bad = exposure.mask.any_of(self.config.bad_planes)
-        image, variance = exposure.image.array.astype(np.float64), exposure.variance.array.astype(np.float64)
-        unusable = bad | exposure.mask.any_of(self.config.merge_planes) | ~np.isfinite(image)
-        if self.config.sky_cell:
-            subtract_cells(image, cell_medians(image, unusable, self.config.sky_cell), self.config.sky_cell)
-        # The photon noise of a source must not weight down its own core: that would flatten and shift bright peaks.
-        model_variance(variance, image, pixel_noise(image, variance, unusable).slope, bad, variance)
-        significance = matched_filter(image.astype(np.float32), variance.astype(np.float32), bad, kernel)
-        return self._rescaled(significance, significance != 0.0)
+    def _noise_model(self, exposure: Exposure) -> NoiseModel:
+        """Return local sky and gain; the photon noise of a source must not weigh down its own core."""
+        config, mask = self.config, exposure.mask
+        bits = np.int32(mask.bits((*config.bad_planes, *config.merge_planes)))
+        planes = exposure.image.array, exposure.variance.array, mask.array
+        step = max(1, int(np.sqrt(planes[0].size / _NOISE_SAMPLE)))
+        image, variance = (np.ascontiguousarray(plane[::step, ::step], np.float64) for plane in planes[:2])
+        slope = pixel_noise(image, variance, (planes[2][::step, ::step] & bits) != 0).slope
+        if not config.sky_cell:
+            return NoiseModel(np.zeros((1, 1)), 0, slope)
+        image, variance, flags = (np.ascontiguousarray(plane) for plane in planes)
+        step = 1 if config.sky_cell < 16 else 2
+        cells = significant_sky(image, variance, flags, bits, config.sky_cell, step, config.sky_significance)
+        return NoiseModel(cells, config.sky_cell, slope)
 
-    def _rescaled(
-        self, significance: NDArray[np.float32], usable: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float32], float]:
-        """Divide by the width of the noise, from every third pixel that is usable; return that width too."""
-        sample = significance[::3, ::3][usable[::3, ::3]]
-        if not sample.size:
-            raise AlgorithmError("No usable pixel to detect sources on", bad_fraction=float(1.0 - usable.mean()))
-        low, high = np.percentile(sample, [25.0, 75.0])
-        scale = float(high - low) / 1.349
-        return (significance / np.float32(scale) if self.config.rescale_variance else significance), scale
+    def _sky_scatter(self, exposure: Exposure, scanner: "_Scanner", threshold: float) -> float:
+        """Return the scatter of the significance at places where nothing is above a threshold."""
+        flags = np.array(exposure.mask.array, order="C")
+        for spans in scanner.scan(threshold).spans:
+            paint_spans(flags, *spans, np.int32(exposure.mask.bits("DETECTED")))
+        masked = exposure.replace(mask=Mask(flags, exposure.bbox, exposure.mask.planes))
+        places = SkySourcesTask(self.config.sky_sources).run(exposure=masked)
+        box = exposure.bbox
+        at = (places.x - box.x.start).astype(np.int64), (places.y - box.y.start).astype(np.int64)
+        return _width(scanner.scan(np.inf, at=at).values)
 
     def _regions(
-        self, significance: NDArray[np.float32], threshold: float, kernel: NDArray[np.float32], exposure: Exposure
+        self,
+        peaks: _Columns,
+        spans: _Spans,
+        unit: float,
+        threshold: float,
+        profile: NDArray[np.float64],
+        exposure: Exposure,
     ) -> "_Regions":
-        significance = np.ascontiguousarray(significance)
-        x, y, value = find_peaks(significance, threshold)
+        """Keep the peaks that stand out, and join spans to footprints."""
+        x, y, value = peaks[0], peaks[1], peaks[2] / unit
         keep = stands_out(
-            x, y, value, self._wing_profile(exposure, kernel), threshold, self.config.wing_tolerance
+            x, y, value, profile, threshold, self.config.wing_tolerance
         ) & self._is_highest_in_merged_region(exposure, x, y, value)
         x, y, value = x[keep], y[keep], value[keep]
-        spans = connected_spans(significance >= threshold)
-        owner = owner_at(*spans, np.rint(x).astype(np.int64), np.rint(y).astype(np.int64))
-        return _Regions(x, y, value, owner, spans)
-
-    def _wing_profile(self, exposure: Exposure, kernel: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the response of the filter to a point source, azimuthal mean at integer distances, peak 1."""
-        size = 2 * self.config.wing_radius + kernel.shape[0]
-        middle = size // 2
-        stamp = np.zeros((size, size), np.float32)
-        source = (
-            np.asarray(exposure.psf.stamp(x=exposure.bbox.x.center, y=exposure.bbox.y.center), np.float32)
-            if (exposure.psf)
-            else kernel
-        )
-        half = min(source.shape[0] // 2, middle)
-        centre = source.shape[0] // 2
-        inner = slice(centre - half, centre + half + 1)
-        stamp[middle - half : middle + half + 1, middle - half : middle + half + 1] = source[inner, inner]
-        response = correlate(stamp, kernel)
-        rows, cols = np.indices(response.shape) - middle
-        radius = np.rint(np.hypot(rows, cols)).astype(np.int64)
-        total = np.bincount(radius.ravel(), response.ravel())[: self.config.wing_radius + 2]
-        profile = total / np.bincount(radius.ravel())[: self.config.wing_radius + 2]
-        return np.ascontiguousarray(np.maximum(profile / profile[0], 0.0))
+        if self.config.grow:
+            labelled = connected_spans(grown_spans(*spans, self.config.grow, *exposure.bbox.shape))
+        else:
+            labelled = (*spans, span_owners(*spans))
+        owner = owner_at(*labelled, np.rint(x).astype(np.int64), np.rint(y).astype(np.int64))
+        return _Regions(x, y, value, owner, labelled)
 
     def _is_highest_in_merged_region(
         self, exposure: Exposure, x: NDArray[np.float64], y: NDArray[np.float64], value: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
         """Tell which peaks are the highest, or the only one, of their saturated region."""
-        merged = np.ascontiguousarray(exposure.mask.any_of(self.config.merge_planes))
-        if not merged.any() or not x.size:
+        mask = exposure.mask
+        merged = masked_spans(np.ascontiguousarray(mask.array), np.int32(mask.bits(self.config.merge_planes)))
+        if not merged[0].size or not x.size:
             return np.ones(x.size, np.bool_)
-        margin = self.config.merge_margin
-        grown = _dilated(merged, margin)
+        grown = grown_spans(*merged, self.config.merge_margin, *exposure.bbox.shape)
         region = owner_at(*connected_spans(grown), np.rint(x).astype(np.int64), np.rint(y).astype(np.int64))
         order = np.lexsort((-value, region))
         first = np.ones(x.size, np.bool_)
@@ -177,6 +245,85 @@ class DetectTask(Task[DetectConfig]):
         keep = region < 0
         keep[order[first]] = True
         return keep
+
+
+class _Scanner:
+    """Passes over an exposure strip by strip, so that no map of its size is ever held."""
+
+    def __init__(self, exposure: Exposure, filters: PointFilters, noise: NoiseModel, config: DetectConfig):
+        self.planes = tuple(
+            np.ascontiguousarray(plane, kind)
+            for plane, kind in (
+                (exposure.image.array, np.float32),
+                (exposure.variance.array, np.float32),
+                (exposure.mask.array, np.int32),
+            )
+        )
+        self.bits = np.int32(exposure.mask.bits(config.bad_planes))
+        self.filters, self.noise = filters, noise
+        self.signs = (1, -1) if config.polarity == "both" else (1,)
+
+    def scan(self, threshold: float, at: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None) -> _Scan:
+        """Find peaks and spans from a threshold on, and read the significance at array pixels ``at`` (x, y).
+
+        Raises
+        ------
+        AlgorithmError
+            If no pixel is usable.
+        """
+        ny, nx = self.planes[0].shape
+        work = np.empty((min(TILE + 2, ny), nx), np.float32)
+        found: list[list[tuple[_Columns, _Spans]]] = [[] for _ in self.signs]
+        step = max(1, int(np.sqrt(ny * nx / _SAMPLE)))
+        sample, values = [], np.zeros(0 if at is None else at[0].size, np.float32)
+        for top in range(0, ny, TILE):
+            first, stop = max(top - 1, 0), min(top + TILE, ny)
+            strip = work[: min(stop + 1, ny) - first]
+            self._fill(strip, first)
+            inner = strip[top - first : stop - first]
+            sample.append(inner[::step, ::step].ravel())
+            if at is not None:
+                here = (at[1] >= top) & (at[1] < stop)
+                values[here] = inner[at[1][here] - top, at[0][here]]
+            for sign, parts in zip(self.signs, found, strict=True):
+                if sign < 0:
+                    np.negative(strip, out=strip)
+                parts.append(_peaks_and_spans(strip, top - first, stop - first, threshold, first))
+        kept = np.concatenate(sample) if sample else np.zeros(0, np.float32)
+        kept = kept[kept != 0.0]
+        if not kept.size:
+            raise AlgorithmError("No usable pixel to detect sources on: check mask and variance", pixels=ny * nx)
+        peaks = [_joined([part[0] for part in parts]) for parts in found]
+        spans = [_joined([part[1] for part in parts]) for parts in found]
+        return _Scan(peaks, spans, kept, values)
+
+    def _fill(self, strip: NDArray[np.float32], first: int) -> None:
+        """Compute the significances of the rows from ``first`` on."""
+        bank, noise = self.filters.bank, self.noise
+        significance_map(
+            *self.planes, self.bits, noise.cells, noise.cell, np.float32(noise.slope), bank.columns, bank.rows,
+            self.filters.scatter, bank.patch, bank.across, first, strip,
+        )  # fmt: skip
+
+
+def _peaks_and_spans(
+    strip: NDArray[np.float32], start: int, stop: int, threshold: float, first: int
+) -> tuple[_Columns, _Spans]:
+    """Return peaks and spans of the rows ``start`` to ``stop`` of a strip whose first row is the image's ``first``."""
+    row, x0, x1 = spans_above(strip[start:stop], np.float32(threshold))
+    x, y, value = peaks_in_spans(strip, row + start, x0, x1)
+    return (x, y + first, value), (row + start + first, x0, x1)
+
+
+def _joined(parts: list[tuple[NDArray, ...]]) -> tuple[NDArray, ...]:
+    """Concatenate columns."""
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def _width(values: NDArray[np.float32]) -> float:
+    """Return the robust scatter of values: 1 for a standard normal distribution."""
+    low, high = np.percentile(values, [25.0, 75.0])
+    return float(high - low) / 1.349
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,28 +335,18 @@ class _Regions:
     spans: tuple[NDArray[np.int64], ...]
 
 
-def _dilated(where: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:
-    """Grow a region by a square of half side ``margin``."""
-    grown = where.copy()
-    for shift in range(1, margin + 1):
-        grown[shift:] |= where[:-shift]
-        grown[:-shift] |= where[shift:]
-    rows = grown.copy()
-    for shift in range(1, margin + 1):
-        grown[:, shift:] |= rows[:, :-shift]
-        grown[:, :-shift] |= rows[:, shift:]
-    return grown
-
-
-def _collect(exposure: Exposure, regions: list[_Regions], scale: float) -> DetectResult:
+def _collect(
+    exposure: Exposure, regions: list[_Regions], scale: float, threshold: float, scatter: float
+) -> DetectResult:
     """Join the polarities into columns in parent pixels, and set the mask planes."""
     mask, y0, x0 = exposure.mask, exposure.bbox.y.start, exposure.bbox.x.start
+    flags = np.array(mask.array, order="C")
     parts, n_footprints = [], 0
     for plane, region in zip(("DETECTED", "DETECTED_NEGATIVE"), regions, strict=False):
         used, owner = np.unique(region.spans[3], return_inverse=True)
         parts.append((region.spans, owner + n_footprints, region.owner + n_footprints))
         n_footprints += used.size
-        mask = mask.with_plane(plane, _painted(region.spans, exposure.bbox.shape))
+        paint_spans(flags, *region.spans[:3], np.int32(mask.bits(plane)))
     span_y, span_x0, span_x1 = (np.concatenate([spans[k] for spans, _, _ in parts]) for k in range(3))
     span_owner = np.concatenate([owner for _, owner, _ in parts])
     peak_owner = np.concatenate([owner for _, _, owner in parts])
@@ -225,12 +362,5 @@ def _collect(exposure: Exposure, regions: list[_Regions], scale: float) -> Detec
         peak_owner[peaks_order],
         n_footprints,
     )
-    return DetectResult(x, y, value, negative, footprints, exposure.replace(mask=mask), scale)
-
-
-def _painted(spans: tuple[NDArray[np.int64], ...], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the spans as a boolean image."""
-    edges = np.zeros((shape[0], shape[1] + 1), np.int32)
-    np.add.at(edges, (spans[0], spans[1]), 1)
-    np.add.at(edges, (spans[0], spans[2]), -1)
-    return np.cumsum(edges[:, :-1], axis=1) > 0
+    flagged = exposure.replace(mask=Mask(flags, exposure.bbox, mask.planes))
+    return DetectResult(x, y, value, negative, footprints, flagged, scale, threshold, scatter)

@@ -12,10 +12,9 @@ from etendue.errors import InputError
 from etendue.image.exposure import Exposure
 from etendue.image.footprint import FootprintSet
 from etendue.image.psf import Psf
-from etendue.kernels.detect import matched_filter
 from etendue.kernels.moments import adaptive_moments
 from etendue.kernels.photometry import mask_bits
-from etendue.tasks.detect.detect import DetectConfig, DetectTask
+from etendue.tasks.detect.detect import DetectConfig, DetectTask, NoiseModel
 from etendue.tasks.diffim.point_source_fit import PointSourceFit, fit_point_sources, gather_stamps
 from etendue.tasks.task import Task, TaskConfig
 
@@ -42,13 +41,8 @@ class DifferenceDetectTask(DetectTask):
     a single exposure; and there is no sky left to subtract.
     """
 
-    def _significance(self, exposure: Exposure, kernel: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-        image, variance = exposure.image.array, exposure.variance.array
-        bad = exposure.mask.any_of(self.config.bad_planes) | ~np.isfinite(image) | ~(variance > 0.0)
-        significance = matched_filter(
-            np.where(bad, np.float32(0.0), image), np.where(bad, np.float32(1.0), variance), bad, kernel
-        )
-        return self._rescaled(significance, ~bad)
+    def _noise_model(self, exposure: Exposure) -> NoiseModel:
+        return NoiseModel(np.zeros((1, 1)), 0, 0.0)
 
 
 class DiaDetectConfig(TaskConfig):
