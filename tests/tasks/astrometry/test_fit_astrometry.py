@@ -126,3 +126,48 @@ def test_joint_calibration_survives_json():
         again.get(visit=4, detector=0)
     with pytest.raises(InputError, match="twice"):
         JointCalibration((items[0], items[0]))
+
+
+def refracted(seed, n, slope, *, error_px=0.02):
+    """Return a field whose stars the air moves by ``slope`` arcsec per magnitude, along a direction off both axes."""
+    truth, sources, references = field(seed, n=n, error_px=error_px)
+    color = np.random.default_rng(seed + 1000).normal(0.8, 0.4, n)
+    zenith = (0.7, 1.1)
+    xi, eta = truth.pixel_to_plane(x=sources["x"], y=sources["y"])
+    shift = slope * (color - 0.8) / 3600.0
+    sources["x"], sources["y"] = truth.plane_to_pixel(xi_deg=xi + shift * zenith[0], eta_deg=eta + shift * zenith[1])
+    color[:5] = np.nan
+    return truth, sources, references, {"ref_color_mag": color, "toward_zenith": zenith}
+
+
+def test_refraction_by_colour_is_fitted_with_an_error_that_is_true():
+    pulls = []
+    for seed in range(60):
+        truth, sources, references, colors = refracted(seed, 80, -0.05)
+        result = FitAstrometryTask().run(**sources, wcs=truth, **references, **colors)
+        pulls.append((result.refraction.arcsec_per_mag + 0.05) / result.refraction.err_arcsec_per_mag)
+    assert abs(np.mean(pulls)) < 4.0 / np.sqrt(60)
+    assert np.std(pulls) == pytest.approx(1.0, abs=4.0 / np.sqrt(120))
+
+
+def test_the_wcs_is_that_of_the_median_colour_and_residuals_are_free_of_it():
+    truth, sources, references, colors = refracted(7, 2000, -0.1)
+    plain = FitAstrometryTask().run(**sources, wcs=truth, **references)
+    corrected = FitAstrometryTask().run(**sources, wcs=truth, **references, **colors)
+    given = FitAstrometryTask().run(**sources, wcs=truth, **references, **colors, refraction_arcsec=-0.1)
+    assert plain.rms_arcsec > 1.4 * corrected.rms_arcsec
+    assert plain.refraction.arcsec_per_mag == 0.0
+    assert corrected.rms_arcsec == pytest.approx(0.022, rel=0.05)
+    assert given.rms_arcsec == pytest.approx(corrected.rms_arcsec, rel=0.01)
+    assert offset_mas(corrected.wcs, truth).max() < 6.0  # the median colour of the sample costs 1
+    assert np.nanmedian(colors["ref_color_mag"]) == pytest.approx(corrected.refraction.reference_color, abs=1e-12)
+
+
+def test_unknown_colours_leave_the_fit_as_it_is():
+    truth, sources, references = field(9)
+    plain = FitAstrometryTask().run(**sources, wcs=truth, **references)
+    blank = FitAstrometryTask().run(
+        **sources, wcs=truth, **references, ref_color_mag=np.full(150, np.nan), toward_zenith=(0.5, 0.5)
+    )
+    assert blank.refraction.arcsec_per_mag == 0.0
+    assert blank.wcs == plain.wcs

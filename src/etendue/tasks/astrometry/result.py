@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etendue.geom.sky_wcs import SkyWcs
+from etendue.tasks.astrometry.refraction import Refraction
 from etendue.tasks.astrometry.tan_sip import PixelFrame
 
 Vector = NDArray[np.float64]
@@ -39,6 +40,8 @@ class AstrometryResult:
         Scaling of the polynomial.
     covariance : ndarray, float64, shape (2, n_terms, n_terms)
         Of the coefficients along east and north [arcsec**2].
+    refraction : Refraction
+        How the air moves stars by their colour; the WCS is that of stars of its reference colour.
     """
 
     wcs: SkyWcs
@@ -56,6 +59,7 @@ class AstrometryResult:
     scale: float
     frame: PixelFrame
     covariance: Vector
+    refraction: Refraction
 
     @property
     def n_used(self) -> int:
