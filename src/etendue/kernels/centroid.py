@@ -32,8 +32,21 @@ def add_stamp(image, stamp, x0, y0, factor):
 
 
 @njit([_REAL(F64_2D, F64_1D)], cache=True, nogil=True, error_model="numpy")
-def _solved(h, b):
-    """Solve the symmetric 3 x 3 system by Cramer's rule; zeros where it is singular."""
+def solved(h, b):
+    """Solve a symmetric system of three equations by Cramer's rule.
+
+    Parameters
+    ----------
+    h : ndarray, float64, shape (3, 3)
+        Matrix.
+    b : ndarray, float64, shape (3,)
+        Right-hand side.
+
+    Returns
+    -------
+    ndarray, float64, shape (3,)
+        Zeros where it is singular.
+    """
     c0 = h[1, 1] * h[2, 2] - h[1, 2] * h[1, 2]
     c1 = h[0, 2] * h[1, 2] - h[0, 1] * h[2, 2]
     c2 = h[0, 1] * h[1, 2] - h[0, 2] * h[1, 1]
@@ -55,8 +68,29 @@ def _solved(h, b):
     nogil=True,
     error_model="numpy",
 )
-def _normal_equations(residual, variance, p, px, py, x0, y0, radius, flux, softening, h, b):
-    """Fill the normal equations of (flux, flux dx, flux dy); tell whether a tenth of the PSF's power is usable."""
+def normal_equations(residual, variance, p, px, py, x0, y0, radius, flux, softening, h, b):
+    """Fill the normal equations of the change in (flux, flux x, flux y) of one point source.
+
+    Parameters
+    ----------
+    residual, variance : ndarray, float64, shape (ny, nx)
+        Image minus the model; variance to weight by, infinite where unusable.
+    p, px, py : ndarray, float64, shape (k, k)
+        PSF and its derivatives by the source position [1/px].
+    x0, y0 : int
+        Image pixel of the stamps' first sample.
+    radius : float
+        Radius of the pixels used [px].
+    flux, softening : float
+        Flux so far, and the relative PSF error added to the noise.
+    h, b : ndarray, float64, shapes (3, 3) and (3,)
+        Output: matrix and right-hand side.
+
+    Returns
+    -------
+    bool
+        Whether a tenth of the PSF's power lies on usable pixels.
+    """
     ny, nx = residual.shape
     size = p.shape[0]
     half = size // 2
@@ -151,7 +185,7 @@ def fit_sources(
             x0, y0 = int(np.rint(x[i])) - half, int(np.rint(y[i])) - half
             combine(components, terms[i], grid)
             draw_one(grid, step, x[i] - x0 - half, y[i] - y0 - half, stamps[0], stamps[1], stamps[2])
-            enough = _normal_equations(
+            enough = normal_equations(
                 residual, variance, stamps[0], stamps[1], stamps[2], x0, y0, radius, flux[i], softening, h, b
             )
             if not enough:
@@ -159,7 +193,7 @@ def fit_sources(
             add_stamp(residual, stamps[0], x0, y0, flux[i])
             significant = flux[i] * np.sqrt(h[0, 0]) > 2.0
             if free[i] and significant:
-                change = _solved(h, b)
+                change = solved(h, b)
                 total = flux[i] + change[0]
                 if total > 0.0:
                     move_x = max(-0.3, min(0.3, change[1] / total))

@@ -1,5 +1,6 @@
 """Model an image as a sum of point sources: weights, order and rounds of the joint fit, on plain arrays."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ class PointSources(NamedTuple):
     residual: Real  # (ny, nx), image minus all sources
     weight_variance: Real  # (ny, nx), variance of the model, not of the data; infinite where unusable
     sky: Real  # (n,), local background subtracted at each source
+    slope: float  # rise of the variance with the pixel value
     side: NDArray[np.int64]  # (n,), side of the stamp that was subtracted of each source [px]
     diverged: bool  # whether the fluxes ran away instead of settling: nothing of the fit can be used
 
@@ -156,6 +158,7 @@ def fit_point_sources(
     sweeps: tuple[int, ...] = (3, 3),
     sky_cell: int = 0,
     noise: PixelNoise | None = None,
+    not_sky: Callable[[PointSources], NDArray[np.bool_]] | None = None,
 ) -> PointSources:
     """Fit flux and position of all sources of an image together.
 
@@ -193,6 +196,8 @@ def fit_point_sources(
         Cell side of the local background [px]; 0 for none.
     noise : PixelNoise, optional
         Noise of the pixels, if it is known already.
+    not_sky : callable, optional
+        Told the fit after the first round, returns which pixels the local background is not to be taken from.
 
     Returns
     -------
@@ -212,7 +217,9 @@ def fit_point_sources(
     weight_variance = np.empty_like(residual)
     xs, ys, flux = x[order].copy(), y[order].copy(), np.zeros(x.size)
     narrow = narrow_components(components, step, half)
-    sky = np.zeros(x.size)
+    sky, back, no_sky = np.zeros(x.size), np.argsort(order), bad
+    side = np.where(back < n_wide, size, 2 * half + 1)
+    limit = _DIVERGED * max(np.abs(guess).max(initial=0.0), faintest) / stamp.max()
     for k, visits in enumerate(sweeps):
         model_variance(variance, residual, noise.slope, bad, weight_variance)
         fit_sources(
@@ -220,15 +227,14 @@ def fit_point_sources(
             xs, ys, flux, x[order], y[order], free[order], n_wide, size, 2 * half + 1,
             radius, softening, max_shift, visits,
         )  # fmt: skip
-        if sky_cell and k < len(sweeps) - 1:
-            cells = cell_medians(residual, bad, sky_cell)
+        diverged = not np.abs(flux).max(initial=0.0) <= limit
+        fit = PointSources(xs[back], ys[back], flux[back], residual, weight_variance, sky, noise.slope, side, diverged)
+        if sky_cell and k < len(sweeps) - 1 and not diverged:
+            no_sky = bad | not_sky(fit) if not_sky is not None and k == 0 else no_sky
+            cells = cell_medians(residual, no_sky, sky_cell)
             subtract_cells(residual, cells, sky_cell)
             sky += cells_at(cells, sky_cell, np.rint(x), np.rint(y)) * _inside(image, x, y)
-    back = np.argsort(order)
-    limit = _DIVERGED * max(np.abs(guess).max(initial=0.0), faintest) / stamp.max()
-    diverged = not np.abs(flux).max(initial=0.0) <= limit
-    side = np.where(back < n_wide, size, 2 * half + 1)
-    return PointSources(xs[back], ys[back], flux[back], residual, weight_variance, sky, side, diverged)
+    return fit
 
 
 def _inside(image: Real, x: Real, y: Real) -> NDArray[np.bool_]:

@@ -124,5 +124,7 @@ class CharacterizeTask(Task[CharacterizeConfig]):
         if self.config.subtract_background:
             exposure = self.background.run(exposure=detected.exposure).exposure
             detected = self.detect.run(exposure=exposure)
-        columns = self.measure.run(exposure=detected.exposure, x=detected.x, y=detected.y)
+        columns = self.measure.run(
+            exposure=detected.exposure, x=detected.x, y=detected.y, footprints=detected.footprints
+        )
         return CharacterizeResult(detected.exposure, detected, columns, psf_result, psf_x, psf_y)

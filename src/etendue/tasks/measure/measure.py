@@ -10,12 +10,14 @@ from pydantic import Field
 
 from etendue.errors import AlgorithmError, InputError
 from etendue.image.exposure import Exposure
+from etendue.image.footprint import FootprintSet
 from etendue.image.psf import PixelBasisPsf, Psf, pixel_basis_of
 from etendue.kernels.fisher import count_neighbours, fit_covariances
 from etendue.kernels.photometry import stamp_chi2
 from etendue.kernels.point_sources import PointSources, fit_point_sources, narrow_components
 from etendue.kernels.source_light import draw_light
 from etendue.tasks.measure.apertures import AperturesConfig
+from etendue.tasks.measure.deblend import DeblendConfig, DeblendTask
 from etendue.tasks.measure.extendedness import ExtendednessConfig
 from etendue.tasks.measure.light import SourceLight
 from etendue.tasks.measure.measurement import Columns, Measurement, checked, find_measurement
@@ -42,6 +44,12 @@ class MeasureConfig(TaskConfig):
 
     extendedness: ExtendednessConfig = ExtendednessConfig()
     """Whether a source is broader than the PSF."""
+
+    share_light: bool = True
+    """Deblend extended sources and what is near them, where footprints are given."""
+
+    deblend: DeblendConfig = DeblendConfig()
+    """How."""
 
     fit_radius: float = Field(2.5, gt=1.0)
     """Radius of the pixels fitted, in FWHM."""
@@ -97,7 +105,15 @@ class MeasureTask(Task[MeasureConfig]):
         """Return a measurement with its configuration; those of other packages have their defaults."""
         return find_measurement(name)(getattr(self.config, name, None))
 
-    def run(self, *, exposure: Exposure, x: ArrayLike, y: ArrayLike, forced: bool = False) -> SourceColumns:
+    def run(
+        self,
+        *,
+        exposure: Exposure,
+        x: ArrayLike,
+        y: ArrayLike,
+        forced: bool = False,
+        footprints: FootprintSet | None = None,
+    ) -> SourceColumns:
         """Measure sources near, or in forced mode exactly at, given positions.
 
         Parameters
@@ -108,6 +124,9 @@ class MeasureTask(Task[MeasureConfig]):
             Positions, parent pixels; NaN is not allowed.
         forced : bool
             Keep the positions; fit fluxes only.
+        footprints : FootprintSet, optional
+            Detected regions: extended sources and their neighbours share the light of theirs. Without them every
+            source's neighbours are taken for stars.
 
         Returns
         -------
@@ -125,10 +144,10 @@ class MeasureTask(Task[MeasureConfig]):
         if x.shape != y.shape or x.ndim != 1 or not (np.isfinite(x).all() and np.isfinite(y).all()):
             raise InputError("positions must be finite columns of one length", value=(x.shape, y.shape))
         frame = self._frame(exposure)
-        fit = self._fit(exposure, frame, x, y, forced)
+        fit = self._fit(exposure, frame, x, y, forced, footprints)
         if fit.diverged:
             raise AlgorithmError("The fluxes of overlapping sources do not settle", sources=x.size)
-        return self._columns(exposure, frame, fit, np.full(x.size, not forced), x, y)
+        return self._columns(exposure, frame, fit, np.full(x.size, not forced), (x, y), footprints)
 
     def _frame(self, exposure: Exposure) -> _Frame:
         if exposure.psf is None:
@@ -147,7 +166,14 @@ class MeasureTask(Task[MeasureConfig]):
             float(psf.fwhm(x=box.x.center, y=box.y.center)[0]),
         )
 
-    def _fit(self, exposure: Exposure, frame: _Frame, x: Real, y: Real, forced: bool) -> PointSources:
+    def _fit(
+        self, exposure: Exposure, frame: _Frame, x: Real, y: Real, forced: bool, footprints: FootprintSet | None
+    ) -> PointSources:
+        def not_sky(fit: PointSources) -> NDArray[np.bool_]:
+            assert footprints is not None
+            scene = self._scene(exposure, frame, fit, np.zeros(x.size), forced=forced)
+            return DeblendTask(self.config.deblend).extended_regions(scene, footprints)
+
         return fit_point_sources(
             exposure.image.array.astype(np.float64),
             frame.variance,
@@ -164,6 +190,7 @@ class MeasureTask(Task[MeasureConfig]):
             max_shift=self.config.max_shift * frame.fwhm,
             sweeps=self.config.sweeps,
             sky_cell=self.config.sky_cell,
+            not_sky=None if footprints is None else not_sky,
         )
 
     def _covariances(self, frame: _Frame, fit: PointSources, free: NDArray[np.bool_], noise_factor: float) -> Real:
@@ -187,16 +214,26 @@ class MeasureTask(Task[MeasureConfig]):
         )
 
     def _columns(
-        self, exposure: Exposure, frame: _Frame, fit: PointSources, free: NDArray[np.bool_], x: Real, y: Real
+        self,
+        exposure: Exposure,
+        frame: _Frame,
+        fit: PointSources,
+        free: NDArray[np.bool_],
+        start: tuple[Real, Real],
+        footprints: FootprintSet | None,
     ) -> SourceColumns:
         covariance = self._covariances(frame, fit, free, _noise_factor(exposure, frame))
         psf_flux_err, x_err, y_err = np.sqrt(np.einsum("ijj->ji", covariance))
         failed = ~np.isfinite(psf_flux_err)
-        here_x, here_y = fit.x + frame.x0, fit.y + frame.y0
-        shift = self.config.max_shift * frame.fwhm
-        stuck = (np.abs(here_x - x) > 0.99 * shift) | (np.abs(here_y - y) > 0.99 * shift)
-        background = exposure.background
+        flags = pixel_flags(exposure.mask, fit.x + frame.x0, fit.y + frame.y0, frame.fwhm)
         scene = self._scene(exposure, frame, fit, psf_flux_err, forced=not free.any())
+        if footprints is not None and self.config.share_light:
+            saturated = flags["pixelFlags_saturatedCenter"]
+            scene = DeblendTask(self.config.deblend).run(scene, footprints, point=saturated)
+        here_x, here_y = scene.x + frame.x0, scene.y + frame.y0
+        shift = self.config.max_shift * frame.fwhm
+        stuck = (np.abs(here_x - start[0]) > 0.99 * shift) | (np.abs(here_y - start[1]) > 0.99 * shift)
+        background = exposure.background
         return SourceColumns(
             x=here_x,
             y=here_y,
@@ -207,10 +244,10 @@ class MeasureTask(Task[MeasureConfig]):
             psf_flux_err=psf_flux_err,
             psf_flux_flag=failed,
             centroid_flag=failed | stuck | (free & ~np.isfinite(x_err)),
-            psf_chi2_dof=self._chi2(frame, fit),
+            psf_chi2_dof=scene.psf_chi2,
             sky=fit.sky + (background.at(x=here_x, y=here_y) if background else 0.0),
-            n_neighbours=count_neighbours(fit.x, fit.y, self.config.blend_radius * frame.fwhm),
-            pixel_flags=pixel_flags(exposure.mask, here_x, here_y, frame.fwhm),
+            n_neighbours=count_neighbours(scene.x, scene.y, self.config.blend_radius * frame.fwhm),
+            pixel_flags=flags,
             measured=self._measured(scene),
         )
 
@@ -227,6 +264,7 @@ class MeasureTask(Task[MeasureConfig]):
             residual=fit.residual,
             variance=frame.variance,
             weight_variance=fit.weight_variance,
+            slope=fit.slope,
             bad=frame.bad,
             x0=frame.x0,
             y0=frame.y0,
@@ -235,6 +273,7 @@ class MeasureTask(Task[MeasureConfig]):
             y=fit.y,
             psf_flux=np.where(np.isfinite(flux_err), fit.flux, np.nan),
             psf_flux_err=flux_err,
+            psf_chi2=self._chi2(frame, fit),
             psf=frame.psf,
             fwhm=frame.fwhm,
             noise=exposure.noise,

@@ -27,6 +27,8 @@ class Scene:
     weight_variance : ndarray, float64, shape (ny, nx)
         Variance to weight by: photon noise of the modelled light, not of the data, whose fluctuations would bias
         fluxes low; infinite where unusable.
+    slope : float
+        Rise of the variance with the pixel value: 1 / gain.
     bad : ndarray, bool, shape (ny, nx)
         Unusable pixels.
     x0, y0 : int
@@ -37,6 +39,8 @@ class Scene:
         Centres [array pixels].
     psf_flux, psf_flux_err : ndarray, float64, shape (n,)
         Flux of the joint fit of point sources and its error.
+    psf_chi2 : ndarray, float64, shape (n,)
+        Reduced chi-square of that fit.
     psf : PixelBasisPsf
         In parent pixels.
     fwhm : float
@@ -50,6 +54,7 @@ class Scene:
     residual: Real
     variance: Real
     weight_variance: Real
+    slope: float
     bad: NDArray[np.bool_]
     x0: int
     y0: int
@@ -58,6 +63,7 @@ class Scene:
     y: Real
     psf_flux: Real
     psf_flux_err: Real
+    psf_chi2: Real
     psf: PixelBasisPsf
     fwhm: float
     noise: NoiseAutocorrelation | None
