@@ -215,8 +215,7 @@ def fit_point_sources(
     n_wide = int(np.count_nonzero(guess * edge / stamp.max() > faintest))
     residual = np.where(np.isfinite(image), image, 0.0)
     weight_variance = np.empty_like(residual)
-    xs, ys, flux = x[order].copy(), y[order].copy(), np.zeros(x.size)
-    narrow = narrow_components(components, step, half)
+    xs, ys, flux, narrow = x[order].copy(), y[order].copy(), np.zeros(x.size), narrow_components(components, step, half)
     sky, back, no_sky = np.zeros(x.size), np.argsort(order), bad
     side = np.where(back < n_wide, size, 2 * half + 1)
     limit = _DIVERGED * max(np.abs(guess).max(initial=0.0), faintest) / stamp.max()
