@@ -1,11 +1,12 @@
 """Characterize one exposure: sky, PSF, cosmic rays, detection and measurement."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from etendue.image.exposure import Exposure
 from etendue.tasks.background.background import SubtractBackgroundConfig, SubtractBackgroundTask
+from etendue.tasks.characterize.crowded import FindCrowdedConfig, FindCrowdedTask
 from etendue.tasks.cosmicray.cosmicray import CosmicRayConfig, CosmicRayTask
 from etendue.tasks.detect.detect import DetectConfig, DetectResult, DetectTask
 from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
@@ -48,6 +49,13 @@ class CharacterizeConfig(TaskConfig):
     detect: DetectConfig = DetectConfig()
     """Final detection."""
 
+    find_crowded: bool = False
+    """Search what the joint fit of all stars leaves for more, and fit the PSF again with all of them: for globular
+    clusters and the Galactic plane."""
+
+    crowded: FindCrowdedConfig = FindCrowdedConfig()
+    """That search."""
+
     measure: MeasureConfig = MeasureConfig()
     """Measurement."""
 
@@ -89,6 +97,7 @@ class CharacterizeTask(Task[CharacterizeConfig]):
         self.cosmic_rays = CosmicRayTask(self.config.cosmic_rays)
         self.streaks = FindStreaksTask(self.config.streaks)
         self.detect = DetectTask(self.config.detect)
+        self.crowded = FindCrowdedTask(self.config.crowded, measure=self.config.measure)
         self.measure = MeasureTask(self.config.measure)
 
     def run(self, *, exposure: Exposure) -> CharacterizeResult:
@@ -124,6 +133,12 @@ class CharacterizeTask(Task[CharacterizeConfig]):
         if self.config.subtract_background:
             exposure = self.background.run(exposure=detected.exposure).exposure
             detected = self.detect.run(exposure=exposure)
+        if self.config.find_crowded:
+            detected = self.crowded.run(exposure=detected.exposure, detected=detected)
+            if self.config.fit_psf:
+                psf_x, psf_y = detected.x, detected.y
+                psf_result = self.psf.run(exposure=detected.exposure, x=psf_x, y=psf_y, snr=detected.peak_snr)
+                detected = replace(detected, exposure=detected.exposure.replace(psf=psf_result.psf))
         columns = self.measure.run(
             exposure=detected.exposure, x=detected.x, y=detected.y, footprints=detected.footprints
         )

@@ -85,6 +85,25 @@ class _Frame:
     fwhm: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PointFit:
+    """Point sources fitted together.
+
+    Attributes
+    ----------
+    x, y, flux, flux_err : ndarray, float64, shape (n,)
+        Parent pixels and image units.
+    residual : ndarray, float64, shape (ny, nx)
+        Image minus all of them.
+    """
+
+    x: Real
+    y: Real
+    flux: Real
+    flux_err: Real
+    residual: Real
+
+
 class MeasureTask(Task[MeasureConfig]):
     """Joint PSF fit of all sources, then every measurement on each source alone, and flags.
 
@@ -148,6 +167,33 @@ class MeasureTask(Task[MeasureConfig]):
         if fit.diverged:
             raise AlgorithmError("The fluxes of overlapping sources do not settle", sources=x.size)
         return self._columns(exposure, frame, fit, np.full(x.size, not forced), (x, y), footprints)
+
+    def fit(self, *, exposure: Exposure, x: ArrayLike, y: ArrayLike) -> PointFit:
+        """Fit point sources together and measure nothing else.
+
+        Parameters
+        ----------
+        exposure : Exposure
+            As for `run`.
+        x, y : array, shape (n,)
+            First guesses, parent pixels.
+
+        Returns
+        -------
+        PointFit
+
+        Raises
+        ------
+        InputError, AlgorithmError
+            As `run`.
+        """
+        x, y = np.atleast_1d(np.asarray(x, np.float64)), np.atleast_1d(np.asarray(y, np.float64))
+        frame = self._frame(exposure)
+        fit = self._fit(exposure, frame, x, y, False, None)
+        if fit.diverged:
+            raise AlgorithmError("The fluxes of overlapping sources do not settle", sources=x.size)
+        covariance = self._covariances(frame, fit, np.ones(x.size, bool), _noise_factor(exposure, frame))
+        return PointFit(fit.x + frame.x0, fit.y + frame.y0, fit.flux, np.sqrt(covariance[:, 0, 0]), fit.residual)
 
     def _frame(self, exposure: Exposure) -> _Frame:
         if exposure.psf is None:
