@@ -57,3 +57,13 @@ def test_a_negative_row_stands_for_no_star():
     empty = ReferenceSample.from_shards((shard([]),)).at(np.array([-1, -1]))
     assert np.isnan(empty.ra_deg).all()
     assert len(empty) == 2
+
+
+def test_colours_are_magnitude_differences_and_nan_or_none_where_unknown():
+    shards = (shard([1, 2], g_flux=[1.0, 0.0], g_fluxErr=[0.1, 0.1], i_flux=[100.0, 10.0], i_fluxErr=[0.1, 0.1]),)
+    sample = ReferenceSample.from_shards(shards)
+    color = sample.color("g-i")
+    assert color[0] == pytest.approx(5.0)
+    assert np.isnan(color[1])
+    assert sample.color("g-z") is None
+    assert sample.color("") is None

@@ -68,6 +68,26 @@ class ReferenceSample:
         """Return flux and error in a band [nJy]; None if the catalog does not have it."""
         return self.fluxes.get(band)
 
+    def color(self, name: str) -> Vector | None:
+        """Return a colour of the stars.
+
+        Parameters
+        ----------
+        name : str
+            Two bands, such as ``g-i``.
+
+        Returns
+        -------
+        ndarray, float64, shape (n,), or None
+            Colours [mag], NaN where a flux is not positive; None if the catalog lacks a band.
+        """
+        first, _, second = name.partition("-")
+        fluxes = self.flux_in(first), self.flux_in(second)
+        if fluxes[0] is None or fluxes[1] is None:
+            return None
+        blue, red = (np.where(flux[0] > 0.0, flux[0], np.nan) for flux in fluxes if flux is not None)
+        return np.asarray(-2.5 * np.log10(blue / red))
+
     def near(self, wcs: SkyWcs, bbox: Box, *, margin_px: float) -> "ReferenceSample":
         """Return the stars on a detector, with a margin for pointing errors.
 

@@ -21,10 +21,11 @@ from etendue.image.photo_calib import PhotoCalib
 from etendue.log import get_logger
 from etendue.refcat.sample import ReferenceSample
 from etendue.stages.calibrated_stage import CalibratedStage
+from etendue.stages.on_reference import solve_flux, solve_position
 from etendue.stages.raw_connections import CAMERA, FRAME_OVERRIDES
 from etendue.stages.stage import DatasetHandle, Input, Output, Prerequisite, StageConfig
 from etendue.table.table import Table
-from etendue.tasks.astrometry.fit import FitAstrometryConfig, FitAstrometryTask
+from etendue.tasks.astrometry.fit import FitAstrometryConfig
 from etendue.tasks.characterize.characterize import CharacterizeConfig, CharacterizeResult, CharacterizeTask
 from etendue.tasks.characterize.source_table import source_table
 from etendue.tasks.isr.bright_star_mask import MaskBrightStarsConfig, MaskBrightStarsTask
@@ -35,7 +36,8 @@ from etendue.tasks.isr.isr import IsrConfig, IsrTask
 from etendue.tasks.isr.pixel_fault import pixel_fault
 from etendue.tasks.isr.saturating_stars import saturating_stars
 from etendue.tasks.measure.source_columns import SourceColumns
-from etendue.tasks.photometry.zero_point import ZeroPointConfig, ZeroPointTask
+from etendue.tasks.photometry.transparency import TransparencyConfig
+from etendue.tasks.photometry.zero_point import ZeroPointConfig
 from etendue.tasks.readout.calibrations import Calibrations
 
 _log = get_logger(__name__)
@@ -58,6 +60,15 @@ class CalibrateImageConfig(StageConfig):
 
     zero_point: ZeroPointConfig = ZeroPointConfig()
     """Flux scale against the reference catalog."""
+
+    refraction_color: str = ""
+    """Colour of the reference catalog, such as ``g-i``, for refraction in the air; none by default."""
+
+    photometry_color: str = ""
+    """Colour of the reference catalog for the zero point's colour term; none by default."""
+
+    transparency: TransparencyConfig = TransparencyConfig()
+    """What counts as cloudy."""
 
     reference_margin: float = Field(200.0, ge=0.0)
     """Reference stars are looked for this far outside the detector, for pointing errors [px]."""
@@ -108,6 +119,7 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
         others=True, switch="crosstalk_between_detectors",
     )  # fmt: skip
     reference = Prerequisite("refcat", ("htm7",), "EtendueTable", multiple=True, minimum=0)
+    photometry_reference = Prerequisite("refcat_photometry", ("htm7",), "EtendueTable", multiple=True, minimum=0)
     exposure = Output("preliminary_visit_image", ("instrument", "visit", "detector"), "EtendueExposure")
     stars = Output("single_visit_star", ("instrument", "visit", "detector"), "EtendueTable")
 
@@ -119,9 +131,12 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
         camera: Camera,
         others: tuple[DatasetHandle, ...] = (),
         reference: tuple[Table, ...],
+        photometry_reference: tuple[Table, ...] = (),
         **calibrations: Any,
     ) -> CalibrateImageResult:
         """Calibrate the raw frames of the visit and add its snaps; absent calibrations are left out.
+
+        The flux scale is that of ``photometry_reference``; of ``reference``, which gives positions, without one.
 
         Raises
         ------
@@ -150,7 +165,7 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
         exposure = result.exposure.replace(photo_calib=self._nominal_scale(result.exposure))
         flags = _psf_flags(result)
         if reference:
-            exposure, used = self._on_reference(exposure, result.columns, reference)
+            exposure, used = self._on_reference(exposure, result.columns, reference, photometry_reference)
             flags |= used
         if self.config.mask_bright_stars:
             exposure = self._around_bright_stars(exposure, camera, reference)
@@ -168,35 +183,17 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
         return PhotoCalib.from_zero_point(self.config.nominal_zero_point + 2.5 * np.log10(seconds), kind="relative")
 
     def _on_reference(
-        self, exposure: Exposure, columns: SourceColumns, reference: tuple[Table, ...]
+        self, exposure: Exposure, columns: SourceColumns, reference: tuple[Table, ...], photometry: tuple[Table, ...]
     ) -> tuple[Exposure, dict[str, NDArray[np.bool_]]]:
         """Solve WCS and zero point; tell which sources were used."""
-        if exposure.wcs is None:
-            raise AlgorithmError("the frame has no approximate WCS to start from")
-        epoch = exposure.visit_info.mjd_tai if exposure.visit_info else None
-        sample = ReferenceSample.from_shards(reference, epoch_mjd=epoch)
-        sample = sample.near(exposure.wcs, exposure.bbox, margin_px=self.config.reference_margin)
-        fluxes = sample.flux_in(exposure.band)
-        usable = np.flatnonzero(~columns.centroid_flag & ~columns.pixel_flags["pixelFlags_saturated"])
-        fit = FitAstrometryTask(self.config.astrometry).run(
-            x=columns.x[usable], y=columns.y[usable], x_err=columns.x_err[usable], y_err=columns.y_err[usable],
-            flux=columns.psf_flux[usable], wcs=exposure.wcs, ref_ra_deg=sample.ra_deg, ref_dec_deg=sample.dec_deg,
-            ref_flux=None if fluxes is None else fluxes[0], ref_err_arcsec=sample.err_arcsec,
+        sample = _sample(exposure, reference, self.config.reference_margin)
+        position = solve_position(exposure, columns, sample, self.config.astrometry, self.config.refraction_color)
+        stars = _sample(position.exposure, photometry, 0.0) if photometry else None
+        flux = solve_flux(
+            position, columns, sample, stars, self.config.zero_point, self.config.photometry_color,
+            self.config.transparency,
         )  # fmt: skip
-        source = usable[fit.source]
-        used = {"calib_astrometry_used": np.zeros(len(columns), bool)}
-        used["calib_astrometry_used"][source[fit.used]] = True
-        exposure = exposure.replace(wcs=fit.wcs)
-        if fluxes is None:
-            _log.warning("the reference catalog has no %s band: fluxes stay on a relative scale", exposure.band)
-            return exposure, used
-        zero = ZeroPointTask(self.config.zero_point).run(
-            flux=columns.psf_flux[source], flux_err=columns.psf_flux_err[source],
-            ref_flux_njy=fluxes[0][fit.reference], ref_flux_err_njy=fluxes[1][fit.reference],
-        )  # fmt: skip
-        used["calib_photometry_used"] = np.zeros(len(columns), bool)
-        used["calib_photometry_used"][source[zero.used]] = True
-        return exposure.replace(photo_calib=zero.photo_calib), used
+        return flux.exposure, flux.flags
 
     def _around_bright_stars(self, exposure: Exposure, camera: Camera, reference: tuple[Table, ...]) -> Exposure:
         """Mark haloes, spikes and ghosts of stars that saturate."""
@@ -218,6 +215,15 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
         )
         facts = {"n_bright_star": len(stars.stars), "n_ghost": len(ghosts.ghosts)}
         return ghosts.exposure.replace(metadata={**exposure.metadata, **facts})
+
+
+def _sample(exposure: Exposure, shards: tuple[Table, ...], margin_px: float) -> ReferenceSample:
+    """Return the reference stars of a detector at the epoch of its exposure."""
+    if exposure.wcs is None:
+        raise AlgorithmError("the frame has no approximate WCS to start from")
+    epoch = exposure.visit_info.mjd_tai if exposure.visit_info else None
+    sample = ReferenceSample.from_shards(shards, epoch_mjd=epoch)
+    return sample.near(exposure.wcs, exposure.bbox, margin_px=margin_px)
 
 
 def _full_well(exposure: Exposure, detector: Detector) -> float:

@@ -161,3 +161,26 @@ def test_no_overlap_at_all_is_refused():
     columns, *_ = survey(7, n_exposures=1)
     with pytest.raises(AlgorithmError, match="shares"):
         JointPhotometryTask().run(**columns)
+
+
+def test_a_known_color_term_is_taken_out_at_the_pivot_colour():
+    flux, error, reference, color = matched_stars(14, 400, color_term=0.08)
+    known, fitted = (
+        ZeroPointTask(ZeroPointConfig(pivot_color=0.2, **term)).run(
+            flux=flux, flux_err=error, ref_flux_njy=reference, color_mag=color
+        )
+        for term in ({"color_term": 0.08}, {"fit_color_term": True})
+    )
+    assert abs(known.zero_point_mag - fitted.zero_point_mag) < 4.0 * fitted.zero_point_err_mag
+    assert known.mean_color == fitted.mean_color == 0.2
+    assert known.scatter_mag < 0.005
+
+
+def test_a_known_color_term_needs_no_colour_of_every_star():
+    flux, error, reference, color = matched_stars(15, 300, color_term=0.1)
+    blank = ZeroPointTask(ZeroPointConfig(color_term=0.1))
+    color[:250] = np.nan
+    assert blank.run(flux=flux, flux_err=error, ref_flux_njy=reference, color_mag=color).n_used > 250
+    plain = ZeroPointTask().run(flux=flux, flux_err=error, ref_flux_njy=reference)
+    none = blank.run(flux=flux, flux_err=error, ref_flux_njy=reference)
+    assert none.zero_point_mag == plain.zero_point_mag

@@ -25,6 +25,14 @@ class ZeroPointConfig(TaskConfig):
     fit_color_term: bool = False
     """Fit a term linear in the reference colour; needs colours and stars enough to span them."""
 
+    color_term: float | None = None
+    """A known term linear in the reference colour [mag/mag]: taken out, not fitted; stars without a colour count as
+    of the pivot colour."""
+
+    pivot_color: float | None = None
+    """Colour of the star that the zero point is for [mag]; the median of the stars by default, which differs from
+    field to field."""
+
     clip_sigma: float = Field(4.0, gt=1.0)
     """Stars farther off than this many sigmas are left out."""
 
@@ -47,9 +55,9 @@ class ZeroPointResult:
         AB magnitude of one image unit for a star of the mean colour of the fit, and its error [mag].
     color_term, color_term_err : float
         ``reference = instrumental + zero_point + color_term * (color - mean_color)``, and the error; 0
-        where not fitted.
+        where there is none, the error also where it was given.
     mean_color : float
-        Colour at which the zero point holds [mag]; 0 where none was fitted.
+        Colour at which the zero point holds [mag]; 0 without a colour term.
     used : ndarray, bool, shape (n,)
         Stars in the fit.
     residual_mag : ndarray, float64, shape (n,)
@@ -107,23 +115,33 @@ class ZeroPointTask(Task[ZeroPointConfig]):
         value, variance = _offsets(flux, flux_err, ref_flux_njy, ref_flux_err_njy)
         with np.errstate(invalid="ignore", divide="ignore"):
             bright = np.asarray(flux, float) >= self.config.min_snr * np.asarray(flux_err, float)
-        use_color = self.config.fit_color_term and color_mag is not None
-        color = np.asarray(color_mag, np.float64) if use_color else np.zeros(value.size)
+        use_color = self.config.fit_color_term and color_mag is not None and self.config.color_term is None
+        color = np.zeros(value.size) if color_mag is None else np.asarray(color_mag, np.float64)
+        known = self.config.color_term if color_mag is not None else None
+        color = color if use_color else np.nan_to_num(color, nan=self._pivot(color)) if known else np.zeros(value.size)
         good = np.flatnonzero(np.isfinite(value) & np.isfinite(variance) & np.isfinite(color) & bright)
         if good.size < self.config.min_stars:
             raise AlgorithmError("too few stars for a zero point", usable=good.size, matched=value.size)
-        mean_color = float(np.median(color[good]))
+        mean_color = self._pivot(color[good]) if use_color or known else 0.0
+        value = value - (known or 0.0) * (color - mean_color)
         design = np.stack([np.ones(value.size), color - mean_color], axis=1)[:, : 2 if use_color else 1]
         coefficients, covariance, used, scatter = self._fit(design[good], value[good], variance[good])
         errors = np.sqrt(np.diag(covariance))
         flags = np.zeros(value.size, bool)
         flags[good[used]] = True
         calib = PhotoCalib.from_zero_point(float(coefficients[0]), float(errors[0]), kind="absolute")
-        term, term_err = (float(coefficients[1]), float(errors[1])) if use_color else (0.0, 0.0)
+        term, term_err = (float(coefficients[1]), float(errors[1])) if use_color else (known or 0.0, 0.0)
         return ZeroPointResult(
             calib, float(coefficients[0]), float(errors[0]), term, term_err, mean_color, flags,
             design @ coefficients - value, scatter, int(used.sum()),
         )  # fmt: skip
+
+    def _pivot(self, color: Vector) -> float:
+        """Return the colour of the star that the zero point is for."""
+        if self.config.pivot_color is not None:
+            return self.config.pivot_color
+        finite = color[np.isfinite(color)]
+        return float(np.median(finite)) if finite.size else 0.0
 
     def _fit(self, design: Vector, value: Vector, variance: Vector) -> tuple[Vector, Vector, NDArray[np.bool_], float]:
         # The median starts the clipping: a fit to all stars would be pulled by variables and blends.
