@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from etendue.image.photo_calib import PhotoCalib
-from etendue.stages.summarize_visit import SummarizeVisit
+from etendue.stages.summarize_visit import SummarizeVisit, SummarizeVisitConfig
 
 FACTS = {
     "sky_level_electron": 900.0, "sky_noise_electron": 30.0, "sky_noise_njy": 60.0, "n_source": 5, "n_psf_star": 4,
@@ -27,8 +27,8 @@ def test_rows_hold_seeing_depth_place_and_counts(image):
     assert len(row) == 2
     sigma = float(row["psfSigma"][0])
     assert row["seeing"][0] == pytest.approx(0.6 * 2.3548 * sigma, rel=0.05)
-    five_sigma = 5.0 * 60.0 * np.sqrt(row["psfArea"][0])
-    assert row["magLim"][0] == pytest.approx(31.4 - 2.5 * np.log10(five_sigma), abs=1e-4)
+    flux = 10.0 ** (0.4 * (25.0 - row["magLim"][0]))  # electrons
+    assert flux / np.sqrt(flux + row["psfArea"][0] * 30.0**2) == pytest.approx(5.0, rel=1e-6)
     assert (row["ra"][0], row["dec"][0]) == pytest.approx((124.6, 25.3), abs=1e-3)
     assert (row["nSource"][0], row["nPsfStar"][0], row["nCosmicRay"][0]) == (5, 4, 3)
     assert row["zeroPoint"][0] == pytest.approx(25.0)
@@ -40,3 +40,20 @@ def test_corners_are_named_by_pixels(image, wcs):
     assert (row["llcra"][0], row["llcdec"][0]) == pytest.approx((float(ra[0]), float(dec[0])), abs=1e-6)
     assert row["lrcra"][0] < row["llcra"][0]  # east is left
     assert row["ulcdec"][0] > row["llcdec"][0]
+
+
+def test_what_was_not_measured_is_nan(image):
+    row = SummarizeVisit().run(images=(image,)).summary
+    for name in ("effTime", "psfTraceRadiusDelta", "astromOffsetMean", "cloudExtinction"):
+        assert np.isnan(row[name][0])
+
+
+def test_effective_time_is_the_exposure_time_under_fiducial_conditions(image):
+    known = SummarizeVisit().run(images=(image,)).summary
+    time = float(known["expTime"][0])
+    config = SummarizeVisitConfig(
+        fiducial_seeing_arcsec=float(known["psfSigma"][0] * 2.0 * np.sqrt(2.0 * np.log(2.0)) * known["pixelScale"][0]),
+        fiducial_sky_electron=900.0 / time, fiducial_zero_point=25.0 - 2.5 * np.log10(time),
+    )  # fmt: skip
+    row = SummarizeVisit(config).run(images=(image,)).summary
+    assert row["effTime"][0] == pytest.approx(time, rel=1e-5)

@@ -36,6 +36,7 @@ from etendue.tasks.isr.isr import IsrConfig, IsrTask
 from etendue.tasks.isr.pixel_fault import pixel_fault
 from etendue.tasks.isr.saturating_stars import saturating_stars
 from etendue.tasks.measure.source_columns import SourceColumns
+from etendue.tasks.photometry.exposure_summary import ExposureSummaryConfig, ExposureSummaryTask
 from etendue.tasks.photometry.transparency import TransparencyConfig
 from etendue.tasks.photometry.zero_point import ZeroPointConfig
 from etendue.tasks.readout.calibrations import Calibrations
@@ -69,6 +70,9 @@ class CalibrateImageConfig(StageConfig):
 
     transparency: TransparencyConfig = TransparencyConfig()
     """What counts as cloudy."""
+
+    summary: ExposureSummaryConfig = ExposureSummaryConfig()
+    """Where the evenness of the PSF is looked at."""
 
     reference_margin: float = Field(200.0, ge=0.0)
     """Reference stars are looked for this far outside the detector, for pointing errors [px]."""
@@ -174,6 +178,8 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
         stars = source_table(
             "single_visit_star", result.columns, exposure, photo_calib=exposure.photo_calib, extra=flags
         )
+        summary = ExposureSummaryTask(self.config.summary).run(exposure=exposure, sources=stars)
+        exposure = exposure.replace(metadata=facts | {name: _known(value) for name, value in summary.items()})
         return CalibrateImageResult(exposure=exposure, stars=stars)
 
     def _nominal_scale(self, exposure: Exposure) -> PhotoCalib:
@@ -266,6 +272,11 @@ def _facts(exposure: Exposure, result: CharacterizeResult) -> dict[str, float]:
         "n_source": len(result.columns),
         "n_psf_star": int(result.psf.used.sum()) if result.psf is not None else 0,
     }
+
+
+def _known(value: float) -> float | None:
+    """Return a number for the metadata, None for NaN."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _psf_flags(result: CharacterizeResult) -> dict[str, NDArray[np.bool_]]:

@@ -76,12 +76,14 @@ def solve_position(
         ref_color_mag=_color(sample, color), toward_zenith=_zenith(exposure) if color else None,
     )  # fmt: skip
     source = usable[fit.source]
-    facts: dict[str, float] = {
+    facts: dict[str, float | None] = {
         "refraction_arcsec_per_mag": fit.refraction.arcsec_per_mag,
-        "refraction_err_arcsec_per_mag": fit.refraction.err_arcsec_per_mag,
+        "refraction_err_arcsec_per_mag": _known(fit.refraction.err_arcsec_per_mag),
         "refraction_reference_color": fit.refraction.reference_color,
     } if color else {}  # fmt: skip
     residual = np.hypot(fit.residual_east_arcsec, fit.residual_north_arcsec)[fit.used]
+    east, north = (float(np.median(axis[fit.used])) for axis in (fit.residual_east_arcsec, fit.residual_north_arcsec))
+    facts |= {"astrometric_offset_ra_arcsec": east, "astrometric_offset_dec_arcsec": north}
     facts |= {"astrometric_offset_mean_arcsec": float(residual.mean()),
               "astrometric_offset_std_arcsec": float(residual.std())}  # fmt: skip
     solved = exposure.replace(wcs=fit.wcs, metadata={**exposure.metadata, **facts})
@@ -152,7 +154,8 @@ def solve_flux(
                      sky.structure_mag)  # fmt: skip
     facts = {
         "color_term": zero.color_term, "color_term_color": zero.mean_color,
-        "cloud_extinction_mag": sky.extinction_mag, "cloud_structure_mag": sky.structure_mag, "cloudy": sky.cloudy,
+        "cloud_extinction_mag": _known(sky.extinction_mag), "cloud_structure_mag": _known(sky.structure_mag),
+        "cloudy": sky.cloudy,
     }  # fmt: skip
     solved = exposure.replace(photo_calib=zero.photo_calib, metadata={**exposure.metadata, **facts})
     used = {"calib_photometry_used": _flagged(source[zero.used], len(columns))}
@@ -196,6 +199,11 @@ def _zenith(exposure: Exposure) -> tuple[float, float] | None:
         _log.warning("time or site of the exposure is unknown: refraction is not corrected")
         return None
     return east, north
+
+
+def _known(value: float) -> float | None:
+    """Return a number for the metadata, None for NaN."""
+    return value if np.isfinite(value) else None
 
 
 def _flagged(rows: NDArray[np.int64], n: int) -> NDArray[np.bool_]:

@@ -4,10 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from etendue.geom.box import Box
+from etendue.geom.horizon import zenith_and_parallactic_deg
+from etendue.image.photo_calib import PhotoCalib
+from etendue.image.visit_info import VisitInfo
 from etendue.stages.stage import DatasetHandle, Input, Output, Stage, StageConfig
 from etendue.table.table import Table
+from etendue.tasks.photometry.exposure_summary import determinant_radius, effective_time, limiting_magnitude
 
 _FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 
@@ -17,6 +22,16 @@ class SummarizeVisitConfig(StageConfig):
 
     limit_snr: float = 5.0
     """Signal-to-noise ratio of the limiting magnitude."""
+
+    fiducial_seeing_arcsec: float = Field(0.0, ge=0.0)
+    """PSF width (FWHM of a Gaussian of its second moments) of an exposure whose effective time is its exposure time
+    [arcsec]; with 0 there is no effective time."""
+
+    fiducial_sky_electron: float = Field(0.0, ge=0.0)
+    """Its sky [electron/s/px]; 0 for none."""
+
+    fiducial_zero_point: float = 0.0
+    """Its magnitude of one electron per second [mag]; 0 for none."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +62,46 @@ class SummarizeVisit(Stage[SummarizeVisitConfig]):
         area = float(np.squeeze(psf.effective_area(x=x, y=y)))
         scale = float(wcs.pixel_scale(x=x, y=y))
         ra, dec = wcs.pixel_to_sky(x=x, y=y)
-        noise = facts["sky_noise_njy"]
+        sigma = float(determinant_radius(ixx, iyy, ixy))
+        zenith = _zenith_distance(info, float(ra), float(dec))
         return {
             "visit": info.visit, "detector": int(image.data_id["detector"]), "band": str(image.data_id["band"]),
             "physical_filter": str(image.data_id["physical_filter"]), "ra": float(ra), "dec": float(dec),
             "pixelScale": scale, "expTime": info.exposure_time_s, "expMidptMJD": info.mjd_tai,
             "obsStartMJD": info.date_begin_mjd_tai, "zeroPoint": calib.zero_point_mag,
             "zeroPointErr": calib.zero_point_err_mag, "photoCalibKind": calib.kind, "photoCalibScale": calib.scale,
-            "psfSigma": np.sqrt(0.5 * (ixx + iyy)), "psfArea": area, "psfIxx": ixx, "psfIyy": iyy, "psfIxy": ixy,
+            "psfSigma": sigma, "psfArea": area, "psfIxx": ixx, "psfIyy": iyy, "psfIxy": ixy,
             "seeing": float(np.squeeze(psf.fwhm(x=x, y=y))) * scale,
             "skyBg": facts["sky_level_electron"], "skyNoise": facts["sky_noise_electron"],
-            "magLim": 31.4 - 2.5 * np.log10(self.config.limit_snr * noise * np.sqrt(area)),
+            "magLim": limiting_magnitude(
+                zero_point_mag=calib.zero_point_mag, noise=facts["sky_noise_electron"], psf_area=area,
+                snr=self.config.limit_snr,
+            ),
+            "ellipticity": float(np.hypot(ixx - iyy, 2.0 * ixy) / (ixx + iyy)),
+            "zenithDistance": zenith, "altitude": 90.0 - zenith, "skyRotation": info.rotation_deg,
+            **self._effective_time(info, calib, facts, sigma, scale),
             "airmass": info.airmass, "day_obs": info.day_obs, "seq": info.seq, "instrument": info.instrument,
             "target": info.object, "xSize": box.x.size, "ySize": box.y.size, **_corners(wcs, box),
             **{name: facts[key] for name, key in _COUNTS.items()},
+            **{name: _number(facts.get(key)) for name, key in _OPTIONAL.items()},
+            # Without a reference catalog the joint solution's scatter about its own mean positions stands in.
+            "astromOffsetStd": facts.get("astrometric_offset_std_arcsec") or facts["astrometric_rms_arcsec"],
         }  # fmt: skip
+
+    def _effective_time(
+        self, info: VisitInfo, calib: PhotoCalib, facts: dict[str, Any], sigma_px: float, scale: float
+    ) -> dict[str, float]:
+        """Return the effective time and its factors; NaN where there is no fiducial."""
+        config = self.config
+        if not (config.fiducial_seeing_arcsec and config.fiducial_sky_electron and config.fiducial_zero_point):
+            return dict.fromkeys(_EFFECTIVE_TIME, float("nan"))
+        return effective_time(
+            exposure_time_s=info.exposure_time_s, psf_sigma_px=sigma_px, sky_electron=facts["sky_level_electron"],
+            zero_point_mag=calib.zero_point_mag,
+            fiducial_psf_sigma_px=config.fiducial_seeing_arcsec / _FWHM_PER_SIGMA / scale,
+            fiducial_sky_electron_per_s=config.fiducial_sky_electron,
+            fiducial_zero_point_mag=config.fiducial_zero_point,
+        )  # fmt: skip
 
 
 _COUNTS = {
@@ -70,10 +110,35 @@ _COUNTS = {
     "nCosmicRay": "n_cosmic_ray_pixel",
     "nAstrometryStar": "n_astrometry_star",
     "nPhotometryStar": "n_photometry_star",
-    "astromOffsetStd": "astrometric_rms_arcsec",
     "photometryScatter": "photometric_rms_mag",
     "maskedFraction": "masked_fraction",
 }
+_EFFECTIVE_TIME = ("effTime", "effTimePsfSigmaScale", "effTimeSkyBgScale", "effTimeZeroPointScale")
+_PSF_SUMMARY = (
+    "psfStarDeltaE1Median", "psfStarDeltaE1Scatter", "psfStarDeltaE2Median", "psfStarDeltaE2Scatter",
+    "psfStarDeltaSizeMedian", "psfStarDeltaSizeScatter", "psfStarScaledDeltaSizeScatter", "psfTraceRadiusDelta",
+    "psfApFluxDelta", "psfApCorrSigmaScaledDelta", "maxDistToNearestPsf",
+)  # fmt: skip
+_OPTIONAL = {
+    **{name: name for name in _PSF_SUMMARY},
+    "astromOffsetMean": "astrometric_offset_mean_arcsec",
+    "astromOffsetRa": "astrometric_offset_ra_arcsec",
+    "astromOffsetDec": "astrometric_offset_dec_arcsec",
+    "cloudExtinction": "cloud_extinction_mag",
+    "cloudStructure": "cloud_structure_mag",
+}
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _zenith_distance(info: VisitInfo, ra_deg: float, dec_deg: float) -> float:
+    """Return the zenith distance of a detector [deg]; NaN where time or site is unknown."""
+    zenith, _ = zenith_and_parallactic_deg(
+        ra_deg, dec_deg, mjd_tai=info.mjd_tai, longitude_deg=info.longitude_deg, latitude_deg=info.latitude_deg
+    )
+    return float(zenith)
 
 
 def _corners(wcs: object, box: Box) -> dict[str, float]:
