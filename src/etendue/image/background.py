@@ -82,11 +82,28 @@ class Background:
         Image
         """
         box = self.bbox if box is None else box
+        rows, columns = self.factors(box)
+        return Image(rows @ columns, box)
+
+    def factors(self, box: Box | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return two matrices whose product is the background of every pixel, for use in strips.
+
+        Parameters
+        ----------
+        box : Box, optional
+            Pixels wanted, inside ``bbox``; all by default.
+
+        Returns
+        -------
+        rows, columns : ndarray, float32, shape (ny, n_x) and (n_x, nx)
+            ``rows[a:b] @ columns`` are the rows a to b of the box.
+        """
+        box = self.bbox if box is None else box
         box.slices_in(self.bbox)
         y_weights = self._weights(np.arange(box.y.start, box.y.stop), self.bbox.y.start, self.bbox.y.stop)
         x_weights = self._weights(np.arange(box.x.start, box.x.stop), self.bbox.x.start, self.bbox.x.stop)
         grid = (y_weights @ self.values.astype(np.float64)).astype(np.float32)
-        return Image(grid @ x_weights.T.astype(np.float32), box)
+        return grid, np.ascontiguousarray(x_weights.T, dtype=np.float32)
 
     def at(self, *, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
         """Return the background at points.

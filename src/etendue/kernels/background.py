@@ -5,7 +5,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, median_filter
 
-from etendue.kernels.types import BOOL_2D, F32_2D, F64, I64, I64_1D
+from etendue.kernels.types import BOOL_2D, F32_2D, F64, I32, I32_2D, I64, I64_1D
 
 _BINS = 256
 _MIN_PIXELS = 16
@@ -112,6 +112,53 @@ def cell_background(image, bad, y_edges, x_edges, clip, iterations):
             n = _gather(image, bad, y_edges[j], y_edges[j + 1], x_edges[i], x_edges[i + 1], values)
             area = (y_edges[j + 1] - y_edges[j]) * (x_edges[i + 1] - x_edges[i])
             if n < max(_MIN_PIXELS, area // 20):
+                continue
+            center, spread = _start(values, n)
+            mean, spread, low, high = _clip(values, n, center, spread, clip, iterations)
+            median = _histogram_median(values, n, low, high, counts)
+            crowded = abs(mean - median) > 0.3 * spread
+            level[j, i] = median if crowded else 2.5 * median - 1.5 * mean
+            sigma[j, i] = spread
+    return level, sigma
+
+
+@njit([(F32_2D, I32_2D, I32, I64_1D, I64_1D, F64, I64, I64)], cache=True, nogil=True, error_model="numpy")
+def sampled_background(image, mask, bits, y_edges, x_edges, clip, iterations, step):
+    """Measure sky level and noise in each cell of a grid from every so many rows and columns.
+
+    Parameters
+    ----------
+    image : ndarray, float32, shape (ny, nx)
+        Image; NaN pixels are not used.
+    mask : ndarray, int32, shape (ny, nx)
+        Mask; pixels with any of ``bits`` are not used.
+    bits : int
+        Bits of unusable pixels.
+    y_edges, x_edges, clip, iterations
+        As of `cell_background`, whose definition holds for the pixels looked at.
+    step : int
+        Distance of the rows and columns looked at [px].
+
+    Returns
+    -------
+    level, sigma : ndarray, float64, shape (gy, gx)
+        Sky level and pixel noise; NaN in a cell with fewer than 16 usable pixels or 5% of its sample.
+    """
+    gy, gx = y_edges.size - 1, x_edges.size - 1
+    level = np.full((gy, gx), np.nan)
+    sigma = np.full((gy, gx), np.nan)
+    values = np.empty(np.max(np.diff(y_edges)) * np.max(np.diff(x_edges)), dtype=np.float32)
+    counts = np.empty(_BINS, dtype=np.int64)
+    for j in range(gy):
+        for i in range(gx):
+            n = total = 0
+            for row in range(y_edges[j], y_edges[j + 1], step):
+                for col in range(x_edges[i], x_edges[i + 1], step):
+                    total += 1
+                    if (mask[row, col] & bits) == 0 and abs(image[row, col]) < np.inf:
+                        values[n] = image[row, col]
+                        n += 1
+            if n < max(_MIN_PIXELS, total // 20):
                 continue
             center, spread = _start(values, n)
             mean, spread, low, high = _clip(values, n, center, spread, clip, iterations)

@@ -7,40 +7,61 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from etendue.errors import AlgorithmError
+from etendue.geom.box import Box
 from etendue.image.background import Background
 from etendue.image.exposure import Exposure
 from etendue.image.image import Image
-from etendue.kernels.background import cell_background, cell_edges, smooth_cells, source_pixels
+from etendue.kernels.background import cell_edges, sampled_background
+from etendue.kernels.sky_blocks import BLOCK, SkyCells, block_sums, clean_cells, smooth_surface
 from etendue.tasks.task import Task, TaskConfig
+
+_LIGHT = ("DETECTED", "DETECTED_NEGATIVE")
+_STRIP = 128  # rows at a time, so that surface and sums stay in the cache
 
 
 class SubtractBackgroundConfig(TaskConfig):
     """Configuration of `SubtractBackgroundTask`."""
 
-    cell_size: int = Field(128, ge=8)
+    cell_size: int = Field(128, ge=8, multiple_of=BLOCK)
     """Side of the cells [px]."""
 
     clip: float = Field(3.0, gt=0.0)
-    """Clipping radius within a cell [sigma]."""
+    """Clipping radius within a cell in the first pass [sigma]."""
 
     iterations: int = Field(10, ge=1)
     """Largest number of clipping passes."""
 
-    filter_size: int = Field(3, ge=1)
-    """Side of the median filter over cells; removes cells filled by a bright star."""
-
-    filter_tolerance: float = Field(0.25, ge=0.0)
-    """Cells this many pixel noises off the median around them are replaced by it."""
+    sample_step: int = Field(3, ge=1)
+    """The first pass looks at every so many rows and columns."""
 
     bad_planes: tuple[str, ...] = ("SAT", "BAD", "CR", "NO_DATA", "DETECTED", "INTRP", "VIGNETTED", "STREAK")
-    """Mask planes whose pixels are not used, unless ``run`` is told otherwise."""
+    """Mask planes whose pixels are not used, unless ``run`` is told otherwise; DETECTED ones count as light."""
 
-    source_threshold: float | None = Field(1.2, gt=0.0)
-    """Pixels whose 3 x 3 mean departs from the sky by this many pixel noises are left out in a second
-    pass; None for one pass."""
+    source_threshold: float | None = Field(1.0, gt=0.0)
+    """Pixels whose 3 x 3 mean departs from the sky by this many pixel noises are left out in later
+    passes; None for the first pass alone, on all pixels."""
 
-    source_margin: int = Field(3, ge=0)
-    """And the pixels around them [px]."""
+    source_margin: int = Field(8, ge=0)
+    """And the pixels around them [px], rounded up to blocks of 4."""
+
+    block_clip: float = Field(2.5, gt=0.0)
+    """Blocks of 4, 16 and 64 px are left out where their mean departs from their cell by this many errors."""
+
+    fewest: float = Field(0.05, gt=0.0, le=1.0)
+    """Cells with a smaller share of their pixels left are bridged from those around."""
+
+    least_sky: float = Field(0.05, ge=0.0, le=1.0)
+    """Margins are halved until at least this share of the pixels is left."""
+
+    passes: int = Field(3, ge=1)
+    """Largest number of passes that find light and measure the rest."""
+
+    settled: float = Field(0.02, gt=0.0)
+    """The passes end when no cell changes by more than this [pixel noise]."""
+
+    object_clip: float | None = Field(3.0, gt=0.0)
+    """Cells that rise above a smooth sky by this many times what others sink below it hold large objects and are
+    bridged; None to follow them."""
 
 
 class BackgroundResult(NamedTuple):
@@ -52,9 +73,15 @@ class BackgroundResult(NamedTuple):
     background: Background
     """What this call subtracted [image units]."""
 
+    noise: float = float("nan")
+    """Scatter of the pixels between sources [image units]: the median over cells."""
+
+    pedestal: float = float("nan")
+    """Mean of what is left of the pixels between sources [image units]; already taken off."""
+
 
 class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
-    """Subtract a bicubic spline through the sky levels of cells, measured without sources."""
+    """Subtract the smoothest surface through the sky of cells, measured where no light of sources is seen."""
 
     def run(self, *, exposure: Exposure, mask_planes: tuple[str, ...] | None = None) -> BackgroundResult:
         """Subtract the sky.
@@ -75,32 +102,95 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
         AlgorithmError
             If no cell has usable pixels.
         """
-        bad = exposure.mask.any_of(self.config.bad_planes if mask_planes is None else mask_planes)
-        background = self._measure(exposure.image, bad)
-        image = Image(exposure.image.array - background.image().array, exposure.bbox)
+        planes = self.config.bad_planes if mask_planes is None else mask_planes
+        frame = _Frame(
+            np.ascontiguousarray(exposure.image.array, np.float32),
+            np.ascontiguousarray(exposure.mask.array),
+            np.int32(exposure.mask.bits([plane for plane in planes if plane not in _LIGHT])),
+            np.int32(exposure.mask.bits([plane for plane in planes if plane in _LIGHT])),
+            exposure.bbox,
+        )
+        background, noise, pedestal = self._measure(frame)
+        image = Image(_subtracted(frame.image, background), exposure.bbox)
         total = _sum(exposure.background, background)
-        return BackgroundResult(exposure.replace(image=image, background=total), background)
+        return BackgroundResult(exposure.replace(image=image, background=total), background, noise, pedestal)
 
-    def _measure(self, image: Image, bad: NDArray[np.bool_]) -> Background:
-        """Return the background, from a second pass without sources if configured."""
-        background, sigma = self._cells(image, bad)
-        if self.config.source_threshold is None:
-            return background
-        # Sources left after clipping lift the level by 0.2 sigma in an ordinary star field.
-        threshold = self.config.source_threshold * sigma
-        bad = source_pixels(image.array, background.image().array, bad, threshold, self.config.source_margin)
-        return self._cells(image, bad)[0]
-
-    def _cells(self, image: Image, bad: NDArray[np.bool_]) -> tuple[Background, float]:
-        """Return the background and the median pixel noise of the cells."""
+    def _measure(self, frame: "_Frame") -> tuple[Background, float, float]:
+        """Return background, pixel noise and the pedestal that the last pass took off."""
         config = self.config
-        y_edges, x_edges = (cell_edges(size, config.cell_size) for size in image.array.shape)
-        level, sigma = cell_background(image.array, bad, y_edges, x_edges, config.clip, config.iterations)
+        surface, sigma = self._first(frame)
+        noise, pedestal = float(np.nanmedian(sigma)), 0.0
+        if config.source_threshold is None:
+            return surface, noise, pedestal
+        for _ in range(config.passes):
+            cells = self._cells(frame, surface, np.nan_to_num(sigma, nan=noise) * config.source_threshold)
+            if not np.isfinite(cells.level).any():
+                return surface, noise, pedestal  # sources are everywhere: the clipped level stands
+            values = smooth_surface(surface.values + cells.level, cells.count, object_clip=config.object_clip)
+            change = values - surface.values
+            pedestal = float(np.average(change, weights=cells.count)) if cells.count.any() else 0.0
+            surface = Background(values.astype(np.float32), frame.bbox, config.cell_size)
+            if not np.abs(change).max() > config.settled * noise:
+                break
+        return surface, noise, pedestal
+
+    def _first(self, frame: "_Frame") -> tuple[Background, NDArray[np.float64]]:
+        """Return the background of clipped cells, and their pixel noise."""
+        config = self.config
+        y_edges, x_edges = (cell_edges(size, config.cell_size) for size in frame.image.shape)
+        step = 1 if config.source_threshold is None else max(1, min(config.sample_step, config.cell_size // 16))
+        level, sigma = sampled_background(
+            frame.image, frame.mask, frame.bits | frame.light, y_edges, x_edges, config.clip, config.iterations, step
+        )
         if not np.isfinite(level).any():
-            raise AlgorithmError("no cell has enough sky pixels", masked=float(bad.mean()))
-        noise = float(np.nanmedian(sigma))
-        values = smooth_cells(level, size=config.filter_size, tolerance=config.filter_tolerance * noise)
-        return Background(values.astype(np.float32), image.bbox, config.cell_size), noise
+            bad = float(np.mean((frame.mask & (frame.bits | frame.light)) != 0))
+            raise AlgorithmError("no cell has enough sky pixels: mask less, or use larger cells", masked=bad)
+        area = np.isfinite(level).astype(float)
+        values = smooth_surface(level, area, object_clip=config.object_clip)
+        return Background(values.astype(np.float32), frame.bbox, config.cell_size), sigma
+
+    def _cells(self, frame: "_Frame", surface: Background, limit: NDArray[np.float64]) -> SkyCells:
+        """Return what is left of the cells above a surface, without the light of sources."""
+        config, (ny, nx) = self.config, frame.image.shape
+        shape = tuple(-(-n // BLOCK) for n in (ny, nx))
+        sums, counts, flagged = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
+        rows, columns = surface.factors()
+        for top in range(0, ny, _STRIP):
+            first, stop = max(top - 1, 0), min(top + _STRIP, ny)
+            sky = rows[first : min(stop + 1, ny)] @ columns
+            block_sums(
+                frame.image, sky, frame.mask, frame.bits, frame.light, limit, config.cell_size, first, top, stop,
+                sums, counts, flagged,
+            )  # fmt: skip
+        margin = -(-config.source_margin // BLOCK)
+        while True:
+            cells = clean_cells(
+                sums, counts, flagged, config.cell_size // BLOCK,
+                clip=config.block_clip, margin=margin, fewest=config.fewest,
+            )  # fmt: skip
+            if margin == 0 or cells.count.sum() >= config.least_sky * counts.sum():
+                return cells
+            margin //= 2  # in a crowded field no pixel is far from a source
+
+
+class _Frame(NamedTuple):
+    """Pixels, their mask, and the bits of unusable ones and of sources."""
+
+    image: NDArray[np.float32]
+    mask: NDArray[np.int32]
+    bits: np.int32
+    light: np.int32
+    bbox: Box
+
+
+def _subtracted(image: NDArray[np.float32], surface: Background) -> NDArray[np.float32]:
+    """Return an image minus a surface, strip by strip."""
+    rows, columns = surface.factors()
+    out = np.empty_like(image)
+    for top in range(0, image.shape[0], _STRIP):
+        here = slice(top, top + _STRIP)
+        np.subtract(image[here], rows[here] @ columns, out=out[here])
+    return out
 
 
 def _sum(before: Background | None, now: Background) -> Background:

@@ -1,0 +1,307 @@
+"""Sky of an image in small blocks without sources, and the smoothest surface that agrees with it; on plain arrays."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, types
+from numpy.typing import NDArray
+from scipy.fft import dctn, idctn
+from scipy.ndimage import uniform_filter
+
+from etendue.kernels.types import BOOL_2D_OUT, F32, F32_2D, F32_2D_OUT, F64_2D, I32, I32_2D, I64
+
+BLOCK = 4  # px
+_SCALES = (1, 3, 5)  # cells together that may show an object
+_LEAST_SKY = 0.3  # share of the cells that must be left
+Real = NDArray[np.float64]
+_LINE = types.Array(types.float32, 1, "C")
+
+
+@njit(inline="always")
+def _flag_light(flags, light, flagged):
+    """Flag the blocks of a row that hold a pixel with any of the bits ``light``."""
+    found = np.int32(0)
+    for x in range(flags.size):
+        found |= flags[x]
+    if found & light != 0:
+        for x in range(flags.size):
+            if flags[x] & light != 0:
+                flagged[x // BLOCK] = True
+
+
+@njit(
+    [types.void(F32_2D, F32_2D, I32_2D, I32, I32, F64_2D, I64, I64, I64, I64, F32_2D_OUT, F32_2D_OUT, BOOL_2D_OUT)],
+    cache=True, nogil=True, error_model="numpy",
+)  # fmt: skip
+def block_sums(image, surface, mask, bits, light, limit, cell, first, top, stop, sums, counts, flagged):
+    """Sum a strip of an image minus its sky in blocks, and flag blocks with light in them.
+
+    A block is flagged where the mean of 3 x 3 pixels, centred in it, departs from the sky by more than a limit. Both
+    signs are, so that noise alone does not shift the sum of what is left.
+
+    Parameters
+    ----------
+    image, mask : ndarray, float32 and int32, shape (ny, nx)
+        Image, and its mask; pixels with any of ``bits`` or no finite value are left out.
+    surface : ndarray, float32, shape (n_rows, nx)
+        Sky of the image's rows from ``first`` on.
+    bits, light : int
+        Bits of unusable pixels, and of pixels with light of sources: a block that holds one of these is flagged.
+    limit : ndarray, float64, shape (rows, cols)
+        Largest departure of a mean, per cell.
+    cell : int
+        Side of those cells [px], a multiple of the block's.
+    first, top, stop : int
+        First row of ``surface``; rows to sum: ``top`` (a multiple of the block's side) to ``stop``.
+    sums, counts : ndarray, float32, shape (n_blocks_y, n_blocks_x)
+        Output: sum and number of usable pixels; zeros before.
+    flagged : ndarray, bool, shape (n_blocks_y, n_blocks_x)
+        Output: where there is light; False before.
+    """
+    ny, nx = image.shape
+    width = (nx + BLOCK - 1) // BLOCK
+    padded = np.zeros((3, width * BLOCK + 2), F32)
+    usable = np.zeros((3, width * BLOCK), F32)
+    column = np.zeros(width * BLOCK + 2, F32)
+    for y in range(top - 1, stop + 1):
+        k = y % 3
+        line, good = padded[k], usable[k]
+        if y < 0 or y >= ny:
+            line[:], good[:] = F32(0.0), F32(0.0)
+        else:
+            pixels, sky, flags = image[y], surface[y - first], mask[y]
+            for x in range(nx):
+                value = pixels[x] - sky[x]
+                use = (flags[x] & bits) == 0 and abs(value) < np.inf
+                line[x + 1] = value if use else F32(0.0)
+                good[x] = F32(1.0) if use else F32(0.0)
+        if y < top + 1:
+            continue
+        row = y - 1
+        if row >= stop:
+            break
+        middle, count, b = padded[row % 3], usable[row % 3], row // BLOCK
+        _flag_light(mask[row], light, flagged[b])
+        for x in range(column.size):
+            column[x] = padded[0, x] + padded[1, x] + padded[2, x]
+        for i in range(width):
+            x = BLOCK * i
+            a = column[x + 1] + column[x + 2]
+            c = column[x + 3] + column[x + 4]
+            most = max(
+                max(abs(column[x] + a), abs(a + column[x + 3])),
+                max(abs(column[x + 2] + c), abs(c + column[x + 5])),
+            )
+            sums[b, i] += middle[x + 1] + middle[x + 2] + middle[x + 3] + middle[x + 4]
+            counts[b, i] += count[x] + count[x + 1] + count[x + 2] + count[x + 3]
+            if most > 9.0 * limit[row // cell, x // cell]:
+                flagged[b, i] = True
+
+
+def grown_flags(flagged: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:
+    """Return flags grown by a square of half side ``margin``."""
+    out = flagged.copy()
+    for shift in range(1, margin + 1):
+        out[shift:] |= flagged[:-shift]
+        out[:-shift] |= flagged[shift:]
+    rows = out.copy()
+    for shift in range(1, margin + 1):
+        out[:, shift:] |= rows[:, :-shift]
+        out[:, :-shift] |= rows[:, shift:]
+    return out
+
+
+def pooled(values: NDArray, side: int) -> NDArray:
+    """Return the sums of squares of ``side`` values; the last ones may be smaller."""
+    ny, nx = values.shape
+    padded = np.pad(values, ((0, -ny % side), (0, -nx % side)))
+    return np.asarray(padded.reshape(-1, side, padded.shape[1] // side, side).sum(axis=(1, 3)))
+
+
+class SkyCells(NamedTuple):
+    """Departure of the sky from a surface, in cells."""
+
+    level: Real  # (gy, gx) mean; NaN where too few pixels are left
+    count: Real  # (gy, gx) pixels
+    noise: float  # scatter of single pixels that explains that of the blocks
+
+
+def clean_cells(
+    sums: NDArray[np.float32],
+    counts: NDArray[np.float32],
+    flagged: NDArray[np.bool_],
+    side: int,
+    *,
+    clip: float,
+    margin: int,
+    fewest: float,
+) -> SkyCells:
+    """Average blocks without light in cells; blocks are judged with more and more of their neighbours.
+
+    What a block of 4 px does not show a mean over 16 and 64 px may: light ends where even those agree with the cells
+    around within ``clip`` errors.
+
+    Parameters
+    ----------
+    sums, counts : ndarray, float32, shape (n_blocks_y, n_blocks_x)
+        Sums of pixels and their number.
+    flagged : ndarray, bool, shape (n_blocks_y, n_blocks_x)
+        Blocks that hold light of sources.
+    side : int
+        Blocks along a cell.
+    clip : float
+        Departure from the cell that is light [errors].
+    margin : int
+        Blocks to leave out around flagged ones.
+    fewest : float
+        Least share of a cell's pixels.
+
+    Returns
+    -------
+    SkyCells
+    """
+    out = grown_flags(flagged, margin)
+    total = np.where(out, np.float32(0.0), sums)
+    number = np.where(out, np.float32(0.0), counts)
+    noise = _block_noise(total, number)
+    for scale in (1, 4, 16):
+        if scale >= side or side % scale:
+            continue
+        part, n = (pooled(plane, scale) for plane in (total, number))
+        level = _means(pooled(total, side), pooled(number, side))
+        middle = np.repeat(np.repeat(np.nan_to_num(level), side // scale, 0), side // scale, 1)
+        error = noise / np.sqrt(np.maximum(n, 1.0))
+        light = np.abs(part / np.maximum(n, 1.0) - middle[: n.shape[0], : n.shape[1]]) > clip * error
+        light = np.repeat(np.repeat(grown_flags(light, 1), scale, 0), scale, 1)
+        light = light[: total.shape[0], : total.shape[1]]
+        total[light], number[light] = 0.0, 0.0
+    summed, n = pooled(total, side).astype(float), pooled(number, side).astype(float)
+    area = pooled(np.full(sums.shape, np.float32(BLOCK**2)), side)
+    level = _means(summed, np.where(n >= np.maximum(fewest * area, 1.0), n, 0.0))
+    return SkyCells(level, n, noise)
+
+
+def _means(total: NDArray, number: NDArray) -> Real:
+    return np.asarray(np.where(number > 0.0, total / np.maximum(number, 1.0), np.nan), float)
+
+
+def _block_noise(total: NDArray[np.float32], number: NDArray[np.float32]) -> float:
+    """Return the pixel scatter that the low side of block means has: correlated noise counts, sources do not."""
+    full = number[::2, ::2] == BLOCK**2
+    values = total[::2, ::2][full] / BLOCK
+    if values.size < 16:
+        full = number > 0.0
+        values = total[full] / np.sqrt(number[full])
+    if not values.size:
+        return 0.0
+    low, middle = np.percentile(values, [15.87, 50.0])
+    return float(middle - low)
+
+
+def smooth_surface(level: Real, count: Real, *, object_clip: float | None = 3.0) -> Real:
+    """Return the smoothest surface through cells that agrees with them; it bridges cells that objects fill.
+
+    A quadratic trend goes through the lower envelope first. Sky departs from it as far above as below: cells that
+    rise further than ``object_clip`` times what others sink, alone or in squares of up to 5 x 5, hold the light of
+    objects (large galaxies, haloes) and count no more. What is left is smoothed by a penalty on its second differences
+    (Garcia 2010, Comput. Stat. Data Anal. 54, 1167), with the strength of least generalised cross-validation: a sky
+    that is quadratic stays so, structure that cells show is followed.
+
+    Parameters
+    ----------
+    level, count : ndarray, float64, shape (gy, gx)
+        Cell levels, NaN where unknown, and their pixels.
+    object_clip : float or None
+        See above; None takes all light for sky.
+
+    Returns
+    -------
+    ndarray, float64, shape (gy, gx)
+    """
+    known = np.isfinite(level)
+    weight = np.where(known, count, 0.0)
+    design = _design(level.shape, int(known.sum()))
+    if object_clip is not None and known.sum() >= 12:
+        weight = np.where(_object_cells(level, weight, design, object_clip), 0.0, weight)
+    return _smoothed(level, weight, design)
+
+
+def _design(shape: tuple[int, ...], n: int) -> Real:
+    """Return quadratic terms, or a constant for few known cells; shape (gy, gx, n_terms)."""
+    y, x = (axis / max(max(shape) - 1.0, 1.0) - 0.5 for axis in np.indices(shape, dtype=np.float64))
+    terms = [np.ones_like(y), y, x, y * y, x * y, x * x]
+    enough = n >= max(12, 0.25 * y.size) and min(shape) >= 3
+    return np.stack(terms if enough else terms[:1], axis=-1)
+
+
+def _fit(level: Real, weight: Real, design: Real) -> Real:
+    """Return the weighted least-squares surface."""
+    use = weight > 0.0
+    root = np.sqrt(weight[use])
+    return np.asarray(design @ np.linalg.lstsq(design[use] * root[:, None], level[use] * root, rcond=None)[0])
+
+
+def _object_cells(level: Real, weight: Real, design: Real, clip: float) -> NDArray[np.bool_]:
+    """Tell which cells rise above the sky more than sky sinks; none if those would be most."""
+    known = weight > 0.0
+    none = np.zeros(level.shape, bool)
+    residual = np.where(known, level - np.nanmedian(level), 0.0)
+    for _ in range(8):  # the lower envelope: an expectile of 0.1
+        trend = _fit(np.where(known, level, 0.0), weight * np.where(residual > 0.0, 0.1, 0.9), design)
+        residual = np.where(known, level - trend, 0.0)
+    objects = none
+    for _ in range(8):
+        use = known & ~objects
+        if use.sum() < max(2 * design.shape[-1], _LEAST_SKY * known.sum()):
+            return none
+        trend = _fit(np.where(known, level, 0.0), np.where(use, weight, 0.0), design)
+        residual = np.where(known, level - trend, 0.0)
+        before, objects = objects, _above_sky(residual, known, use, clip)
+        if (objects == before).all():
+            break
+    return objects
+
+
+def _above_sky(residual: Real, known: NDArray[np.bool_], use: NDArray[np.bool_], clip: float) -> NDArray[np.bool_]:
+    """Tell which cells, alone or with those around, rise further than those in use sink."""
+    objects, depth = np.zeros(known.shape, bool), _depth(residual[use])
+    for side in (side for side in _SCALES if side < min(known.shape)):
+        share = uniform_filter(known.astype(float), side, mode="constant")
+        around = uniform_filter(residual, side, mode="constant") / np.maximum(share, 1.0 / side**2)
+        limit = clip * max(_depth(around[use]), depth / side)
+        objects |= grown_flags(known & (around > limit), int(side > 1))
+    return objects
+
+
+def _depth(residual: Real) -> float:
+    """Return the rms of what lies below the surface, without its deepest tenth of a percent."""
+    below = np.sort(residual[residual < 0.0])
+    return float(np.sqrt(np.mean(below[below.size // 1000 :] ** 2))) if below.size else 0.0
+
+
+def _smoothed(level: Real, weight: Real, design: Real) -> Real:
+    """Return trend and smoothed residual of the cells that count."""
+    trend = _fit(np.where(weight > 0.0, level, 0.0), weight, design)
+    known = weight > 0.0
+    if known.sum() < 12 or min(level.shape) < 3:
+        return trend
+    residual = np.where(known, level - trend, 0.0)
+    share = weight / weight.max()
+    frequency = [2.0 - 2.0 * np.cos(np.pi * np.arange(n) / n) for n in level.shape]
+    penalty = (frequency[0][:, None] + frequency[1]) ** 2
+    number, best, least = int(known.sum()), np.zeros(level.shape), np.inf
+    surface = np.zeros(level.shape)
+    for strength in 10.0 ** np.arange(6.0, -2.1, -0.5):
+        damping = 1.0 / (1.0 + strength * penalty)
+        for _ in range(40):
+            moved = idctn(damping * dctn(share * (residual - surface) + surface, norm="ortho"), norm="ortho")
+            change, surface = float(np.abs(moved - surface).max()), moved
+            if change <= 1e-3 * float(np.abs(residual).max()):
+                break
+        freedom = float(np.sum(damping)) * number / level.size + design.shape[-1] - 1.0
+        if freedom >= 0.9 * number:
+            break
+        error = float(np.sum(share * (residual - surface) ** 2)) / (1.0 - freedom / number) ** 2
+        if error < least:
+            best, least = surface, error
+    return trend + best
