@@ -3,8 +3,9 @@ import pytest
 
 from etendue.errors import AlgorithmError
 from etendue.image.photo_calib import PhotoCalib
-from etendue.stages.joint_calibrate import JointCalibrate
+from etendue.stages.joint_calibrate import JointCalibrate, JointCalibrateConfig
 from etendue.table.table import Table
+from etendue.tasks.astrometry.joint import JointAstrometryConfig
 
 DATA_ID = {"instrument": "toy", "skymap": "field", "tract": 0}
 THROUGHPUT = np.array([1.0, 0.8, 1.1])
@@ -123,3 +124,10 @@ def test_a_single_frame_in_another_band_keeps_its_scale_and_costs_nobody_else(vi
     red = [mixed.get(visit=k, detector=0).photo_calib.scale for k in (1, 2)]
     before = [solved.calibration.get(visit=k, detector=0).photo_calib.scale for k in (1, 2)]
     assert red[1] / red[0] == pytest.approx(before[1] / before[0], rel=1e-3)
+
+
+def test_refraction_of_stars_is_fitted_where_asked(visits):
+    config = JointCalibrateConfig(astrometry=JointAstrometryConfig(fit_refraction=True))
+    stars = JointCalibrate(config).run(stars=visits[0], images=visits[1], reference=(), data_id=DATA_ID).isolated_stars
+    assert np.nanmax(np.abs(stars["r_refraction"])) < 0.05
+    assert "r_refraction" not in run(visits).isolated_stars

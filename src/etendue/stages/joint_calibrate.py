@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etendue.errors import AlgorithmError
+from etendue.geom.horizon import toward_zenith
 from etendue.geom.ids import object_ids
 from etendue.image.photo_calib import PhotoCalib
 from etendue.log import get_logger
@@ -70,6 +71,7 @@ class _Exposures:
     stars: tuple[ExposureStars, ...]
     scales: tuple[PhotoCalib, ...]
     bands: NDArray[np.str_]
+    toward_zenith: NDArray[np.float64] | None = None  # (n, 2), where refraction is fitted
 
 
 @dataclass(frozen=True)
@@ -148,9 +150,9 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
         if not found:
             raise AlgorithmError("no stars on any exposure", exposures=len(stars))
         order = sorted(range(len(found)), key=lambda k: (found[k].visit, found[k].detector))
-        return _Exposures(
-            tuple(found[k] for k in order), tuple(scales[k] for k in order), np.array([bands[k] for k in order])
-        )
+        ordered = tuple(found[k] for k in order)
+        zenith = _toward_zenith(ordered, handles) if self.config.astrometry.fit_refraction else None
+        return _Exposures(ordered, tuple(scales[k] for k in order), np.array([bands[k] for k in order]), zenith)
 
     def _anchors(
         self, isolated: IsolatedStars, reference: tuple[Table, ...], radius_arcsec: float
@@ -171,11 +173,15 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
     ) -> JointAstrometryResult:
         task = JointAstrometryTask(self.config.astrometry)
         wcs = [stars.wcs for stars in exposures.stars]
+        air: dict[str, NDArray] = {}
+        if exposures.toward_zenith is not None:
+            passband = np.unique(exposures.bands, return_inverse=True)[1]
+            air = {"toward_zenith": exposures.toward_zenith, "passband": passband}
         if anchors is None:
-            return task.run(stars=isolated, wcs=wcs)
+            return task.run(stars=isolated, wcs=wcs, **air)
         return task.run(
             stars=isolated, wcs=wcs, ref_ra_deg=anchors.ra_deg, ref_dec_deg=anchors.dec_deg,
-            ref_err_arcsec=anchors.err_arcsec,
+            ref_err_arcsec=anchors.err_arcsec, **air,
         )  # fmt: skip
 
     def _solve_fluxes(
@@ -198,6 +204,21 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
                 n_exposures=inside.size, n_stars=isolated.n_stars, n_measurements=rows.size
             )
         return _BandSolution(band, inside, rows, solution)
+
+
+def _toward_zenith(
+    stars: Sequence[ExposureStars], handles: dict[tuple[int, int], DatasetHandle]
+) -> NDArray[np.float64]:
+    """Return the direction to the zenith of each exposure, NaN where time or site is unknown."""
+    found = []
+    for one in stars:
+        info = handles[one.visit, one.detector].get(component="visit_info")
+        ra, dec = one.wcs.crval
+        east, north = toward_zenith(
+            ra, dec, mjd_tai=info.mjd_tai, longitude_deg=info.longitude_deg, latitude_deg=info.latitude_deg
+        )
+        found.append((float(east), float(north)))
+    return np.array(found)
 
 
 def _exposure_calibrations(
@@ -224,6 +245,11 @@ def _exposure_calibrations(
     return found
 
 
+def _padded(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Return values with NaN after the last."""
+    return np.concatenate([values, np.full(n - values.size, np.nan)])
+
+
 def _isolated_star_table(
     isolated: IsolatedStars, positions: JointAstrometryResult, bands: Sequence[_BandSolution], tract: int
 ) -> Table:
@@ -236,8 +262,12 @@ def _isolated_star_table(
         "decErr": positions.star_err_arcsec / 3600.0,
         "nSource": isolated.n_exposures_per_star(),
     }
-    for fluxes in bands:
+    for number, fluxes in enumerate(bands):
         band, solution = fluxes.band, fluxes.solution
+        if positions.refraction is not None:
+            rows = slice(number * isolated.n_stars, (number + 1) * isolated.n_stars)
+            columns[f"{band}_refraction"] = _padded(positions.refraction.arcsec[rows], isolated.n_stars)
+            columns[f"{band}_refractionErr"] = _padded(positions.refraction.err_arcsec[rows], isolated.n_stars)
         used = fluxes.measurements[solution.used]
         flux = 10.0 ** (0.4 * (31.4 - solution.star_mag))
         columns[f"{band}_psfFlux"] = flux

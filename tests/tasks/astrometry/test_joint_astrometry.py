@@ -8,6 +8,7 @@ import pytest
 from etendue.errors import AlgorithmError, InputError
 from etendue.geom.sky_wcs import SkyWcs
 from etendue.geom.sphere import separation_deg
+from etendue.kernels.astrometry import polynomial_design
 from etendue.tasks.astrometry.align import AlignExposuresTask
 from etendue.tasks.astrometry.exposure_stars import ExposureStars
 from etendue.tasks.astrometry.isolated_star import IsolatedStarConfig, IsolatedStarTask
@@ -214,3 +215,49 @@ def test_a_field_that_drifts_over_half_the_frame_through_large_pixels_is_aligned
     assert aligned.corrected.sum() == 2
     shift = [e.wcs.sky_to_pixel(ra_deg=31.0, dec_deg=46.0)[0] for e in aligned.exposures]
     assert np.asarray(shift) - shift[0] == pytest.approx([0.0, -130.0, -270.0], abs=0.05)
+
+
+def test_refraction_of_stars_without_known_colours_is_fitted():
+    exposures, _, ra, dec = survey(31, n_exposures=16, n_stars=300)
+    rng = np.random.default_rng(32)
+    angle = np.linspace(-1.0, 1.0, 16)
+    zenith = np.stack([1.6 * np.sin(angle), 0.8 * np.cos(angle)], axis=1)
+    slope = 0.03 * rng.standard_normal(ra.size)
+    moved = []
+    for exposure, (east, north) in zip(exposures, zenith, strict=True):
+        star = separation_deg(
+            *(grid[:, None] for grid in exposure.wcs.pixel_to_sky(x=exposure.x, y=exposure.y)), ra, dec
+        ).argmin(axis=1)
+        xi, eta = exposure.wcs.pixel_to_plane(x=exposure.x, y=exposure.y)
+        x, y = exposure.wcs.plane_to_pixel(
+            xi_deg=xi + slope[star] * east / 3600.0, eta_deg=eta + slope[star] * north / 3600.0
+        )
+        moved.append(replace(exposure, x=x, y=y))
+    stars = IsolatedStarTask().run(exposures=moved)
+    wcs = [exposure.wcs for exposure in moved]
+    config = JointAstrometryConfig(order=2, fit_refraction=True)
+    fitted = JointAstrometryTask(config).run(stars=stars, wcs=wcs, toward_zenith=zenith)
+    plain = JointAstrometryTask(JointAstrometryConfig(order=2)).run(stars=stars, wcs=wcs, toward_zenith=zenith)
+    assert plain.refraction is None
+    found = fitted.refraction
+    true = slope[separation_deg(stars.ra_deg[:, None], stars.dec_deg[:, None], ra, dec).argmin(axis=1)]
+    # The polynomials of the WCSs take up what varies smoothly over the field.
+    design = polynomial_design(4.0 * (stars.ra_deg - 124.6), 4.0 * (stars.dec_deg - 25.3), 2)
+    offset = found.arcsec - true
+    pull = (offset - design @ np.linalg.lstsq(design, offset, rcond=None)[0]) / found.err_arcsec
+    assert np.std(pull) == pytest.approx(1.0, abs=0.2)
+    assert found.scatter_arcsec == pytest.approx(0.03, rel=0.15)
+    assert plain.floor_arcsec > 0.008
+    assert fitted.floor_arcsec < 0.003
+
+
+def test_without_refraction_no_star_is_moved():
+    exposures, *_ = survey(33)
+    stars = IsolatedStarTask().run(exposures=exposures)
+    zenith = np.stack([np.linspace(-1.0, 1.0, 8), np.full(8, 0.7)], axis=1)
+    config = JointAstrometryConfig(order=2, fit_refraction=True)
+    fitted = JointAstrometryTask(config).run(
+        stars=stars, wcs=[exposure.wcs for exposure in exposures], toward_zenith=zenith
+    )
+    assert fitted.refraction.scatter_arcsec < 0.001
+    assert np.abs(fitted.refraction.arcsec).max() < 0.002

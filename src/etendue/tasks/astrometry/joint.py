@@ -1,7 +1,7 @@
 """Solve the WCSs of many exposures together with the positions of their stars."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,11 +13,13 @@ from etendue.geom.sphere import separation_deg, tangent_plane, tangent_plane_inv
 from etendue.kernels.astrometry import polynomial_powers
 from etendue.kernels.joint_solve import JointProblem, RobustSolution, joint_solve_robust
 from etendue.tasks.astrometry.isolated_star import IsolatedStars
+from etendue.tasks.astrometry.star_refraction import StarRefraction, fit_star_refraction
 from etendue.tasks.astrometry.tan_sip import PixelFrame, fit_tan_sip
 from etendue.tasks.task import Task, TaskConfig
 
 Vector = NDArray[np.float64]
 _ARCSEC = 3600.0
+_REFRACTION_ROUNDS = 3
 
 
 class JointAstrometryConfig(TaskConfig):
@@ -44,6 +46,10 @@ class JointAstrometryConfig(TaskConfig):
     iterations: int = Field(8, ge=2, le=100)
     """Rounds of solving, clipping and estimating the systematic floor."""
 
+    fit_refraction: bool = False
+    """Fit per star how much the air moves it for its colour; needs exposures at different zenith distances or
+    parallactic angles."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JointAstrometryResult:
@@ -69,6 +75,9 @@ class JointAstrometryResult:
         Measurement minus star [arcsec].
     floor_arcsec : float
         Scatter per axis that the formal errors leave unexplained [arcsec].
+    refraction : StarRefraction or None
+        How much the air moves each star, band after band; then the residuals are free of it, and the WCSs are those of
+        stars that are moved as the mean. None where it was not fitted.
     """
 
     wcs: tuple[SkyWcs, ...]
@@ -82,6 +91,7 @@ class JointAstrometryResult:
     residual_east_arcsec: Vector
     residual_north_arcsec: Vector
     floor_arcsec: float
+    refraction: StarRefraction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +122,8 @@ class JointAstrometryTask(Task[JointAstrometryConfig]):
         ref_ra_deg: ArrayLike | None = None,
         ref_dec_deg: ArrayLike | None = None,
         ref_err_arcsec: ArrayLike = 0.0,
+        toward_zenith: Vector | None = None,
+        passband: NDArray[np.int64] | None = None,
     ) -> JointAstrometryResult:
         """Solve all exposures.
 
@@ -125,6 +137,11 @@ class JointAstrometryTask(Task[JointAstrometryConfig]):
             Reference positions of the stars [deg]; NaN for stars without one.
         ref_err_arcsec : array_like, shape (n_stars,) or scalar
             Their errors per axis [arcsec].
+        toward_zenith : ndarray, float64, shape (n_exposures, 2), optional
+            East and north of the direction to the zenith of each exposure, of length ``tan z``
+            (`geom.horizon.toward_zenith`); needed to fit refraction, NaN for exposures that tell nothing about it.
+        passband : ndarray, int64, shape (n_exposures,), optional
+            Number of the band of each exposure, from 0 on: refraction differs from band to band. One by default.
 
         Returns
         -------
@@ -141,11 +158,23 @@ class JointAstrometryTask(Task[JointAstrometryConfig]):
         if not solved.any():
             raise AlgorithmError("no exposure shares stars with another", exposures=len(wcs), stars=stars.n_stars)
         ridge = self._ridge(orders)
-        solution = joint_solve_robust(
+        solution = self._solve(stars, plane, ridge, solved)
+        refraction = None
+        if self.config.fit_refraction and toward_zenith is not None:
+            zenith = np.asarray(toward_zenith, np.float64)[stars.exposure]
+            band = np.zeros(len(wcs), np.int64) if passband is None else passband
+            group = band[stars.exposure] * stars.n_stars + stars.star
+            for _ in range(_REFRACTION_ROUNDS):
+                refraction, moved = _refraction(plane, solution, group, zenith, refraction)
+                solution = self._solve(stars, moved, ridge, solved)
+        result = _result(stars, tuple(wcs), plane, solved, solution, self.config.order)
+        return replace(result, refraction=refraction)
+
+    def _solve(self, stars: IsolatedStars, plane: _Plane, ridge: Vector, solved: NDArray[np.bool_]) -> RobustSolution:
+        return joint_solve_robust(
             [_problem(stars, plane, ridge, axis) for axis in (0, 1)], solved[stars.exposure],
             clip_sigma=self.config.clip_sigma, iterations=self.config.iterations, start_floor=0.02, least_floor=1e-4,
         )  # fmt: skip
-        return _result(stars, tuple(wcs), plane, solved, solution, self.config.order)
 
     def _orders(self, stars: IsolatedStars) -> NDArray[np.int64]:
         """Return the order each exposure has stars for; -1 without any that another exposure shares."""
@@ -185,6 +214,21 @@ class JointAstrometryTask(Task[JointAstrometryConfig]):
         return _Plane(
             center, frame, value, variance, frame.design(stars.x, stars.y, self.config.order), prior, prior_weight
         )
+
+
+def _refraction(
+    plane: _Plane, solution: RobustSolution, group: NDArray[np.int64], zenith: Vector, known: StarRefraction | None
+) -> tuple[StarRefraction, _Plane]:
+    """Fit the refraction of the stars to what a solution leaves, and take it out of the measurements."""
+    told = np.asarray(np.isfinite(zenith).all(axis=1))
+    zenith = np.where(told[:, None], zenith, 0.0)
+    residual = np.stack([axis.residual for axis in solution.solutions], axis=1)
+    if known is not None:
+        residual = residual + known.shift(group, zenith)
+    usable = solution.used & told & np.isfinite(residual).all(axis=1)
+    variance = np.where(usable[:, None], plane.variance + solution.floor**2, np.inf)
+    found = fit_star_refraction(group, int(group.max()) + 1, np.nan_to_num(residual), variance, zenith)
+    return found, replace(plane, value=plane.value - found.shift(group, zenith))
 
 
 def _problem(stars: IsolatedStars, plane: _Plane, ridge: Vector, axis: int) -> JointProblem:
