@@ -1,0 +1,160 @@
+"""Moments, Kron, Gaussian-aperture and profile fluxes on scenes of sources that stand alone."""
+
+import galsim
+import numpy as np
+import pytest
+
+from etendue.errors import InputError
+from etendue.image.noise import NoiseAutocorrelation
+from etendue.image.psf import PixelBasisPsf
+from etendue.kernels.kron import ellipse_overlap
+from etendue.tasks.measure.adaptive_shape import AdaptiveShapes
+from etendue.tasks.measure.gaap import Gaap, GaapConfig, gaap_name
+from etendue.tasks.measure.galaxies import Galaxies
+from etendue.tasks.measure.kron import Blendedness, Kron
+from etendue.tasks.measure.light import SourceLight
+from etendue.tasks.measure.scene import Scene
+
+SIDE, OVERSAMPLING = 81, 5
+GALAXY = galsim.Exponential(half_light_radius=2.5).shear(g1=0.2, g2=0.1).withFlux(1e3)
+STAR = galsim.DeltaFunction(1e3)
+KERNEL = np.array([[0.1, 0.3, 0.1], [0.3, 1.0, 0.3], [0.1, 0.3, 0.1]])
+
+
+def pixel_basis(seeing):
+    side = 63 * OVERSAMPLING
+    fine = galsim.Convolve(seeing, galsim.Pixel(1.0)).drawImage(
+        nx=side, ny=side, scale=1.0 / OVERSAMPLING, method="no_pixel"
+    )
+    samples = OVERSAMPLING**2 * fine.array[np.newaxis].astype(np.float64)
+    return PixelBasisPsf.from_samples(samples, step=1.0 / OVERSAMPLING, x=[0.0], y=[0.0], order=0, size=63)
+
+
+def draw(profile, seeing, dx=0.0, dy=0.0):
+    image = galsim.Convolve(profile, seeing).shift(dx, dy).drawImage(nx=SIDE, ny=SIDE, scale=1.0)
+    return image.array.astype(np.float64)
+
+
+def scene(images, dx, dy, seeing, sigma=0.05, noise=None):
+    """Return a scene of images side by side, whose sources lie (dx, dy) from their middles."""
+    n, psf = len(images), pixel_basis(seeing)
+    image, none = np.ascontiguousarray(np.concatenate(images, axis=1)), np.zeros(n, np.int64)
+    variance = np.full(image.shape, sigma**2)
+    return Scene(
+        residual=image, variance=variance, weight_variance=variance, slope=0.0, bad=np.zeros(image.shape, bool),
+        x0=1000, y0=500, light=SourceLight(np.zeros(0, np.float32), np.zeros(n + 1, np.int64), none, none, none, none),
+        x=np.arange(n) * SIDE + SIDE // 2 + np.asarray(dx), y=np.full(n, SIDE // 2 + 0.0) + dy,
+        psf_flux=np.full(n, 1e3), psf_flux_err=np.ones(n), psf_chi2=np.ones(n), psf=psf,
+        fwhm=float(psf.fwhm(x=0.0, y=0.0)[0]), noise=noise, forced=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def good_seeing():
+    return galsim.Kolmogorov(fwhm=3.0)
+
+
+@pytest.fixture(scope="module")
+def pair(good_seeing):
+    """A star and a galaxy off the middles of their pixels, almost without noise."""
+    images = [draw(STAR, good_seeing, 0.3, -0.2), draw(GALAXY, good_seeing, -0.4, 0.1)]
+    return scene(images, [0.3, -0.4], [-0.2, 0.1], good_seeing)
+
+
+@pytest.fixture(scope="module")
+def moments(pair):
+    return AdaptiveShapes().run(pair, {})
+
+
+def test_every_measurement_fills_its_columns(pair, moments):
+    for one in (AdaptiveShapes(), Kron(), Blendedness(), Galaxies()):
+        columns = one.run(pair, moments)
+        assert set(columns) == set(one.columns)
+        assert all(np.shape(value) == (2,) for value in columns.values())
+
+
+def test_moments_of_a_star_are_the_psf_and_lie_in_parent_pixels(moments):
+    for name in ("ixx", "iyy", "ixy"):
+        assert moments[name][0] == pytest.approx(moments[f"{name}PSF"][0], abs=2e-3)
+    assert moments["hsm_x"][0] == pytest.approx(1000.0 + SIDE // 2 + 0.3, abs=1e-3)
+    assert moments["hsm_y"][0] == pytest.approx(500.0 + SIDE // 2 - 0.2, abs=1e-3)
+
+
+def test_regauss_finds_the_galaxy_behind_the_psf(moments):
+    truth = galsim.Shear(g1=0.2, g2=0.1)
+    assert moments["hsmShapeRegauss_e1"][1] == pytest.approx(truth.e1, abs=0.01)
+    assert moments["hsmShapeRegauss_e2"][1] == pytest.approx(truth.e2, abs=0.01)
+    assert abs(moments["hsmShapeRegauss_resolution"][0]) < 1e-3
+
+
+def test_kron_apertures_hold_most_of_the_light_and_are_never_smaller_than_for_a_star(pair, moments):
+    kron = Kron().run(pair, moments)
+    np.testing.assert_allclose(kron["kronFlux"], 1e3 * np.array([0.945, 0.955]), rtol=0.01)
+    assert kron["kronRad"][1] > 1.5 * kron["kronRad"][0]
+    assert not kron["kronFlux_flag"].any()
+
+
+def test_kron_needs_moments(pair):
+    with pytest.raises(InputError, match="measure them first"):
+        Kron().run(pair, {})
+
+
+def test_the_overlap_of_an_ellipse_sums_to_its_area():
+    axx, axy, ayy = 1.5, 0.3, (1.0 + 0.3**2) / 1.5
+    areas = [ellipse_overlap(i - 0.3, j + 0.1, axx, axy, ayy, 6.0) for i in range(-12, 13) for j in range(-12, 13)]
+    assert sum(areas) == pytest.approx(np.pi * 36.0, abs=0.01)
+
+
+@pytest.mark.parametrize("seeing", [galsim.Kolmogorov(fwhm=2.6), galsim.Moffat(beta=3.0, fwhm=3.4).shear(g1=0.05)])
+def test_gaussian_apertures_do_not_depend_on_the_seeing(seeing):
+    images = [draw(STAR, seeing, 0.3, -0.2), draw(GALAXY, seeing, -0.4, 0.1)]
+    fluxes = Gaap().run(scene(images, [0.3, -0.4], [-0.2, 0.1], seeing), {})
+    for sigma in (0.7, 1.0):
+        pixels = sigma / 0.2
+        blurred = galsim.Convolve(GALAXY, galsim.Gaussian(sigma=pixels))
+        expected = 2.0 * np.pi * pixels**2 * blurred.drawImage(nx=1, ny=1, scale=1.0, method="no_pixel").array[0, 0]
+        np.testing.assert_allclose(fluxes[gaap_name(sigma)], [1e3, expected], rtol=1e-3)
+        assert not fluxes[f"{gaap_name(sigma)}_flag"].any()
+
+
+def test_an_aperture_too_small_for_the_seeing_is_flagged(pair):
+    fluxes = Gaap(GaapConfig(sigmas=(0.25,))).run(pair, {})
+    assert fluxes["gaap0p25Flux_flag_bigPsf"].all()
+    assert np.isnan(fluxes["gaap0p25Flux"]).all()
+
+
+@pytest.mark.parametrize("correlated", [False, True])
+def test_errors_of_kron_and_gaussian_apertures_are_their_scatter(good_seeing, correlated):
+    rng, n, sigma = np.random.default_rng(4), 200, 0.4
+    kernel = KERNEL if correlated else np.ones((1, 1))
+    galaxy = draw(GALAXY, good_seeing)
+    spectrum = np.fft.rfft2(kernel / np.sqrt((kernel**2).sum()), galaxy.shape)
+    noise = np.fft.irfft2(np.fft.rfft2(rng.normal(0.0, sigma, (n, SIDE, SIDE))) * spectrum, galaxy.shape)
+    law = NoiseAutocorrelation.from_filter(kernel) if correlated else None
+    quiet, noisy = (scene(images, 0.0, 0.0, good_seeing, sigma, law) for images in ([galaxy], list(galaxy + noise)))
+    for one, names in ((Kron(), ("kronFlux",)), (Gaap(), ("gaap0p7Flux", "gaap1p0Flux"))):
+        truth, found = (one.run(each, AdaptiveShapes().run(each, {})) for each in (quiet, noisy))
+        for name in names:
+            pull = (found[name] - truth[name][0]) / found[f"{name}Err"]
+            assert np.std(pull) == pytest.approx(1.0, abs=4.0 / np.sqrt(2 * n))
+            assert np.median(pull) == pytest.approx(0.0, abs=5.0 / np.sqrt(n))
+
+
+def test_a_neighbour_s_light_counts_as_blendedness(pair, moments):
+    """The galaxy's light is given as its own stamp, and a copy of it lies on the star."""
+    galaxy = pair.residual[:, SIDE:].astype(np.float32)
+    light = SourceLight(
+        np.concatenate([np.zeros(galaxy.size, np.float32), galaxy.ravel()]), np.array([0, 1, 2]) * galaxy.size,
+        np.array([0, 0]), np.zeros(2, np.int64), np.full(2, SIDE), np.full(2, SIDE),
+    )  # fmt: skip
+    blend = {name: getattr(pair, name) for name in Scene.__slots__} | {"light": light}
+    found = Blendedness().run(Scene(**blend), moments)
+    assert 0.2 < found["blendedness"][0] < 0.5
+    assert Blendedness().run(pair, moments)["blendedness"][0] == 0.0
+
+
+def test_stars_are_told_from_galaxies_by_the_ratio_of_likelihoods(pair, moments):
+    fits = Galaxies().run(pair, moments)
+    assert fits["extended_logRatio"][0] < 50.0 < 1e4 < fits["extended_logRatio"][1]
+    np.testing.assert_allclose(fits["cModelFlux"], 1e3, rtol=2e-3)
+    assert fits["exp_x"][1] == pytest.approx(1000.0 + SIDE + SIDE // 2 - 0.4, abs=0.01)
