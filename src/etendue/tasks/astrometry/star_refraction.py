@@ -87,7 +87,8 @@ def fit_star_refraction(
     lever = toward_zenith - mean[star]
     information = np.bincount(star, (weight * lever**2).sum(axis=1), n_stars)
     product = np.bincount(star, (weight * lever * residual).sum(axis=1), n_stars)
-    seen = information > 0.0
+    # Exposures in the same direction leave a lever of rounding errors only.
+    seen = information > 1e-9 * np.bincount(star, (weight * toward_zenith**2).sum(axis=1), n_stars)
     if not seen.any():
         return StarRefraction(np.zeros(n_stars), np.zeros(n_stars), 0.0)
     raw, noise = product[seen] / information[seen], 1.0 / information[seen]
