@@ -13,6 +13,7 @@ from etendue.cli.calib import calib, certify
 from etendue.cli.camera import camera
 from etendue.cli.campaign import campaign
 from etendue.cli.ingest import ingest, quarantine, sequences
+from etendue.cli.inject import inject
 from etendue.cli.lightcurve import lightcurve
 from etendue.cli.locate import locate
 from etendue.cli.overrides import overrides
@@ -123,8 +124,8 @@ def main() -> None:
 for _command in (
     quickstart, process, watch, demo, init, camera, ingest, quarantine, sequences, overrides, refcat, solve, locate,
     skymap, run, pipeline,
-    calib, publish, router, report, submit, lightcurve, archive, alerts, repo_group, hash_command, provenance, rerun,
-    campaign, simulate, truth, warm,
+    calib, inject, publish, router, report, submit, lightcurve, archive, alerts, repo_group, hash_command, provenance,
+    rerun, campaign, simulate, truth, warm,
 ):  # fmt: skip
     main.add_command(_command)
 _EARLIER = click.Command("certify", callback=certify.callback, params=certify.params, help=certify.help, hidden=True)
