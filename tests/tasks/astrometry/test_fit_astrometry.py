@@ -58,6 +58,17 @@ def test_a_header_wrong_by_minutes_and_degrees_is_corrected():
         assert result.rms_arcsec == pytest.approx(0.022, rel=0.2)
 
 
+@pytest.mark.parametrize("scale_arcsec", [0.1, 5.0, 20.0])
+def test_pixels_of_any_size_are_fitted(scale_arcsec):
+    scale = scale_arcsec / 3600.0
+    truth, start = distorted(scale=scale), distorted(scale=1.004 * scale, turn_deg=2.6)
+    _, sources, references = field(6, n=120, n_spurious=60)
+    ra, dec = truth.pixel_to_sky(x=sources["x"][:120], y=sources["y"][:120])
+    result = FitAstrometryTask().run(**sources, wcs=start, **(references | {"ref_ra_deg": ra, "ref_dec_deg": dec}))
+    assert result.n_used > 110
+    assert offset_mas(result.wcs, truth).max() < 0.1 * 1000.0 * scale_arcsec
+
+
 def test_matches_point_at_the_arrays_as_given():
     truth, sources, references = field(1)
     sources["x"][:10] = np.nan

@@ -33,7 +33,8 @@ class FitAstrometryConfig(TaskConfig):
     """Skip the pattern match: the starting WCS is good to ``match_radius_arcsec``."""
 
     match_radius_arcsec: float = Field(3.0, gt=0.0)
-    """Largest distance of a match after the pattern match."""
+    """Largest distance of a match after the pattern match; at least a pixel, as are all distances of the pattern match.
+    """
 
     order: int = Field(3, ge=1, le=5)
     """Order of the polynomial correction; lowered where the stars are too few for it."""
@@ -145,28 +146,31 @@ class FitAstrometryTask(Task[FitAstrometryConfig]):
         )
         color = None if ref_color_mag is None or toward_zenith is None else np.asarray(ref_color_mag, np.float64)
         stars, references = _project([c[sources] for c in columns], wcs, ref, color)
+        pixel = float(wcs.pixel_scale())
         ranks = np.ones(ref.shape[1]) if ref_flux is None else np.asarray(ref_flux, np.float64)
-        transform = self._transform(stars, np.asarray(flux, np.float64)[sources], ranks[references])
+        transform = self._transform(stars, np.asarray(flux, np.float64)[sources], ranks[references], pixel)
+        radius = self.config.match_radius_arcsec
+        radius = radius if self.config.trust_start else max(radius, pixel)
         frame = PixelFrame.around(stars.x, stars.y)
         known = Refraction(toward_zenith or (0.0, 0.0), refraction_arcsec or 0.0, stars.median_color)
         fitted = self.config.fit_refraction and color is not None and refraction_arcsec is None
-        fit = self._iterate(stars, frame, transform.apply(stars.plane), known, fitted=fitted)
+        fit = self._iterate(stars, frame, transform.apply(stars.plane), known, radius, fitted=fitted)
         return _result(fit, stars, frame, wcs, transform, sources, references)
 
-    def _transform(self, stars: _Stars, flux: Vector, reference_flux: Vector) -> Similarity:
+    def _transform(self, stars: _Stars, flux: Vector, reference_flux: Vector, pixel: float) -> Similarity:
         if min(len(stars.plane), len(stars.reference)) < self.config.min_matches:
             raise AlgorithmError("too few stars", sources=len(stars.plane), references=len(stars.reference))
         if self.config.trust_start:
             return Similarity()
-        task = MatchPatternTask(self.config.pattern)
+        task = MatchPatternTask(self.config.pattern.at_least(pixel))
         match = task.run(source=stars.plane, source_flux=flux, reference=stars.reference, reference_flux=reference_flux)
         return match.transform
 
     def _iterate(
-        self, stars: _Stars, frame: PixelFrame, plane: Vector, refraction: Refraction, *, fitted: bool
+        self, stars: _Stars, frame: PixelFrame, plane: Vector, refraction: Refraction, widest: float, *, fitted: bool
     ) -> _Fit:
         """Alternate between matching and fitting, with a radius that shrinks to the scatter."""
-        radius, floor, fit = self.config.match_radius_arcsec, 0.0, None
+        radius, floor, fit = widest, 0.0, None
         for _ in range(self.config.iterations):
             seen = stars.reference + refraction.shift(stars.color)
             i, j, _distance = match_nearest(plane, seen, radius)
@@ -178,7 +182,7 @@ class FitAstrometryTask(Task[FitAstrometryConfig]):
             plane = stars.plane + design @ fit.coefficients.T
             residual = (plane[i] - stars.reference[j] - refraction.shift(stars.color[j]))[fit.used]
             scatter = 1.4826 * float(np.median(np.abs(residual)))
-            floor, radius = fit.floor, min(radius, max(10.0 * scatter, 0.1 * self.config.match_radius_arcsec))
+            floor, radius = fit.floor, min(radius, max(10.0 * scatter, 0.1 * widest))
         assert fit is not None
         return fit
 

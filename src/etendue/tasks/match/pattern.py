@@ -67,6 +67,25 @@ class MatchPatternConfig(TaskConfig):
     log10_false_alarm: float = Field(-7.0, lt=0.0)
     """Largest accepted logarithm of the expected number of equally good matches by chance, in the whole search."""
 
+    def at_least(self, pixel_arcsec: float) -> "MatchPatternConfig":
+        """Return these choices for pixels that are larger than they are meant for.
+
+        Parameters
+        ----------
+        pixel_arcsec : float
+            Side of a pixel [arcsec].
+
+        Returns
+        -------
+        MatchPatternConfig
+            With a tolerance of a pixel and a shift of 100 px, where those are more.
+        """
+        limits = {
+            "tolerance_arcsec": max(self.tolerance_arcsec, pixel_arcsec),
+            "max_shift_arcsec": max(self.max_shift_arcsec, 100.0 * pixel_arcsec),
+        }
+        return self.model_copy(update=limits)
+
 
 @dataclass(frozen=True, slots=True)
 class PatternMatch:
