@@ -83,5 +83,6 @@ def half_point(snr: Real, is_seen: NDArray[np.bool_], chance: float) -> Half:
 
     best = optimize.minimize(cost, np.array([5.0, 1.0]), method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-4})
     step = 0.02
-    curvature = (cost(best.x + [step, 0.0]) - 2.0 * best.fun + cost(best.x - [step, 0.0])) / step**2
+    shift = np.array([step, 0.0])
+    curvature = (cost(best.x + shift) - 2.0 * best.fun + cost(best.x - shift)) / step**2
     return Half(float(best.x[0]), float(max(curvature, 1e-9) ** -0.5), float(abs(best.x[1])))

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from etendue.kernels.types import F32, F32_1D, F32_2D, F32_2D_OUT, F32_3D, F64_2D, I32, I32_2D, I64
 
 TILE = 128  # px; a tile with its sums fits the second-level cache
-_UNIFORM = 1.04  # weights of a tile within this ratio count as smooth: each pixel's own stands for those around it
+_UNLIKE = np.float32(0.05)  # weights of a tile that differ by less: each pixel's own stands for those around it
+_HUGE = np.float32(3e38)
 _COVERED = np.float32(0.1)  # least share of the filter's square on usable pixels
 _FLAT = types.Array(types.float32, 1, "C")
 
@@ -133,15 +134,15 @@ def _sky_line(cells, cell, y, x0, n, sky):
 
 @njit(inline="always")
 def _load(image, variance, mask, bits, cells, cell, slope, y0, x0, height, width, weighted, weight, sky):
-    """Fill a tile with the weighted pixels and the weights, zero where unusable; return the extremes of the weights."""
+    """Fill a tile with the weighted pixels and the weights, zero where unusable; tell whether the weights are alike."""
     ny, nx = image.shape
-    lowest, highest = np.float32(np.inf), np.float32(0.0)
-    if y0 < 0 or x0 < 0 or y0 + height > ny or x0 + width > nx:
-        lowest = np.float32(0.0)
+    outside = y0 < 0 or x0 < 0 or y0 + height > ny or x0 + width > nx
+    if outside:
         weighted[: height * width] = np.float32(0.0)
         weight[: height * width] = np.float32(0.0)
     first, last = max(x0, 0), min(x0 + width, nx)
-    n = last - first
+    n, unlike = last - first, 0
+    low = high = np.float32(0.0)
     for y in range(max(y0, 0), min(y0 + height, ny)):
         if cell > 0:
             _sky_line(cells, cell, y, first, n, sky)
@@ -151,12 +152,18 @@ def _load(image, variance, mask, bits, cells, cell, slope, y0, x0, height, width
         for x in range(n):
             value, v = line_image[x] - sky[x], line_variance[x]
             v = min(max(v - slope * value, np.float32(0.01) * v), np.float32(4.0) * v)
-            usable = (line_mask[x] & bits) == 0 and v > np.float32(0.0) and v < np.inf and abs(value) < np.inf
+            usable = (line_mask[x] & bits) == 0 and v > np.float32(0.0) and v < _HUGE and abs(value) < _HUGE
             w = np.float32(1.0) / v if usable else np.float32(0.0)
             line_weight[x] = w
             line_weighted[x] = value * w if usable else np.float32(0.0)
-            lowest, highest = min(lowest, w), max(highest, w)
-    return lowest, highest
+        if high == np.float32(0.0):
+            low, high = line_weight[n // 2] * (np.float32(1.0) - _UNLIKE), line_weight[n // 2] * (F32(1.0) + _UNLIKE)
+        for x in range(n):
+            w, signal = line_weight[x], line_weighted[x]
+            # In the core of a bright source, of ten times the noise and more, the variance need not be as exact.
+            core = signal * signal > np.float32(100.0) * w and F32(0.5) * low <= w <= F32(2.0) * high
+            unlike += 0 if low <= w <= high or core else 1
+    return not outside and high > np.float32(0.0) and unlike == 0
 
 
 @njit(
@@ -187,8 +194,8 @@ def significance_map(image, variance, mask, bits, cells, cell, slope, columns, r
 
     ``sum(f I / V) / sqrt(sum(f^2 / V)) / scatter`` over the usable pixels under the filter f: the S/N of a flux with
     the PSF f. V is the variance without the photon noise of what stands above the sky, ``V - slope I`` (between 0.01 V
-    and 4 V): the noise of a source must not weigh down its own core. Where V is the same to 4% over a tile and no
-    pixel is missing, the pixel's own V stands for all under the filter.
+    and 4 V): the noise of a source must not weigh down its own core. Where V is the same to 5% over a tile (but for
+    the cores of bright sources) and no pixel is missing, the pixel's own V stands for all under the filter.
 
     Parameters
     ----------
@@ -226,7 +233,7 @@ def significance_map(image, variance, mask, bits, cells, cell, slope, columns, r
         for x0 in range(0, nx, TILE):
             height, width = min(TILE, last - y0), min(TILE, nx - x0)
             tall, broad = height + k - 1, width + k - 1
-            low, high = _load(
+            smooth = _load(
                 image, variance, mask, bits, cells, cell, slope, y0 - half, x0 - half, tall, broad,
                 weighted, weight, sky,
             )  # fmt: skip
@@ -237,7 +244,6 @@ def significance_map(image, variance, mask, bits, cells, cell, slope, columns, r
                 _add_product(weighted, height, width, columns[p, r], rows[p, r], line, total)
                 for s in range(columns.shape[1]):
                     norm += np.dot(columns[p, r], columns[p, s]) * np.dot(rows[p, r], rows[p, s])
-            smooth = low > np.float32(0.0) and high <= np.float32(_UNIFORM) * low
             if not smooth:
                 _add_squares(weight[: tall * broad], height, width, columns[p], rows[p], line, good, square, covered)
             least = _COVERED * norm

@@ -5,13 +5,16 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
-from scipy.fft import dctn, idctn
+from scipy.linalg import cho_factor, cho_solve
 from scipy.ndimage import uniform_filter
 
 from etendue.kernels.types import BOOL_2D_OUT, F32, F32_2D, F32_2D_OUT, F64_2D, I32, I32_2D, I64
 
 BLOCK = 4  # px
 _SCALES = (1, 3, 5)  # cells together that may show an object
+_MODES = 12  # cosines along an axis; twice as many where the sky asks for them
+_STRENGTHS = 10.0 ** np.arange(5.0, -4.1, -1.0)  # of the penalty on curvature
+_ENOUGH = 36  # cells, to tell objects from sky
 _LEAST_SKY = 0.3  # share of the cells that must be left
 Real = NDArray[np.float64]
 _LINE = types.Array(types.float32, 1, "C")
@@ -111,18 +114,49 @@ def grown_flags(flagged: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:
     return out
 
 
-def pooled(values: NDArray, side: int) -> NDArray:
+@njit([types.Array(types.float32, 2, "C")(F32_2D, I64)], cache=True, nogil=True, error_model="numpy")
+def pooled(values, side):
     """Return the sums of squares of ``side`` values; the last ones may be smaller."""
     ny, nx = values.shape
-    padded = np.pad(values, ((0, -ny % side), (0, -nx % side)))
-    return np.asarray(padded.reshape(-1, side, padded.shape[1] // side, side).sum(axis=(1, 3)))
+    out = np.zeros(((ny + side - 1) // side, (nx + side - 1) // side), F32)
+    for y in range(ny):
+        line = out[y // side]
+        for i in range(line.size):
+            total = F32(0.0)
+            for x in range(i * side, min(nx, (i + 1) * side)):
+                total += values[y, x]
+            line[i] += total
+    return out
+
+
+@njit([types.void(F32_2D_OUT, F32_2D_OUT, F32_2D, I64, I64, F32)], cache=True, nogil=True, error_model="numpy")
+def _drop_light(total, number, middle, side, scale, limit):
+    """Empty the blocks in and around squares of ``scale`` whose mean departs from its cell's by ``limit`` errors."""
+    ny, nx = total.shape
+    part, n = (total, number) if scale == 1 else (pooled(total, scale), pooled(number, scale))
+    light = np.zeros(part.shape, np.bool_)
+    found = False
+    per_cell = side // scale
+    for j in range(part.shape[0]):
+        for i in range(part.shape[1]):
+            off = part[j, i] - middle[j // per_cell, i // per_cell] * n[j, i]
+            if n[j, i] > F32(0.0) and off * off > limit * limit * n[j, i]:
+                light[j, i] = found = True
+    if not found:
+        return
+    for j in range(part.shape[0]):
+        for i in range(part.shape[1]):
+            if light[j, i]:
+                y0, x0 = max((j - 1) * scale, 0), max((i - 1) * scale, 0)
+                total[y0 : min((j + 2) * scale, ny), x0 : min((i + 2) * scale, nx)] = F32(0.0)
+                number[y0 : min((j + 2) * scale, ny), x0 : min((i + 2) * scale, nx)] = F32(0.0)
 
 
 class SkyCells(NamedTuple):
     """Departure of the sky from a surface, in cells."""
 
     level: Real  # (gy, gx) mean; NaN where too few pixels are left
-    count: Real  # (gy, gx) pixels
+    pixels: Real  # (gy, gx) number of pixels left
     noise: float  # scatter of single pixels that explains that of the blocks
 
 
@@ -165,16 +199,9 @@ def clean_cells(
     number = np.where(out, np.float32(0.0), counts)
     noise = _block_noise(total, number)
     for scale in (1, 4, 16):
-        if scale >= side or side % scale:
-            continue
-        part, n = (pooled(plane, scale) for plane in (total, number))
-        level = _means(pooled(total, side), pooled(number, side))
-        middle = np.repeat(np.repeat(np.nan_to_num(level), side // scale, 0), side // scale, 1)
-        error = noise / np.sqrt(np.maximum(n, 1.0))
-        light = np.abs(part / np.maximum(n, 1.0) - middle[: n.shape[0], : n.shape[1]]) > clip * error
-        light = np.repeat(np.repeat(grown_flags(light, 1), scale, 0), scale, 1)
-        light = light[: total.shape[0], : total.shape[1]]
-        total[light], number[light] = 0.0, 0.0
+        if scale < side and side % scale == 0:
+            middle = np.nan_to_num(_means(pooled(total, side), pooled(number, side))).astype(np.float32)
+            _drop_light(total, number, middle, side, scale, np.float32(clip * noise))
     summed, n = pooled(total, side).astype(float), pooled(number, side).astype(float)
     area = pooled(np.full(sums.shape, np.float32(BLOCK**2)), side)
     level = _means(summed, np.where(n >= np.maximum(fewest * area, 1.0), n, 0.0))
@@ -198,19 +225,23 @@ def _block_noise(total: NDArray[np.float32], number: NDArray[np.float32]) -> flo
     return float(middle - low)
 
 
-def smooth_surface(level: Real, count: Real, *, object_clip: float | None = 3.0) -> Real:
+def smooth_surface(
+    level: Real, count: Real, *, extent: tuple[float, float] | None = None, object_clip: float | None = 3.0
+) -> Real:
     """Return the smoothest surface through cells that agrees with them; it bridges cells that objects fill.
 
     A quadratic trend goes through the lower envelope first. Sky departs from it as far above as below: cells that
     rise further than ``object_clip`` times what others sink, alone or in squares of up to 5 x 5, hold the light of
-    objects (large galaxies, haloes) and count no more. What is left is smoothed by a penalty on its second differences
-    (Garcia 2010, Comput. Stat. Data Anal. 54, 1167), with the strength of least generalised cross-validation: a sky
-    that is quadratic stays so, structure that cells show is followed.
+    objects (large galaxies, haloes) and count no more. The others are fitted by the quadratic and cosines with a
+    penalty on their curvature, of the strength of least generalised cross-validation (Craven & Wahba 1979, Numer.
+    Math. 31, 377): a sky that is quadratic stays so, structure that cells show is followed.
 
     Parameters
     ----------
     level, count : ndarray, float64, shape (gy, gx)
         Cell levels, NaN where unknown, and their pixels.
+    extent : tuple of float, optional
+        Height and width in cells, if the last ones are cut.
     object_clip : float or None
         See above; None takes all light for sky.
 
@@ -220,17 +251,24 @@ def smooth_surface(level: Real, count: Real, *, object_clip: float | None = 3.0)
     """
     known = np.isfinite(level)
     weight = np.where(known, count, 0.0)
-    design = _design(level.shape, int(known.sum()))
-    if object_clip is not None and known.sum() >= 12:
+    places = _places(level.shape, extent or (float(level.shape[0]), float(level.shape[1])))
+    design = _design(places, int(known.sum()))
+    if object_clip is not None and known.sum() >= _ENOUGH:
         weight = np.where(_object_cells(level, weight, design, object_clip), 0.0, weight)
-    return _smoothed(level, weight, design)
+    return _smoothed(level, weight, design, places)
 
 
-def _design(shape: tuple[int, ...], n: int) -> Real:
+def _places(shape: tuple[int, ...], extent: tuple[float, float]) -> list[Real]:
+    """Return the middles of the cells along both axes, as a share of the axis."""
+    edges = [np.append(np.arange(n, dtype=float), e) for n, e in zip(shape, extent, strict=True)]
+    return [0.5 * (edge[1:] + edge[:-1]) / edge[-1] for edge in edges]
+
+
+def _design(places: list[Real], n: int) -> Real:
     """Return quadratic terms, or a constant for few known cells; shape (gy, gx, n_terms)."""
-    y, x = (axis / max(max(shape) - 1.0, 1.0) - 0.5 for axis in np.indices(shape, dtype=np.float64))
+    y, x = np.meshgrid(places[0] - 0.5, places[1] - 0.5, indexing="ij")
     terms = [np.ones_like(y), y, x, y * y, x * y, x * x]
-    enough = n >= max(12, 0.25 * y.size) and min(shape) >= 3
+    enough = n >= max(12, 0.25 * y.size) and min(y.shape) >= 3
     return np.stack(terms if enough else terms[:1], axis=-1)
 
 
@@ -279,29 +317,37 @@ def _depth(residual: Real) -> float:
     return float(np.sqrt(np.mean(below[below.size // 1000 :] ** 2))) if below.size else 0.0
 
 
-def _smoothed(level: Real, weight: Real, design: Real) -> Real:
-    """Return trend and smoothed residual of the cells that count."""
-    trend = _fit(np.where(weight > 0.0, level, 0.0), weight, design)
+def _smoothed(level: Real, weight: Real, design: Real, places: list[Real]) -> Real:
+    """Return trend and smooth departures from it through the cells that count."""
     known = weight > 0.0
     if known.sum() < 12 or min(level.shape) < 3:
-        return trend
-    residual = np.where(known, level - trend, 0.0)
-    share = weight / weight.max()
-    frequency = [2.0 - 2.0 * np.cos(np.pi * np.arange(n) / n) for n in level.shape]
-    penalty = (frequency[0][:, None] + frequency[1]) ** 2
-    number, best, least = int(known.sum()), np.zeros(level.shape), np.inf
-    surface = np.zeros(level.shape)
-    for strength in 10.0 ** np.arange(6.0, -2.1, -0.5):
-        damping = 1.0 / (1.0 + strength * penalty)
-        for _ in range(40):
-            moved = idctn(damping * dctn(share * (residual - surface) + surface, norm="ortho"), norm="ortho")
-            change, surface = float(np.abs(moved - surface).max()), moved
-            if change <= 1e-3 * float(np.abs(residual).max()):
-                break
-        freedom = float(np.sum(damping)) * number / level.size + design.shape[-1] - 1.0
-        if freedom >= 0.9 * number:
-            break
-        error = float(np.sum(share * (residual - surface) ** 2)) / (1.0 - freedom / number) ** 2
+        return _fit(np.where(known, level, 0.0), weight, design)
+    surface, free = _penalised(level, weight, design, places, _MODES)
+    if free and max(level.shape) > _MODES:  # finer structure is there
+        surface, _ = _penalised(level, weight, design, places, 2 * _MODES)
+    return surface
+
+
+def _penalised(level: Real, weight: Real, design: Real, places: list[Real], modes: int) -> tuple[Real, bool]:
+    """Fit trend and cosines, those with a penalty; tell whether the weakest penalty was the best."""
+    known = weight > 0.0
+    waves = [np.cos(np.pi * np.outer(u, np.arange(min(u.size, modes)))) for u in places]
+    curves = [(2.0 - 2.0 * np.cos(np.pi * np.arange(min(n, modes)) / n)) for n in level.shape]
+    cosines = np.einsum("ya,xb->yxab", *waves).reshape(*level.shape, -1)[..., 1:]
+    penalty = ((curves[0][:, None] + curves[1]) ** 2).ravel()[1:]
+    basis = np.concatenate([design, cosines], axis=-1)
+    share, number = weight[known] / weight[known].mean(), int(known.sum())
+    rows = basis[known] * np.sqrt(share)[:, None]
+    values = level[known] * np.sqrt(share)
+    normal, right, scale = rows.T @ rows, rows.T @ values, float(values @ values)
+    stiffness = np.concatenate([np.zeros(design.shape[-1]), penalty])
+    best, least, chosen = np.zeros(stiffness.size), np.inf, 0.0
+    for strength in _STRENGTHS:
+        factor = cho_factor(normal + np.diag(number * strength * stiffness + 1e-9 * number))
+        coefficients = cho_solve(factor, right)
+        freedom = float(np.trace(cho_solve(factor, normal)))
+        left = scale - 2.0 * coefficients @ right + coefficients @ normal @ coefficients
+        error = max(left, 0.0) / (1.0 - min(freedom / number, 0.999)) ** 2
         if error < least:
-            best, least = surface, error
-    return trend + best
+            best, least, chosen = coefficients, error, strength
+    return np.asarray(basis @ best), chosen == _STRENGTHS[-1]

@@ -16,7 +16,8 @@ from etendue.kernels.sky_blocks import BLOCK, SkyCells, block_sums, clean_cells,
 from etendue.tasks.task import Task, TaskConfig
 
 _LIGHT = ("DETECTED", "DETECTED_NEGATIVE")
-_STRIP = 128  # rows at a time, so that surface and sums stay in the cache
+_STRIP = 128  # rows at a time, so that the surface stays in the cache
+_MANY_ROWS = 8  # of cells: enough to leave out every other one at first
 
 
 class SubtractBackgroundConfig(TaskConfig):
@@ -31,7 +32,7 @@ class SubtractBackgroundConfig(TaskConfig):
     iterations: int = Field(10, ge=1)
     """Largest number of clipping passes."""
 
-    sample_step: int = Field(3, ge=1)
+    sample_step: int = Field(6, ge=1)
     """The first pass looks at every so many rows and columns."""
 
     bad_planes: tuple[str, ...] = ("SAT", "BAD", "CR", "NO_DATA", "DETECTED", "INTRP", "VIGNETTED", "STREAK")
@@ -122,15 +123,21 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
         noise, pedestal = float(np.nanmedian(sigma)), 0.0
         if config.source_threshold is None:
             return surface, noise, pedestal
-        for _ in range(config.passes):
-            cells = self._cells(frame, surface, np.nan_to_num(sigma, nan=noise) * config.source_threshold)
+        extent = _extent(frame.image.shape, config.cell_size)
+        limit = np.nan_to_num(sigma, nan=noise) * config.source_threshold
+        for k in range(config.passes):
+            # The first of several passes only has to come near: every other row of cells will do.
+            every = 2 if k == 0 and config.passes > 1 and limit.shape[0] >= _MANY_ROWS else 1
+            cells = self._cells(frame, surface, limit, every)
             if not np.isfinite(cells.level).any():
                 return surface, noise, pedestal  # sources are everywhere: the clipped level stands
-            values = smooth_surface(surface.values + cells.level, cells.count, object_clip=config.object_clip)
+            values = smooth_surface(
+                surface.values + cells.level, cells.pixels, extent=extent, object_clip=config.object_clip
+            )
             change = values - surface.values
-            pedestal = float(np.average(change, weights=cells.count)) if cells.count.any() else 0.0
+            pedestal = float(np.average(change, weights=cells.pixels)) if cells.pixels.any() else 0.0
             surface = Background(values.astype(np.float32), frame.bbox, config.cell_size)
-            if not np.abs(change).max() > config.settled * noise:
+            if every == 1 and not np.abs(change).max() > config.settled * noise:
                 break
         return surface, noise, pedestal
 
@@ -145,18 +152,19 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
         if not np.isfinite(level).any():
             bad = float(np.mean((frame.mask & (frame.bits | frame.light)) != 0))
             raise AlgorithmError("no cell has enough sky pixels: mask less, or use larger cells", masked=bad)
-        area = np.isfinite(level).astype(float)
-        values = smooth_surface(level, area, object_clip=config.object_clip)
+        area = np.outer(np.diff(y_edges), np.diff(x_edges)).astype(float)
+        extent = _extent(frame.image.shape, config.cell_size)
+        values = smooth_surface(level, area, extent=extent, object_clip=config.object_clip)
         return Background(values.astype(np.float32), frame.bbox, config.cell_size), sigma
 
-    def _cells(self, frame: "_Frame", surface: Background, limit: NDArray[np.float64]) -> SkyCells:
-        """Return what is left of the cells above a surface, without the light of sources."""
+    def _cells(self, frame: "_Frame", surface: Background, limit: NDArray[np.float64], every: int) -> SkyCells:
+        """Return what is left of every so many rows of cells above a surface, without the light of sources."""
         config, (ny, nx) = self.config, frame.image.shape
         shape = tuple(-(-n // BLOCK) for n in (ny, nx))
         sums, counts, flagged = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
         rows, columns = surface.factors()
-        for top in range(0, ny, _STRIP):
-            first, stop = max(top - 1, 0), min(top + _STRIP, ny)
+        for top in range(0, ny, every * config.cell_size):
+            first, stop = max(top - 1, 0), min(top + config.cell_size, ny)
             sky = rows[first : min(stop + 1, ny)] @ columns
             block_sums(
                 frame.image, sky, frame.mask, frame.bits, frame.light, limit, config.cell_size, first, top, stop,
@@ -168,7 +176,7 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
                 sums, counts, flagged, config.cell_size // BLOCK,
                 clip=config.block_clip, margin=margin, fewest=config.fewest,
             )  # fmt: skip
-            if margin == 0 or cells.count.sum() >= config.least_sky * counts.sum():
+            if margin == 0 or cells.pixels.sum() >= config.least_sky * counts.sum():
                 return cells
             margin //= 2  # in a crowded field no pixel is far from a source
 
@@ -181,6 +189,11 @@ class _Frame(NamedTuple):
     bits: np.int32
     light: np.int32
     bbox: Box
+
+
+def _extent(shape: tuple[int, ...], cell: int) -> tuple[float, float]:
+    """Return height and width in cells."""
+    return shape[0] / cell, shape[1] / cell
 
 
 def _subtracted(image: NDArray[np.float32], surface: Background) -> NDArray[np.float32]:

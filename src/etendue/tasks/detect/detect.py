@@ -29,8 +29,8 @@ from etendue.tasks.detect.point_filters import PointFilters
 from etendue.tasks.detect.sky_sources import SkySourcesConfig, SkySourcesTask
 from etendue.tasks.task import Task, TaskConfig
 
-_SAMPLE = 300_000  # significances from which their width is taken
-_NOISE_SAMPLE = 1_000_000  # pixels from which gain and sky noise are taken
+_SAMPLE = 100_000  # significances from which their width is taken
+_NOISE_SAMPLE = 500_000  # pixels from which gain and sky noise are taken
 _Columns = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 _Spans = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
@@ -187,8 +187,8 @@ class DetectTask(Task[DetectConfig]):
         bits = np.int32(mask.bits((*config.bad_planes, *config.merge_planes)))
         planes = exposure.image.array, exposure.variance.array, mask.array
         step = max(1, int(np.sqrt(planes[0].size / _NOISE_SAMPLE)))
-        image, variance = (np.ascontiguousarray(plane[::step, ::step], np.float64) for plane in planes[:2])
-        slope = pixel_noise(image, variance, (planes[2][::step, ::step] & bits) != 0).slope
+        values, noise = (np.ascontiguousarray(plane[::step, ::step], np.float64) for plane in planes[:2])
+        slope = pixel_noise(values, noise, (planes[2][::step, ::step] & bits) != 0).slope
         if not config.sky_cell:
             return NoiseModel(np.zeros((1, 1)), 0, slope)
         image, variance, flags = (np.ascontiguousarray(plane) for plane in planes)
@@ -272,12 +272,13 @@ class _Scanner:
             If no pixel is usable.
         """
         ny, nx = self.planes[0].shape
-        work = np.empty((min(TILE + 2, ny), nx), np.float32)
+        work = np.empty((min(TILE, ny), nx), np.float32)
         found: list[list[tuple[_Columns, _Spans]]] = [[] for _ in self.signs]
         step = max(1, int(np.sqrt(ny * nx / _SAMPLE)))
         sample, values = [], np.zeros(0 if at is None else at[0].size, np.float32)
-        for top in range(0, ny, TILE):
-            first, stop = max(top - 1, 0), min(top + TILE, ny)
+        height = TILE - 2  # with the rows before and after, which tell whether a pixel is a peak: one tile
+        for top in range(0, ny, height):
+            first, stop = max(top - 1, 0), min(top + height, ny)
             strip = work[: min(stop + 1, ny) - first]
             self._fill(strip, first)
             inner = strip[top - first : stop - first]
@@ -315,9 +316,10 @@ def _peaks_and_spans(
     return (x, y + first, value), (row + start + first, x0, x1)
 
 
-def _joined(parts: list[tuple[NDArray, ...]]) -> tuple[NDArray, ...]:
+def _joined(parts: list[tuple[NDArray, NDArray, NDArray]]) -> tuple[NDArray, NDArray, NDArray]:
     """Concatenate columns."""
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+    first, second, third = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return first, second, third
 
 
 def _width(values: NDArray[np.float32]) -> float:

@@ -73,4 +73,4 @@ class SkySourcesTask(Task[SkySourcesConfig]):
             raise AlgorithmError(
                 "too few empty places for sky sources: lower their margin", found=int(empty.size), tried=n
             )
-        return SkySources(x[empty] + float(box.x.start), y[empty] + float(box.y.start))
+        return SkySources((x[empty] + box.x.start).astype(np.float64), (y[empty] + box.y.start).astype(np.float64))
