@@ -9,6 +9,7 @@ from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.mask import Mask
 from etendue.image.psf import GaussianMixturePsf
+from etendue.schema.table_schema import load_schema
 from etendue.tasks.measure.aperture_corrections import ApertureCorrectionConfig, ApertureCorrectionTask
 from etendue.tasks.measure.apertures import aperture_name
 from etendue.tasks.measure.light import SourceLight
@@ -129,3 +130,12 @@ def _columns(x, y, rng):
         centroid_flag=np.zeros(n, bool), psf_chi2_dof=one, sky=one, n_neighbours=np.zeros(n, int), pixel_flags={},
         measured={"ap03Flux": flux, "extendedness": np.zeros(n)},
     )  # fmt: skip
+
+
+def test_every_column_of_a_shipped_measurement_has_its_place_in_the_table_of_sources(exposure):
+    names = ("apertures", "moments", "hsm", "extendedness", "kron", "gaap", "blendedness", "galaxies")
+    config = MeasureConfig(measurements=names)
+    columns = MeasureTask(config).run(exposure=exposure, x=X + 500, y=Y + 100)
+    known = {column.name for column in load_schema("source").columns}
+    assert set(columns.measured) <= known
+    assert np.isfinite(columns.measured["cModelFlux"]).all()

@@ -45,7 +45,7 @@ def scene(images, dx, dy, seeing, sigma=0.05, noise=None):
         x0=1000, y0=500, light=SourceLight(np.zeros(0, np.float32), np.zeros(n + 1, np.int64), none, none, none, none),
         x=np.arange(n) * SIDE + SIDE // 2 + np.asarray(dx), y=np.full(n, SIDE // 2 + 0.0) + dy,
         psf_flux=np.full(n, 1e3), psf_flux_err=np.ones(n), psf_chi2=np.ones(n), psf=psf,
-        fwhm=float(psf.fwhm(x=0.0, y=0.0)[0]), noise=noise, forced=False,
+        fwhm=float(psf.fwhm(x=0.0, y=0.0)[0]), noise=noise, forced=False, pixel_scale=float("nan"),
     )  # fmt: skip
 
 

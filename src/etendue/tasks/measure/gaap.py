@@ -25,7 +25,7 @@ class GaapConfig(TaskConfig):
     """Widths of the apertures before the seeing [arcsec]."""
 
     pixel_scale: float = Field(0.2, gt=0.0)
-    """Side of a pixel [arcsec]."""
+    """Side of a pixel of images without a WCS [arcsec]."""
 
     least_ratio: float = Field(1.15, gt=1.0)
     """Apertures narrower than this many widths of the PSF are not measured."""
@@ -57,8 +57,9 @@ class Gaap(Measurement[GaapConfig]):
     def run(self, scene: Scene, known: Mapping[str, NDArray[Any]]) -> Columns:
         """Return ``gaapNpNFlux``, its error and flags of each aperture."""
         columns: Columns = {}
+        scale = scene.pixel_scale if np.isfinite(scene.pixel_scale) else self.config.pixel_scale
         for sigma in self.config.sigmas:
-            name, pixels = gaap_name(sigma), sigma / self.config.pixel_scale
+            name, pixels = gaap_name(sigma), sigma / scale
             big_psf = pixels < self.config.least_ratio * scene.fwhm / SIGMA_TO_FWHM
             flux, error, lost = np.full((3, len(scene)), np.nan) if big_psf else self._measure(scene, pixels).T
             columns |= {name: flux, f"{name}Err": error, f"{name}_flag": ~(lost < 0.05)}

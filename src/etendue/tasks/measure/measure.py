@@ -16,9 +16,13 @@ from etendue.kernels.fisher import count_neighbours, fit_covariances
 from etendue.kernels.photometry import stamp_chi2
 from etendue.kernels.point_sources import PointSources, fit_point_sources, narrow_components
 from etendue.kernels.source_light import draw_light
+from etendue.tasks.measure.adaptive_shape import AdaptiveShapesConfig
 from etendue.tasks.measure.apertures import AperturesConfig
 from etendue.tasks.measure.deblend import DeblendConfig, DeblendTask
 from etendue.tasks.measure.extendedness import ExtendednessConfig
+from etendue.tasks.measure.gaap import GaapConfig
+from etendue.tasks.measure.galaxies import GalaxiesConfig
+from etendue.tasks.measure.kron import BlendednessConfig, KronConfig
 from etendue.tasks.measure.light import SourceLight
 from etendue.tasks.measure.measurement import Columns, Measurement, checked, find_measurement
 from etendue.tasks.measure.moments import MomentsConfig
@@ -40,7 +44,22 @@ class MeasureConfig(TaskConfig):
     """Light in circles."""
 
     moments: MomentsConfig = MomentsConfig()
-    """Second moments."""
+    """Second moments about the fitted position, a little smoothed: they also exist for undersampled stars."""
+
+    hsm: AdaptiveShapesConfig = AdaptiveShapesConfig()
+    """Second moments and shapes corrected for the PSF, as HSM defines them."""
+
+    galaxies: GalaxiesConfig = GalaxiesConfig()
+    """Fits of galaxy profiles."""
+
+    kron: KronConfig = KronConfig()
+    """Kron fluxes."""
+
+    gaap: GaapConfig = GaapConfig()
+    """Gaussian-aperture fluxes for colours."""
+
+    blendedness: BlendednessConfig = BlendednessConfig()
+    """What part of the light around is the neighbours'."""
 
     extendedness: ExtendednessConfig = ExtendednessConfig()
     """Whether a source is broader than the PSF."""
@@ -322,6 +341,7 @@ class MeasureTask(Task[MeasureConfig]):
             psf_chi2=self._chi2(frame, fit),
             psf=frame.psf,
             fwhm=frame.fwhm,
+            pixel_scale=_pixel_scale(exposure),
             noise=exposure.noise,
             forced=forced,
         )
@@ -357,6 +377,13 @@ def _on_pixel_basis(psf: Psf, exposure: Exposure) -> PixelBasisPsf:
         return pixel_basis_of(psf, x=x[2:3], y=y[2:3])
     grid_x, grid_y = np.meshgrid(x, y)
     return pixel_basis_of(psf, x=grid_x.ravel(), y=grid_y.ravel(), order=2)
+
+
+def _pixel_scale(exposure: Exposure) -> float:
+    """Return the side of a pixel at the centre [arcsec]; NaN without a WCS."""
+    if exposure.wcs is None:
+        return float("nan")
+    return float(exposure.wcs.pixel_scale(x=exposure.bbox.x.center, y=exposure.bbox.y.center))
 
 
 def _noise_factor(exposure: Exposure, frame: _Frame) -> float:

@@ -45,6 +45,8 @@ class Scene:
         In parent pixels.
     fwhm : float
         Of the PSF at the image's centre [px].
+    pixel_scale : float
+        Side of a pixel at the image's centre [arcsec]; NaN without a WCS.
     noise : NoiseAutocorrelation or None
         Correlation of the pixels' noise; None if it is white.
     forced : bool
@@ -66,6 +68,7 @@ class Scene:
     psf_chi2: Real
     psf: PixelBasisPsf
     fwhm: float
+    pixel_scale: float
     noise: NoiseAutocorrelation | None
     forced: bool
 
