@@ -140,6 +140,7 @@ def process(
     frame: str | Path,
     *,
     refcat: str | Path | None = None,
+    photometry_refcat: str | Path | None = None,
     index: str | Path | None = None,
     camera: str | None = None,
     bias: str | Path | None = None,
@@ -157,6 +158,8 @@ def process(
     refcat : str or Path, optional
         ``gaia``, ``ps1`` or ``2mass``; a sharded catalog; or a CSV, FITS, Parquet or VOTable file. Without one
         positions are by the header's WCS and fluxes on a relative scale.
+    photometry_refcat : str or Path, optional
+        Another catalog, for the flux scale alone; that of ``refcat`` by default.
     index : str or Path, optional
         Reference catalog with a star index (``etendue refcat index``), for frames without a WCS in their header, or one
         that does not match. It is also the reference catalog if no other is given.
@@ -190,7 +193,11 @@ def process(
             raise InputError("is no science frame", source=path, value=raw.info.observation_type, remedy="leave it out")
         masters = masters_for(raw, known, MasterPaths(*(None if p is None else str(p) for p in (bias, dark, flat))))
         stars_of = None if refcat is None and index is None else str(refcat or index)
-        work = _Work(known, masters, stars_of, CalibrateImage(config))
+        fluxes_of = None if photometry_refcat is None else str(photometry_refcat)
+        if stars_of is None and fluxes_of is not None:
+            raise InputError("a catalog for fluxes alone matches no sources", value=fluxes_of,
+                             remedy="give one for positions (refcat), which may be the same")  # fmt: skip
+        work = _Work(known, masters, stars_of, fluxes_of, CalibrateImage(config))
         result, reference = _calibrated(raw, work, None if index is None else str(index), notes)
         ratio = noise_ratio(result.exposure)
         if not _NOISE_OK[0] < ratio < _NOISE_OK[1]:
@@ -221,15 +228,20 @@ class _Work:
     camera: Camera
     masters: Masters
     refcat: str | None
+    photometry_refcat: str | None
     stage: CalibrateImage
 
     def run(self, raw: RawFrame) -> tuple[CalibrateImageResult, Table | None]:
         """Return the stage's result and the reference stars."""
         margin = self.stage.config.reference_margin
-        reference = None if self.refcat is None else _reference_stars(self.refcat, raw, self.camera, margin)
+        reference, fluxes = (
+            None if name is None else _reference_stars(name, raw, self.camera, margin)
+            for name in (self.refcat, self.photometry_refcat)
+        )
         result = self.stage.run(
             raws=(raw,), overrides=(), camera=self.camera, bias=self.masters.bias, flat=self.masters.flat,
             defects=None, ptc=None, reference=() if reference is None else (reference,),
+            photometry_reference=() if fluxes is None else (fluxes,),
         )  # fmt: skip
         return result, reference
 

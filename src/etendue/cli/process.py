@@ -14,6 +14,7 @@ _FILE = click.Path(path_type=Path)
 @click.command(short_help="Calibrate and measure FRAMES without a repository.")
 @click.argument("frames", nargs=-1, required=True, type=FRAMES)
 @click.option("--refcat", help="gaia, ps1 or 2mass (fetched and cached), a catalog's folder, or a table of stars.")
+@click.option("--photometry-refcat", help="Another catalog, for the flux scale alone.")
 @click.option("--index", type=_FILE, help="Catalog with a star index, for frames without a WCS (etendue refcat index).")
 @click.option("--bias", type=_FILE, help="Master bias, or folder of raw ones.")
 @click.option("--dark", type=_FILE, help="Dark frame with the bias in it, or folder of raw ones.")
@@ -30,7 +31,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("-j", "--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @AS_JSON
 def process(
-    frames: tuple[Path, ...], refcat: str | None, index: Path | None, bias: Path | None, dark: Path | None,
+    frames: tuple[Path, ...], refcat: str | None, photometry_refcat: str | None, index: Path | None,
+    bias: Path | None, dark: Path | None,
     flat: Path | None, camera: str | None, detector: str | None, out: Path, file_format: str, no_plots: bool,
     overwrite: bool, workers: int, as_json: bool,
 ) -> None:  # fmt: skip
@@ -48,8 +50,8 @@ def process(
     )
     if not paths:
         raise InputError("no FITS files found", source=", ".join(map(str, frames)))
-    arguments = {"refcat": refcat, "index": index, "bias": bias, "dark": dark, "flat": flat, "camera": camera,
-                 "detector": detector}  # fmt: skip
+    arguments = {"refcat": refcat, "photometry_refcat": photometry_refcat, "index": index, "bias": bias, "dark": dark,
+                 "flat": flat, "camera": camera, "detector": detector}  # fmt: skip
     options = ProcessOptions(out, arguments, file_format, not no_plots, overwrite)
     outcomes = process_frames(paths, options, workers=workers, progress=not as_json)
     if as_json:
