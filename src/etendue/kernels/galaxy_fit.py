@@ -34,8 +34,25 @@ def _hold(matrix, right, free):
 
 
 @njit([types.boolean(F64_2D, F64_1D, F64, _LINE)], cache=True, nogil=True, error_model="numpy")
-def _solve(matrix, right, damping, out):
-    """Solve damped normal equations by Cholesky; False if they are not positive."""
+def solve_damped(matrix, right, damping, out):
+    """Solve damped normal equations by Cholesky.
+
+    Parameters
+    ----------
+    matrix : ndarray, float64, shape (n, n)
+        Normal equations.
+    right : ndarray, float64, shape (n,)
+        Right-hand side.
+    damping : float
+        By which part of itself the diagonal is raised.
+    out : ndarray, float64, shape (n,)
+        Output: the step.
+
+    Returns
+    -------
+    bool
+        False if the matrix is not positive.
+    """
     n = right.size
     lower = np.zeros((n, n))
     for i in range(n):
@@ -134,8 +151,23 @@ def ellipse_of(theta, out):
 
 
 @njit([F64(F64_2D, F64_1D, F64)], cache=True, nogil=True, error_model="numpy")
-def _predicted(matrix, step, damping):
-    """Return by how much a damped step would lower chi-square if the model were linear."""
+def predicted_gain(matrix, step, damping):
+    """Return by how much a damped step would lower chi-square if the model were linear.
+
+    Parameters
+    ----------
+    matrix : ndarray, float64, shape (n, n)
+        Normal equations.
+    step : ndarray, float64, shape (n,)
+        Their solution.
+    damping : float
+        As for `solve_damped`.
+
+    Returns
+    -------
+    float
+        Chi-square.
+    """
     total = 0.0
     for a in range(step.size):
         total += 2.0 * damping * matrix[a, a] * step[a] * step[a]
@@ -167,7 +199,7 @@ def _descend(data, weight, profile, psf, convolved, free, largest, theta, drawn,
         _by_triangle(theta, working, downhill)
         _hold(working, downhill, free)
         better = np.inf
-        if _solve(working, downhill, damping, step):
+        if solve_damped(working, downhill, damping, step):
             trial[:] = theta + step
             ellipse_of(trial, ellipse)
             if ellipse[0] + ellipse[2] < 2.0 * largest * largest:
@@ -185,7 +217,7 @@ def _descend(data, weight, profile, psf, convolved, free, largest, theta, drawn,
                 draw_profile(theta[1], theta[2], np.zeros(3), profile, psf, drawn)
                 chi2 = _normal_equations(data, weight, theta[0], drawn, convolved, matrix, right)
             continue
-        if better < np.inf and _predicted(working, step, damping) < tolerance:
+        if better < np.inf and predicted_gain(working, step, damping) < tolerance:
             return chi2
         damping = max(10.0 * damping, 1e-3)
         if damping > 1e10:

@@ -41,7 +41,8 @@ class GalaxiesConfig(TaskConfig):
     """Largest half side of the window [px]."""
 
     price: float = Field(2.0, ge=0.0)
-    """By how much each more parameter must lower chi-square for `cModelFlux` to take a richer model."""
+    """By how much each more parameter must lower chi-square for `cModelFlux` to take a richer model, if pixels are
+    independent."""
 
     block: int = Field(512, ge=1)
     """Sources whose PSFs are held in memory at once."""
@@ -68,8 +69,9 @@ class Galaxies(Measurement[GalaxiesConfig]):
     def run(self, scene: Scene, known: Mapping[str, NDArray[Any]]) -> Columns:
         """Fit all sources; moments (``ixx`` ...) among the known columns make better starts and windows."""
         start, half = self._starts(scene, known)
-        mixtures, cell = self._mixtures(scene)
+        mixtures, cell = psf_mixtures(scene, self.config.cells)
         correlation = np.ones((1, 1)) if scene.noise is None else np.ascontiguousarray(scene.noise.kernel)
+        inflated = _inflation(scene)
         disc, bulge = sersic_mixture(1.0, self.config.disc_gaussians), sersic_mixture(4.0, self.config.bulge_gaussians)
         light, parts = scene.light, []
         size = min(scene.psf.size, 2 * (int(half.max(initial=0)) + 12) + 1)
@@ -99,14 +101,14 @@ class Galaxies(Measurement[GalaxiesConfig]):
                     stamps.y0 - scene.y0,
                     int(scene.forced),
                     correlation,
-                    self.config.price,
+                    self.config.price * inflated,
                     first,
                 )
             )
         if not parts:
             return {name: np.zeros(0, np.bool_ if name.endswith("_flag") else np.float64) for name in self.columns}
         theta, covariance, chi2, total = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return self._columns(scene, theta, covariance, chi2, total)
+        return self._columns(scene, theta, covariance, chi2, total, inflated)
 
     def _starts(self, scene: Scene, known: Mapping[str, NDArray[Any]]) -> tuple[Real, Index]:
         """Return the first guess of every fit, shape (n, 6), and half of the side of its window."""
@@ -123,22 +125,9 @@ class Galaxies(Measurement[GalaxiesConfig]):
         half = np.maximum(self.config.window_fwhm * scene.fwhm, self.config.window_sigma * width)
         return start, np.minimum(np.ceil(half), self.config.largest_window).astype(np.int64)
 
-    def _mixtures(self, scene: Scene) -> tuple[Real, Index]:
-        """Return the PSFs of cells as sums of Gaussians, and the cell of every source."""
-        count, (ny, nx) = (self.config.cells if scene.psf.order else 1), scene.residual.shape
-        found, last = [], first_mixture(scene.fwhm / SIGMA_TO_FWHM)
-        for row in range(count):
-            for col in range(count):
-                x, y = scene.x0 + (col + 0.5) / count * nx, scene.y0 + (row + 0.5) / count * ny
-                last = psf_mixture(scene.psf.draw(x=np.rint(x), y=np.rint(y)).value[0], last)
-                found.append(last)
-        col, row = (
-            np.clip(np.nan_to_num(v) / n * count, 0, count - 1).astype(np.int64)
-            for v, n in ((scene.x, nx), (scene.y, ny))
-        )
-        return np.stack(found), row * count + col
-
-    def _columns(self, scene: Scene, theta: Real, covariance: Real, chi2: Real, total: Real) -> Columns:
+    def _columns(
+        self, scene: Scene, theta: Real, covariance: Real, chi2: Real, total: Real, inflated: float
+    ) -> Columns:
         error = np.sqrt(np.einsum("imjj->imj", covariance))
         columns: Columns = {"pointFlux": theta[:, POINT, 0], "pointFluxErr": error[:, POINT, 0]}
         columns["point_chi2"] = chi2[:, POINT]
@@ -152,5 +141,44 @@ class Galaxies(Measurement[GalaxiesConfig]):
             columns |= {f"{name}_chi2": chi2[:, model], f"{name}_flag": failed}
         columns |= {"cModelFlux": total[:, 0], "cModelFluxErr": total[:, 1], "cModel_fracDev": total[:, 2]}
         columns["cModel_flag"] = ~np.isfinite(total[:, 0])
-        columns["extended_logRatio"] = 0.5 * (chi2[:, POINT] - np.fmin(chi2[:, DISC], chi2[:, BULGE]))
+        gain = chi2[:, POINT] - np.fmin(chi2[:, DISC], chi2[:, BULGE])
+        columns["extended_logRatio"] = 0.5 * gain / inflated
         return columns | {"galaxy_nPixels": chi2[:, 3]}
+
+
+def psf_mixtures(scene: Scene, cells: int) -> tuple[Real, Index]:
+    """Write the PSF in cells of an image as sums of Gaussians.
+
+    Parameters
+    ----------
+    scene : Scene
+        Its PSF is written.
+    cells : int
+        Along each axis; one will do where the PSF does not vary.
+
+    Returns
+    -------
+    mixtures : ndarray, float64, shape (cells**2, k, 4)
+        Amplitudes and covariances xx, xy, yy [px**2].
+    cell : ndarray, int64, shape (n,)
+        Cell of every source.
+    """
+    count, (ny, nx) = (cells if scene.psf.order else 1), scene.residual.shape
+    found, last = [], first_mixture(scene.fwhm / SIGMA_TO_FWHM)
+    for row in range(count):
+        for col in range(count):
+            x, y = scene.x0 + (col + 0.5) / count * nx, scene.y0 + (row + 0.5) / count * ny
+            last = psf_mixture(scene.psf.draw(x=np.rint(x), y=np.rint(y)).value[0], last)
+            found.append(last)
+    col, row = (
+        np.clip(np.nan_to_num(v) / n * count, 0, count - 1).astype(np.int64) for v, n in ((scene.x, nx), (scene.y, ny))
+    )
+    return np.stack(found), row * count + col
+
+
+def _inflation(scene: Scene) -> float:
+    """Return by how much correlated noise inflates gains of chi-square counted as if pixels were independent."""
+    if scene.noise is None or scene.noise.is_white:
+        return 1.0
+    ny, nx = scene.residual.shape
+    return scene.noise.flux_variance_factor(scene.psf.stamp(x=scene.x0 + nx // 2, y=scene.y0 + ny // 2))
