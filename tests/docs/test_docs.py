@@ -11,6 +11,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#:]+)(?:#[^)]*)?\)")
 # The other pages take more than 5 s.
 FAST = {
+    "docs/user/astrometry.md",
     "docs/user/calibrations.md",
     "docs/user/cameras.md",
     "docs/user/ingest.md",
