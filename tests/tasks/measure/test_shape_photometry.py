@@ -14,6 +14,7 @@ from etendue.tasks.measure.galaxies import Galaxies
 from etendue.tasks.measure.kron import Blendedness, Kron
 from etendue.tasks.measure.light import SourceLight
 from etendue.tasks.measure.scene import Scene
+from etendue.tasks.measure.sersic import Sersic
 
 SIDE, OVERSAMPLING = 81, 5
 GALAXY = galsim.Exponential(half_light_radius=2.5).shear(g1=0.2, g2=0.1).withFlux(1e3)
@@ -158,3 +159,36 @@ def test_stars_are_told_from_galaxies_by_the_ratio_of_likelihoods(pair, moments)
     assert fits["extended_logRatio"][0] < 50.0 < 1e4 < fits["extended_logRatio"][1]
     np.testing.assert_allclose(fits["cModelFlux"], 1e3, rtol=2e-3)
     assert fits["exp_x"][1] == pytest.approx(1000.0 + SIDE + SIDE // 2 - 0.4, abs=0.01)
+
+
+@pytest.mark.parametrize("index", [0.7, 2.0, 4.5])
+def test_sersic_profiles_are_found_again(good_seeing, index):
+    galaxy = galsim.Sersic(n=index, half_light_radius=2.5).shear(g1=0.2, g2=0.1).withFlux(1e3)
+    one = scene([draw(galaxy, good_seeing, 0.3, -0.2)], [0.3], [-0.2], good_seeing, sigma=0.02)
+    known = AdaptiveShapes().run(one, {})
+    fit = Sersic().run(one, known | Galaxies().run(one, known))
+    assert fit["sersicFlux"][0] == pytest.approx(1e3, rel=0.005)
+    assert fit["sersic_index"][0] == pytest.approx(index, rel=0.02)
+    radius = (fit["sersic_xx"] * fit["sersic_yy"] - fit["sersic_xy"] ** 2) ** 0.25
+    assert radius[0] == pytest.approx(2.5, rel=0.01)
+    assert fit["sersic_x"][0] == pytest.approx(1000.0 + SIDE // 2 + 0.3, abs=0.01)
+
+
+def test_sersic_profiles_are_not_fitted_to_points(pair, moments):
+    fits = Galaxies().run(pair, moments)
+    sersic = Sersic().run(pair, fits)
+    np.testing.assert_array_equal(sersic["sersic_flag"], [True, False])
+    assert set(sersic) == set(Sersic.columns)
+    with pytest.raises(InputError, match="measure galaxies first"):
+        Sersic().run(pair, moments)
+
+
+def test_errors_of_sersic_fits_are_their_scatter(good_seeing):
+    rng, n, sigma = np.random.default_rng(6), 150, 0.1
+    galaxy = draw(galsim.Sersic(n=2.0, half_light_radius=2.5).withFlux(1e3), good_seeing)
+    one = scene(list(galaxy + rng.normal(0.0, sigma, (n, SIDE, SIDE))), 0.0, 0.0, good_seeing, sigma)
+    fit = Sersic().run(one, Galaxies().run(one, AdaptiveShapes().run(one, {})))
+    for name, truth, error in (("sersicFlux", 1e3, "sersicFluxErr"), ("sersic_index", 2.0, "sersic_indexErr")):
+        pull = (fit[name] - truth) / fit[error]
+        assert np.std(pull) == pytest.approx(1.0, abs=4.0 / np.sqrt(2 * n))
+        assert np.median(pull) == pytest.approx(0.0, abs=5.0 / np.sqrt(n))
