@@ -181,10 +181,23 @@ def _with_density(density: int, size: int, seed: int, folder: Path) -> survey_fr
     return frame.truth
 
 
+def _our_detection(folder: Path, *, threshold: float, **_: Any) -> Callable[[], Any]:
+    """Return the work of subtracting the sky and detecting, as the peers' sides do."""
+    from etendue.tasks.background.background import SubtractBackgroundTask
+    from etendue.tasks.detect.detect import DetectConfig, DetectTask
+
+    def work() -> Any:
+        exposure = SubtractBackgroundTask().run(exposure=frame_sides._our_exposure(frame_sides._read(folder))).exposure
+        found = DetectTask(DetectConfig(threshold_snr=threshold)).run(exposure=exposure)
+        return frame_sides._write(folder, "ours", {"x": found.x, "y": found.y})
+
+    return work
+
+
 def peers(size: int, seed: int) -> dict[str, Any]:
     """Compare completeness at an equal rate of false detections with sep, source-extractor and photutils."""
     sides: dict[str, Callable[..., Any]] = {
-        "ours": frame_sides.ours, "sep": frame_sides.sep_side,
+        "ours": _our_detection, "sep": frame_sides.sep_side,
         "source-extractor": frame_sides.source_extractor, "photutils": frame_sides.photutils_side,
     }  # fmt: skip
     result: dict[str, Any] = {}

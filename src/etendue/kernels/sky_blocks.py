@@ -265,11 +265,12 @@ def _places(shape: tuple[int, ...], extent: tuple[float, float]) -> list[Real]:
 
 
 def _design(places: list[Real], n: int) -> Real:
-    """Return quadratic terms, or a constant for few known cells; shape (gy, gx, n_terms)."""
+    """Return quadratic terms, or a plane or a constant for few known cells; shape (gy, gx, n_terms)."""
     y, x = np.meshgrid(places[0] - 0.5, places[1] - 0.5, indexing="ij")
     terms = [np.ones_like(y), y, x, y * y, x * y, x * x]
-    enough = n >= max(12, 0.25 * y.size) and min(y.shape) >= 3
-    return np.stack(terms if enough else terms[:1], axis=-1)
+    if n >= max(12, 0.25 * y.size) and min(y.shape) >= 3:
+        return np.stack(terms, axis=-1)
+    return np.stack(terms[:3] if n >= 4 and min(y.shape) >= 2 else terms[:1], axis=-1)
 
 
 def _fit(level: Real, weight: Real, design: Real) -> Real:

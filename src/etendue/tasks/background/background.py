@@ -24,7 +24,10 @@ class SubtractBackgroundConfig(TaskConfig):
     """Configuration of `SubtractBackgroundTask`."""
 
     cell_size: int = Field(128, ge=8, multiple_of=BLOCK)
-    """Side of the cells [px]."""
+    """Side of the cells [px]; smaller on small images."""
+
+    least_cells: int = Field(6, ge=1)
+    """Cells shrink, to 16 px at most, until this many lie along the shorter axis."""
 
     clip: float = Field(3.0, gt=0.0)
     """Clipping radius within a cell in the first pass [sigma]."""
@@ -110,11 +113,17 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
             np.int32(exposure.mask.bits([plane for plane in planes if plane not in _LIGHT])),
             np.int32(exposure.mask.bits([plane for plane in planes if plane in _LIGHT])),
             exposure.bbox,
+            self._cell(exposure.bbox),
         )
         background, noise, pedestal = self._measure(frame)
         image = Image(_subtracted(frame.image, background), exposure.bbox)
         total = _sum(exposure.background, background)
         return BackgroundResult(exposure.replace(image=image, background=total), background, noise, pedestal)
+
+    def _cell(self, box: Box) -> int:
+        """Return the side of the cells [px]."""
+        fitting = BLOCK * (min(box.shape) // (self.config.least_cells * BLOCK))
+        return min(self.config.cell_size, max(16, fitting))
 
     def _measure(self, frame: "_Frame") -> tuple[Background, float, float]:
         """Return background, pixel noise and the pedestal that the last pass took off."""
@@ -123,7 +132,7 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
         noise, pedestal = float(np.nanmedian(sigma)), 0.0
         if config.source_threshold is None:
             return surface, noise, pedestal
-        extent = _extent(frame.image.shape, config.cell_size)
+        extent = _extent(frame.image.shape, frame.cell)
         limit = np.nan_to_num(sigma, nan=noise) * config.source_threshold
         for k in range(config.passes):
             # The first of several passes only has to come near: every other row of cells will do.
@@ -136,7 +145,7 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
             )
             change = values - surface.values
             pedestal = float(np.average(change, weights=cells.pixels)) if cells.pixels.any() else 0.0
-            surface = Background(values.astype(np.float32), frame.bbox, config.cell_size)
+            surface = Background(values.astype(np.float32), frame.bbox, frame.cell)
             if every == 1 and not np.abs(change).max() > config.settled * noise:
                 break
         return surface, noise, pedestal
@@ -144,8 +153,8 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
     def _first(self, frame: "_Frame") -> tuple[Background, NDArray[np.float64]]:
         """Return the background of clipped cells, and their pixel noise."""
         config = self.config
-        y_edges, x_edges = (cell_edges(size, config.cell_size) for size in frame.image.shape)
-        step = 1 if config.source_threshold is None else max(1, min(config.sample_step, config.cell_size // 16))
+        y_edges, x_edges = (cell_edges(size, frame.cell) for size in frame.image.shape)
+        step = 1 if config.source_threshold is None else max(1, min(config.sample_step, frame.cell // 16))
         level, sigma = sampled_background(
             frame.image, frame.mask, frame.bits | frame.light, y_edges, x_edges, config.clip, config.iterations, step
         )
@@ -153,9 +162,9 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
             bad = float(np.mean((frame.mask & (frame.bits | frame.light)) != 0))
             raise AlgorithmError("no cell has enough sky pixels: mask less, or use larger cells", masked=bad)
         area = np.outer(np.diff(y_edges), np.diff(x_edges)).astype(float)
-        extent = _extent(frame.image.shape, config.cell_size)
+        extent = _extent(frame.image.shape, frame.cell)
         values = smooth_surface(level, area, extent=extent, object_clip=config.object_clip)
-        return Background(values.astype(np.float32), frame.bbox, config.cell_size), sigma
+        return Background(values.astype(np.float32), frame.bbox, frame.cell), sigma
 
     def _cells(self, frame: "_Frame", surface: Background, limit: NDArray[np.float64], every: int) -> SkyCells:
         """Return what is left of every so many rows of cells above a surface, without the light of sources."""
@@ -163,17 +172,17 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
         shape = tuple(-(-n // BLOCK) for n in (ny, nx))
         sums, counts, flagged = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
         rows, columns = surface.factors()
-        for top in range(0, ny, every * config.cell_size):
-            first, stop = max(top - 1, 0), min(top + config.cell_size, ny)
+        for top in range(0, ny, every * frame.cell):
+            first, stop = max(top - 1, 0), min(top + frame.cell, ny)
             sky = rows[first : min(stop + 1, ny)] @ columns
             block_sums(
-                frame.image, sky, frame.mask, frame.bits, frame.light, limit, config.cell_size, first, top, stop,
+                frame.image, sky, frame.mask, frame.bits, frame.light, limit, frame.cell, first, top, stop,
                 sums, counts, flagged,
             )  # fmt: skip
         margin = -(-config.source_margin // BLOCK)
         while True:
             cells = clean_cells(
-                sums, counts, flagged, config.cell_size // BLOCK,
+                sums, counts, flagged, frame.cell // BLOCK,
                 clip=config.block_clip, margin=margin, fewest=config.fewest,
             )  # fmt: skip
             if margin == 0 or cells.pixels.sum() >= config.least_sky * counts.sum():
@@ -182,13 +191,14 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
 
 
 class _Frame(NamedTuple):
-    """Pixels, their mask, and the bits of unusable ones and of sources."""
+    """Pixels, their mask, the bits of unusable ones and of sources; side of the cells [px]."""
 
     image: NDArray[np.float32]
     mask: NDArray[np.int32]
     bits: np.int32
     light: np.int32
     bbox: Box
+    cell: int
 
 
 def _extent(shape: tuple[int, ...], cell: int) -> tuple[float, float]:
