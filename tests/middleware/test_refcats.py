@@ -198,3 +198,20 @@ def test_choosing_stars_that_had_no_version_gives_them_one(tmp_path):
     assert [(one.name, one.runs, one.in_use) for one in refcat_versions(home)] == [
         (EARLIER, (f"refcats/{EARLIER}",), True)
     ]
+
+
+def test_fluxes_may_rest_on_another_catalog_beside_that_of_positions(tmp_path):
+    home = Repository.create(tmp_path / "repo")
+    first, second = few_stars(tmp_path / "a"), few_stars(tmp_path / "b", MORE, edition="other")
+    register_refcat(home, first, version="gaia")
+    assert register_refcat(home, second, version="ps1", for_fluxes=True) > 0
+    assert register_refcat(home, second, version="ps1", for_fluxes=True) == 0
+    versions = {one.name: one for one in refcat_versions(home)}
+    assert versions["gaia"].in_use
+    assert versions["ps1.fluxes"].in_use
+    stars = {name: sum(len(home.get(ref)) for ref in home.query(name, collections=REFCATS))
+             for name in ("refcat", "refcat_photometry")}  # fmt: skip
+    assert stars["refcat_photometry"] > stars["refcat"] > 0
+    register_refcat(home, second, version="other")
+    versions = {one.name: one for one in refcat_versions(home)}
+    assert [versions[name].in_use for name in ("gaia", "other", "ps1.fluxes")] == [False, True, True]

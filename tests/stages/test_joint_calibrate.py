@@ -105,6 +105,18 @@ def test_a_reference_catalog_anchors_positions_and_fluxes(visits, sky):
         assert calib.scale * THROUGHPUT[k] == pytest.approx(14.0, rel=0.005)
 
 
+def test_fluxes_may_rest_on_another_catalog(visits, sky):
+    stars = {"id": np.arange(N) + 1, "ra": sky["ra"], "dec": sky["dec"], "raErr": np.full(N, 1e-6),
+             "decErr": np.full(N, 1e-6), "epoch": np.full(N, 58568.0)}  # fmt: skip
+    places = Table("refcat", stars)
+    fluxes = Table("refcat", stars | {"r_flux": 7.0 * sky["flux"], "r_fluxErr": 0.01 * sky["flux"]})
+    result = JointCalibrate().run(
+        stars=visits[0], images=visits[1], reference=(places,), photometry_reference=(fluxes,), data_id=DATA_ID
+    )
+    assert result.calibration.get(visit=1, detector=0).photo_calib.kind == "absolute"
+    assert run(visits, (places,)).calibration.get(visit=1, detector=0).photo_calib.kind == "relative"
+
+
 def test_exposures_without_any_star_are_the_data_s_failure(visits):
     with pytest.raises(AlgorithmError, match="no stars"):
         run((tuple(table.take([]) for table in visits[0]), visits[1]))

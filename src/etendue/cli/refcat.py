@@ -120,7 +120,8 @@ def fetch(
 @click.option("--fields", is_flag=True, help="Only the stars around the science frames that REPO has now.")
 @click.option("--version", help="Name of the version; default the catalog's name and a hash of its stars.")
 @click.option("--use/--no-use", default=True, show_default=True, help="Let pipelines find it from now on.")
-def register(repo: Path, catalog: Path, fields: bool, version: str | None, use: bool) -> None:
+@click.option("--for-fluxes", is_flag=True, help="Only the flux scale rests on it, beside another for positions.")
+def register(repo: Path, catalog: Path, fields: bool, version: str | None, use: bool, for_fluxes: bool) -> None:
     """Register the sharded CATALOG in REPO, as a version beside those that are there."""
     from etendue.app.survey_stars import field_cones
     from etendue.middleware.refcats import REFCATS, WHOLE_SKY, register_refcat, version_name
@@ -129,8 +130,8 @@ def register(repo: Path, catalog: Path, fields: bool, version: str | None, use: 
 
     home, opened = Repository.open(repo), ReferenceCatalog(catalog)
     cones = [cone for name in home.cameras() for cone in field_cones(home, home.camera(name))] if fields else WHOLE_SKY
-    count = register_refcat(home, opened, cones=cones, version=version, use=use)
-    told = f"{count} new shards of version {version or version_name(opened)}"
+    count = register_refcat(home, opened, cones=cones, version=version, use=use, for_fluxes=for_fluxes)
+    told = f"{count} new shards of version {version or version_name(opened)}{' for fluxes' if for_fluxes else ''}"
     click.echo(f"{told}, which is in use: collection {REFCATS}" if use else told)
 
 

@@ -23,6 +23,7 @@ REFCATS = "refcats"
 """Chain that means the version in use."""
 EARLIER = "earlier"
 """Version of the stars that a repository held before there were versions."""
+_FOR_FLUXES = ".fluxes"  # ends the names of versions on which only the flux scale rests
 _NEW_CHAIN = f"{REFCATS}-chain"
 WHOLE_SKY = ((0.0, 0.0, 180.0),)
 _LEVEL = 7  # Rubin's common pixelization: the only one that graphs can join with visits and tracts
@@ -65,6 +66,7 @@ def register_refcat(
     margin_arcsec: float = _MARGIN_ARCSEC,
     version: str | None = None,
     use: bool = True,
+    for_fluxes: bool = False,
 ) -> int:
     """Put a reference catalog, or the parts of it around some fields, into a repository, and use it.
 
@@ -87,6 +89,8 @@ def register_refcat(
         Name of the version; the catalog's name and edition by default.
     use : bool
         Let pipelines find it, instead of the version that they found before.
+    for_fluxes : bool
+        Let the flux scale alone rest on it, beside another version that positions rest on.
 
     Returns
     -------
@@ -94,7 +98,9 @@ def register_refcat(
         Number of datasets added.
     """
     name = version_name(catalog) if version is None else _checked(version)
-    repository.register_dataset_type("refcat", ("htm7",), "EtendueTable")
+    name = f"{name}{_FOR_FLUXES}" if for_fluxes and not name.endswith(_FOR_FLUXES) else name
+    dataset = _dataset(name)
+    repository.register_dataset_type(dataset, ("htm7",), "EtendueTable")
     _give_version(repository, (catalog, name, margin_arcsec))
     base = f"{REFCATS}/{name}"
     about = f"{catalog.name}: {len(catalog)} stars, bands {' '.join(catalog.bands) or 'none'}"
@@ -102,7 +108,7 @@ def register_refcat(
     with repository.writing() as butler:
         butler.collections.register(base, CollectionType.RUN, doc=about)
         runs = _runs_of(butler, name)
-        known = {int(ref.dataId["htm7"]): ref for ref in repository.query("refcat", collections=runs)}
+        known = {int(ref.dataId["htm7"]): ref for ref in repository.query(dataset, collections=runs)}
         for trixel, ra, dec, radius in _trixels(catalog, cones):
             if trixel in known and not catalog.grows:
                 continue
@@ -110,7 +116,7 @@ def register_refcat(
             run = base if trixel not in known else f"{base}/{len(runs) + 1}"
             if len(shard) > (len(repository.get(known[trixel])) if trixel in known else 0):
                 butler.collections.register(run, CollectionType.RUN)
-                butler.put(shard, "refcat", htm7=trixel, run=run)
+                butler.put(shard, dataset, htm7=trixel, run=run)
                 added += 1
                 fault_point("refcat.between-shards")
     repository.butler.registry.refresh()
@@ -158,13 +164,15 @@ def refcat_versions(repository: Repository) -> tuple[RefcatVersion, ...]:
         if info.name.count("/") == 1:
             found[name] = (info.doc or "", _runs_of(butler, name))
     return tuple(
-        RefcatVersion(name, tuple(runs), len(repository.query("refcat", collections=runs)), about, runs[0] in used)
+        RefcatVersion(
+            name, tuple(runs), len(repository.query(_dataset(name), collections=runs)), about, runs[0] in used
+        )
         for name, (about, runs) in sorted(found.items())
     )
 
 
 def use_refcat(repository: Repository, version: str) -> None:
-    """Let pipelines find a version of a reference catalog, and no other.
+    """Let pipelines find a version of a reference catalog, and no other; of those for fluxes alone, also one.
 
     Parameters
     ----------
@@ -190,10 +198,21 @@ def _follow(repository: Repository, name: str, *, use: bool) -> None:
     """Make the chain the runs of a version; if it is not to be used, only where it is in use already."""
     with repository.writing() as butler:
         runs, present = _runs_of(butler, name), chain_members(butler, REFCATS)
-        if (use or set(runs) & set(present)) and runs != present:
+        beside = [run for run in present if _dataset_of_run(run) != _dataset(name)]
+        chain = sorted(runs + beside, key=_dataset_of_run)  # stable: the runs of a version keep their order
+        if (use or set(runs) & set(present)) and chain != present:
             butler.collections.register(REFCATS, CollectionType.CHAINED)
-            butler.collections.redefine_chain(REFCATS, runs)
+            butler.collections.redefine_chain(REFCATS, chain)
     repository.butler.registry.refresh()
+
+
+def _dataset(version: str) -> str:
+    """Return the dataset type of a version's stars."""
+    return "refcat_photometry" if version.endswith(_FOR_FLUXES) else "refcat"
+
+
+def _dataset_of_run(run: str) -> str:
+    return _dataset(run.split("/")[1])
 
 
 def _runs_of(butler: Butler, name: str) -> list[str]:

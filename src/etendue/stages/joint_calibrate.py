@@ -97,6 +97,7 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
         "preliminary_visit_image", ("instrument", "visit", "detector"), "EtendueExposure", multiple=True, deferred=True
     )
     reference = Prerequisite("refcat", ("htm7",), "EtendueTable", multiple=True, minimum=0)
+    photometry_reference = Prerequisite("refcat_photometry", ("htm7",), "EtendueTable", multiple=True, minimum=0)
     calibration = Output("joint_calibration", ("instrument", "skymap", "tract"), "EtendueCalibration")
     isolated_stars = Output("isolated_star", ("instrument", "skymap", "tract"), "EtendueTable")
 
@@ -106,17 +107,24 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
         stars: tuple[Table, ...],
         images: tuple[DatasetHandle, ...],
         reference: tuple[Table, ...],
+        photometry_reference: tuple[Table, ...] = (),
         data_id: dict[str, int | str],
     ) -> JointCalibrateResult:
-        """Solve all exposures of a tract; of ``images`` only WCS and flux scale are read."""
+        """Solve all exposures of a tract; of ``images`` only WCS and flux scale are read.
+
+        Fluxes are anchored to ``photometry_reference``; to ``reference``, which anchors positions, without one.
+        """
         exposures = self._exposures(stars, images)
         if not reference:
             aligned = AlignExposuresTask(self.config.align).run(exposures=exposures.stars)
             exposures = replace(exposures, stars=aligned.exposures)
         isolated = IsolatedStarTask(self.config.isolated_star).run(exposures=exposures.stars)
-        anchors = self._anchors(isolated, reference, 0.5 * exposures.stars[0].pixel_scale)
+        anchors, standards = (
+            self._anchors(isolated, stars, 0.5 * exposures.stars[0].pixel_scale)
+            for stars in (reference, photometry_reference or reference)
+        )
         positions = self._solve_positions(isolated, exposures, anchors)
-        bands = [self._solve_fluxes(isolated, exposures, anchors, str(band)) for band in np.unique(exposures.bands)]
+        bands = [self._solve_fluxes(isolated, exposures, standards, str(band)) for band in np.unique(exposures.bands)]
         if not any(fluxes.solution.solved.any() for fluxes in bands):
             raise AlgorithmError("in no band an exposure shares a star with another", exposures=len(exposures.stars))
         calibration = JointCalibration(

@@ -23,7 +23,7 @@ from etendue.middleware.upkeep.orphans import YOUNG_S, Orphan, orphans
 
 Reason = Literal["superseded", "scratch"]
 _BATCH = 1000  # datasets deleted in one transaction
-_ALWAYS_KEPT = ("raw", "camera", "skyMap", "refcat")
+_ALWAYS_KEPT = ("raw", "camera", "skyMap", "refcat", "refcat_photometry")
 
 
 @dataclass(frozen=True)
