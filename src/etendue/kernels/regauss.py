@@ -7,7 +7,7 @@ from etendue.kernels.adaptive_shape import LARGEST_HALF, REACH2, cut_finite, mat
 from etendue.kernels.source_light import cut_alone
 from etendue.kernels.types import BOOL_2D, F32_1D, F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64, I64_1D
 
-F0_REACH = 4.5  # sigmas of the galaxy before the PSF that are drawn
+F0_REACH = 3.5  # sigmas of the galaxy before the PSF that are drawn
 SMALLEST = 0.04  # px^2, least moment of the galaxy before the PSF
 
 _TABLE = types.Array(types.float64, 2, "C")
@@ -130,6 +130,16 @@ def _regauss_one(window, variance, correlation, left, low, shape, psf, sigma, re
     e1, e2, resolution = _corrected(mxx, mxy, myy, excess, pxx, pxy, pyy)
     result[0, 0], result[0, 1], result[0, 3] = e1, e2, resolution
     result[0, 2] = _shape_error(covariance, mxx, mxy, myy, excess, pxx, pxy, pyy)
+    lower = 0.5 * (fxx + fyy) - np.hypot(0.5 * (fxx - fyy), fxy)
+    if lower > 2.0 * SMALLEST:  # otherwise the galaxy before the PSF does not follow the moments
+        step = 0.05 * lower
+        turned = np.empty(small.shape)
+        _gaussian(flux, x - first_x, y - first_y, fxx + step, fxy, fyy - step, turned)
+        _gaussian(flux, x - first_x, y - first_y, fxx, fxy, fyy, small)
+        _subtract_convolved(window, turned - small, departure, first_x, first_y)
+        settled, _, _, txx, _txy, tyy, _ = match_gaussian(window, x, y, mxx, mxy, myy, 0)
+        if settled:
+            result[0, 2] *= abs(1.0 + (txx - tyy - mxx + myy) / (2.0 * step))
     return np.isfinite(e1) and np.isfinite(e2)
 
 
