@@ -78,21 +78,30 @@ def test_only_wcs_and_scale_of_the_images_are_read(solved, visits):
     assert {name for image in visits[1] for name in image.read} == {"wcs", "photo_calib"}
 
 
-def test_a_reference_catalog_anchors_positions_and_fluxes(visits, sky):
-    flux = 7.0 * sky["flux"]
-    reference = Table("refcat", {
-        "id": np.arange(1, N + 1), "ra": sky["ra"], "dec": sky["dec"], "raErr": np.full(N, 1e-6),
-        "decErr": np.full(N, 1e-6), "r_flux": flux, "r_fluxErr": 0.002 * flux,
-    })  # fmt: skip
-    shifted = tuple(
+@pytest.fixture(scope="module")
+def calibrated(visits):
+    """Return the visits as they are after each was calibrated on a catalog."""
+    images = tuple(
         type(image)(image.value.replace(wcs=image.value.wcs.shifted(dx=dx, dy=dy)), image.data_id)
         for image, (dx, dy) in zip(visits[1], OFFSET, strict=True)
-    )  # calibrated before, each on the catalog
+    )
     placed = []
-    for table, image in zip(visits[0], shifted, strict=True):
+    for table, image in zip(visits[0], images, strict=True):
         ra, dec = image.value.wcs.pixel_to_sky(x=table["x"], y=table["y"])
         placed.append(table.with_columns(ra=ra, dec=dec))
-    result = run((tuple(placed), shifted), (reference,))
+    return tuple(placed), images
+
+
+def refcat(sky, **columns):
+    return Table("refcat", {
+        "id": np.arange(1, N + 1), "ra": sky["ra"], "dec": sky["dec"], "raErr": np.full(N, 1e-6),
+        "decErr": np.full(N, 1e-6), **columns,
+    })  # fmt: skip
+
+
+def test_a_reference_catalog_anchors_positions_and_fluxes(calibrated, sky):
+    flux = 7.0 * sky["flux"]
+    result = run(calibrated, (refcat(sky, r_flux=flux, r_fluxErr=0.002 * flux),))
     stars = result.isolated_stars
     distance = np.hypot(
         (stars["ra"][:, None] - sky["ra"]) * np.cos(np.radians(25.3)), stars["dec"][:, None] - sky["dec"]
@@ -105,16 +114,13 @@ def test_a_reference_catalog_anchors_positions_and_fluxes(visits, sky):
         assert calib.scale * THROUGHPUT[k] == pytest.approx(14.0, rel=0.005)
 
 
-def test_fluxes_may_rest_on_another_catalog(visits, sky):
-    stars = {"id": np.arange(N) + 1, "ra": sky["ra"], "dec": sky["dec"], "raErr": np.full(N, 1e-6),
-             "decErr": np.full(N, 1e-6), "epoch": np.full(N, 58568.0)}  # fmt: skip
-    places = Table("refcat", stars)
-    fluxes = Table("refcat", stars | {"r_flux": 7.0 * sky["flux"], "r_fluxErr": 0.01 * sky["flux"]})
-    result = JointCalibrate().run(
-        stars=visits[0], images=visits[1], reference=(places,), photometry_reference=(fluxes,), data_id=DATA_ID
+def test_fluxes_may_rest_on_another_catalog(calibrated, sky):
+    places, fluxes = refcat(sky), refcat(sky, r_flux=7.0 * sky["flux"], r_fluxErr=0.01 * sky["flux"])
+    both = JointCalibrate().run(
+        stars=calibrated[0], images=calibrated[1], reference=(places,), photometry_reference=(fluxes,), data_id=DATA_ID
     )
-    assert result.calibration.get(visit=1, detector=0).photo_calib.kind == "absolute"
-    assert run(visits, (places,)).calibration.get(visit=1, detector=0).photo_calib.kind == "relative"
+    assert both.calibration.get(visit=1, detector=0).photo_calib.kind == "absolute"
+    assert run(calibrated, (places,)).calibration.get(visit=1, detector=0).photo_calib.kind == "relative"
 
 
 def test_exposures_without_any_star_are_the_data_s_failure(visits):
