@@ -1,11 +1,13 @@
 """Weighted sums of the light of sources: with given weights, and with Gaussians of their own shape, on plain arrays."""
 
+import math
+
 import numpy as np
 from numba import njit, types
 
 from etendue.kernels.noise_products import correlated_products
 from etendue.kernels.source_light import cut_alone
-from etendue.kernels.types import BOOL_2D, F32_1D, F64_1D, F64_2D, F64_3D, I64, I64_1D
+from etendue.kernels.types import BOOL_2D, F32_1D, F64, F64_1D, F64_2D, F64_3D, I64, I64_1D
 
 _TABLE = types.Array(types.float64, 2, "C")
 _LINE = types.Array(types.float64, 1, "C")
@@ -69,26 +71,54 @@ def weighted_fluxes(
     return out
 
 
+@njit([F64(F64, F64)], cache=True, nogil=True, error_model="numpy")
+def absolute_value(value, variance):
+    """Return the absolute value of a noisy pixel without what noise adds to it on average.
+
+    That addition depends on the true value, for which the mean of what may be true is taken, if it is not negative
+    (Bosch et al. 2018, PASJ 70, S5, section 4.9.11).
+
+    Parameters
+    ----------
+    value, variance : float
+        Pixel and its noise variance.
+
+    Returns
+    -------
+    float
+        May be negative for single pixels.
+    """
+    if not variance > 0.0:
+        return abs(value)
+    sigma = math.sqrt(variance)
+    positive = 0.5 * math.erfc(-value / (math.sqrt(2.0) * sigma))
+    mean = 0.0
+    if positive > 0.0:
+        mean = value + sigma / math.sqrt(2.0 * math.pi) * math.exp(-0.5 * value * value / variance) / positive
+    excess = math.sqrt(2.0 / math.pi) * sigma * math.exp(-0.5 * mean * mean / variance)
+    return abs(value) - excess + mean * math.erfc(mean / (math.sqrt(2.0) * sigma))
+
+
 @njit(
     [
         _LINE(
-            F64_2D, F64_2D, BOOL_2D, F32_1D, I64_1D, I64_1D, I64_1D, I64_1D, I64_1D, F64_1D, F64_1D, F64_2D
+            F64_2D, F64_2D, F64_2D, BOOL_2D, F32_1D, I64_1D, I64_1D, I64_1D, I64_1D, I64_1D, F64_1D, F64_1D, F64_2D
         )
     ],
     cache=True,
     nogil=True,
     error_model="numpy",
 )  # fmt: skip
-def blendedness(residual, whole, bad, value, offset, x0, y0, width, height, x, y, moments):
+def blendedness(residual, whole, variance, bad, value, offset, x0, y0, width, height, x, y, moments):
     """Compute which part of the light at each source is other sources'.
 
-    ``1 - sum w child / sum w parent`` with w the Gaussian of the child's moments (Bosch et al. 2018, PASJ 70, S5,
-    section 4.9.11), without their correction for the noise of absolute values.
+    ``1 - sum w |child| / sum w |parent|`` with w the Gaussian of the child's moments and absolute values freed of noise
+    (Bosch et al. 2018, PASJ 70, S5, section 4.9.11).
 
     Parameters
     ----------
-    residual, whole : ndarray, float64, shape (ny, nx)
-        Image minus the light of all sources, and the image.
+    residual, whole, variance : ndarray, float64, shape (ny, nx)
+        Image minus the light of all sources, the image, and its noise variance.
     bad : ndarray, bool, shape (ny, nx)
         Pixels that do not count.
     value, offset, x0, y0, width, height : ndarray
@@ -117,10 +147,10 @@ def blendedness(residual, whole, bad, value, offset, x0, y0, width, height, x, y
         for j in range(max(0, -low), min(window.shape[0], ny - low)):
             for i in range(max(0, -left), min(window.shape[1], nx - left)):
                 if not unusable[j, i]:
-                    dx, dy = left + i - x[s], low + j - y[s]
+                    dx, dy, noise = left + i - x[s], low + j - y[s], variance[low + j, left + i]
                     weight = np.exp(-0.5 * (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / det)
-                    child += weight * window[j, i]
-                    parent += weight * whole[low + j, left + i]
-        if parent > 0.0:
+                    child += weight * absolute_value(window[j, i], noise)
+                    parent += weight * absolute_value(whole[low + j, left + i], noise)
+        if parent > 0.0 and child >= 0.0:
             out[s] = 1.0 - child / parent
     return out

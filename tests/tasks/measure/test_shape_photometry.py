@@ -8,6 +8,7 @@ from etendue.errors import InputError
 from etendue.image.noise import NoiseAutocorrelation
 from etendue.image.psf import PixelBasisPsf
 from etendue.kernels.kron import ellipse_overlap
+from etendue.kernels.weighted_light import absolute_value
 from etendue.tasks.measure.adaptive_shape import AdaptiveShapes
 from etendue.tasks.measure.gaap import Gaap, GaapConfig, gaap_name
 from etendue.tasks.measure.galaxies import Galaxies
@@ -150,8 +151,16 @@ def test_a_neighbour_s_light_counts_as_blendedness(pair, moments):
     )  # fmt: skip
     blend = {name: getattr(pair, name) for name in Scene.__slots__} | {"light": light}
     found = Blendedness().run(Scene(**blend), moments)
-    assert 0.2 < found["blendedness"][0] < 0.5
-    assert Blendedness().run(pair, moments)["blendedness"][0] == 0.0
+    assert 0.2 < found["blendedness_abs"][0] < 0.5
+    assert Blendedness().run(pair, moments)["blendedness_abs"][0] == 0.0
+
+
+def test_absolute_values_are_freed_of_a_part_of_what_noise_adds():
+    rng = np.random.default_rng(9)
+    faint, bright = rng.normal(0.0, 1.0, 20_000), rng.normal(4.0, 1.0, 20_000)
+    assert 0.0 < np.mean([absolute_value(v, 1.0) for v in faint]) < 0.75 * np.abs(faint).mean()
+    assert np.mean([absolute_value(v, 1.0) for v in bright]) == pytest.approx(4.0, abs=0.05)
+    assert absolute_value(-2.0, 0.0) == 2.0
 
 
 def test_stars_are_told_from_galaxies_by_the_ratio_of_likelihoods(pair, moments):

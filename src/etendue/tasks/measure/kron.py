@@ -72,7 +72,7 @@ class BlendednessConfig(TaskConfig):
 class Blendedness(Measurement[BlendednessConfig]):
     """Which part of the light at a source belongs to others (Bosch et al. 2018, section 4.9.11)."""
 
-    columns = ("blendedness", "blendedness_flag")
+    columns = ("blendedness_abs", "blendedness_flag")
 
     def run(self, scene: Scene, known: Mapping[str, NDArray[Any]]) -> Columns:
         """Return the part, 0 for a source alone; moments must be known."""
@@ -82,10 +82,10 @@ class Blendedness(Measurement[BlendednessConfig]):
                 whole, light.value, light.offset[s], light.x0[s], light.y0[s], light.width[s], light.height[s], 1.0
             )
         part = blendedness(
-            scene.residual, whole, scene.bad, light.value, light.offset, light.x0, light.y0, light.width, light.height,
-            scene.x, scene.y, moments_of(known),
+            scene.residual, whole, scene.variance, scene.bad, light.value, light.offset, light.x0, light.y0,
+            light.width, light.height, scene.x, scene.y, moments_of(known),
         )  # fmt: skip
-        return {"blendedness": part, "blendedness_flag": ~np.isfinite(part)}
+        return {"blendedness_abs": part, "blendedness_flag": ~np.isfinite(part)}
 
 
 def moments_of(known: Mapping[str, NDArray[Any]], of: str = "") -> Real:
