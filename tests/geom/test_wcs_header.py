@@ -48,6 +48,7 @@ HEADERS = {
     "TAN with LONPOLE": tan_cards(LONPOLE=150.0),
     "TAN-SIP": as_sip(tan_cards()),
     "TPV": as_tpv(tan_cards()),
+    "TPV with LONPOLE": as_tpv(tan_cards(LONPOLE=150.0)),
     "CDELT and CROTA2": {k: v for k, v in tan_cards(CDELT1=-3e-4, CDELT2=2.8e-4, CROTA2=33.0).items() if k[:2] != "CD"
                          or k.startswith("CDELT")},
     "PC and CDELT": {k: v for k, v in tan_cards(CDELT1=-3e-4, CDELT2=2.8e-4, PC1_1=0.9, PC1_2=0.1, PC2_1=-0.2).items()

@@ -74,6 +74,12 @@ def test_fluxes_are_on_the_scale_of_their_own_catalog(scene):
     assert not two.flags["calib_photometry_used"][1::2].any()
 
 
+def test_the_error_of_the_first_wcs_is_told_in_pixels(scene):
+    exposure, columns, sample, _ = scene
+    wrong = exposure.replace(wcs=exposure.wcs.shifted(dx=30.0, dy=-40.0))
+    assert solve_position(wrong, columns, sample, FitAstrometryConfig(), "").moved_px == pytest.approx(50.0, abs=0.5)
+
+
 def test_a_catalog_without_the_band_leaves_the_relative_scale(scene):
     _, _, sample, _ = scene
     other = ReferenceSample(sample.ra_deg, sample.dec_deg, sample.err_arcsec, {"i": sample.fluxes["r"]})

@@ -84,6 +84,21 @@ class TpvPolynomial:
                     raise InputError(f"TPV has no term PV{axis + 1}_{number}", value=value)
         return cls(Polynomial2D(matrices[0]), Polynomial2D(matrices[1]), radial)
 
+    def rotated(self, rotation: NDArray[np.float64]) -> "TpvPolynomial":
+        """Return the polynomial whose standard coordinates are turned afterwards.
+
+        Parameters
+        ----------
+        rotation : ndarray, float64, shape (2, 2)
+            Matrix that multiplies ``(xi', eta')``.
+
+        Returns
+        -------
+        TpvPolynomial
+        """
+        both = np.einsum("ij,jpq->ipq", rotation, np.stack([self.xi.coefficients, self.eta.coefficients]))
+        return TpvPolynomial(Polynomial2D(both[0]), Polynomial2D(both[1]), rotation @ self.radial)
+
     def __call__(
         self, xi: NDArray[np.float64], eta: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -59,9 +59,12 @@ def read_wcs(header: Mapping[str, Any]) -> SkyWcs:
     sip, tpv = _read_sip(header), _read_tpv(header, lon, lat)
     pole = _number(header, "LONPOLE", 180.0 if crval[1] < 90.0 else 0.0)
     if pole != 180.0:
-        if tpv is not None:
-            raise InputError("LONPOLE other than 180 cannot go with PV terms", value=pole)
-        cd = _rotation(180.0 - pole) @ cd
+        turn = _rotation(180.0 - pole)
+        # The sphere is turned after the polynomial, which without one is the same as turning the matrix.
+        if tpv is not None and sip is None:
+            tpv = tpv.rotated(turn)
+        else:
+            cd = turn @ cd
     return SkyWcs(crpix, crval, cd, sip=sip, tpv=None if sip is not None else tpv)
 
 

@@ -194,6 +194,11 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
         """Solve WCS and zero point; tell which sources were used."""
         sample = _sample(exposure, reference, self.config.reference_margin)
         position = solve_position(exposure, columns, sample, self.config.astrometry, self.config.refraction_color)
+        if position.moved_px > self.config.reference_margin:  # part of the detector had no stars yet
+            sample = _sample(position.exposure, reference, self.config.reference_margin)
+            position = solve_position(
+                position.exposure, columns, sample, self.config.astrometry, self.config.refraction_color
+            )
         stars = _sample(position.exposure, photometry, 0.0) if photometry else None
         flux = solve_flux(
             position, columns, sample, stars, self.config.zero_point, self.config.photometry_color,

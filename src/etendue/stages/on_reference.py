@@ -31,12 +31,15 @@ class OnReference:
         Matched sources and rows of the reference sample.
     flags : dict of str to ndarray
         ``calib_astrometry_used`` and, where a flux scale was solved, ``calib_photometry_used``, per source.
+    moved_px : float
+        By how much the WCS that it started from was wrong in the middle [px].
     """
 
     exposure: Exposure
     source: NDArray[np.int64]
     reference: NDArray[np.int64]
     flags: dict[str, NDArray[np.bool_]]
+    moved_px: float
 
 
 def solve_position(
@@ -88,7 +91,10 @@ def solve_position(
               "astrometric_offset_std_arcsec": float(residual.std())}  # fmt: skip
     solved = exposure.replace(wcs=fit.wcs, metadata={**exposure.metadata, **facts})
     flags = {"calib_astrometry_used": _flagged(source[fit.used], len(columns))}
-    return OnReference(solved, source, fit.reference, flags)
+    middle = np.array([exposure.bbox.x.center, exposure.bbox.y.center])
+    ra, dec = fit.wcs.pixel_to_sky(x=middle[0], y=middle[1])
+    moved = np.hypot(*(np.array(exposure.wcs.sky_to_pixel(ra_deg=ra, dec_deg=dec)) - middle))
+    return OnReference(solved, source, fit.reference, flags, float(moved))
 
 
 def solve_flux(
@@ -159,7 +165,7 @@ def solve_flux(
     }  # fmt: skip
     solved = exposure.replace(photo_calib=zero.photo_calib, metadata={**exposure.metadata, **facts})
     used = {"calib_photometry_used": _flagged(source[zero.used], len(columns))}
-    return OnReference(solved, source, rows, position.flags | used)
+    return OnReference(solved, source, rows, position.flags | used, position.moved_px)
 
 
 def _matched(
