@@ -26,8 +26,11 @@ def _smallest(values, k):
             low, high = min(low, values[i]), max(high, values[i])
         if not high > low:
             break
-        counts[:] = 0
         scale = _BINS / (high - low)
+        if not scale < np.inf:  # they differ by the smallest numbers only
+            values[:n].sort()
+            return values[k]
+        counts[:] = 0
         for i in range(n):
             counts[min(int((values[i] - low) * scale), _BINS - 1)] += 1
         chosen = 0

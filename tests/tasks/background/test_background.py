@@ -68,3 +68,53 @@ def test_a_frame_without_sky_fails_with_a_reason():
     masked = exposure.replace(mask=exposure.mask.with_plane("BAD", True))
     with pytest.raises(AlgorithmError, match="no cell has enough sky pixels"):
         SubtractBackgroundTask().run(exposure=masked)
+
+
+def test_a_large_galaxy_stays_in_the_image():
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:2048, :2048]
+    sky = 4000.0 + 0.02 * y
+    light = 400.0 * np.exp(-np.hypot(x - 960.0, y - 1060.0) / 70.0)
+    image = (sky + light + 63.0 * rng.standard_normal(sky.shape)).astype(np.float32)
+    box = Box.from_shape(image.shape)
+    exposure = Exposure(
+        image=Image(image, box), mask=Mask.empty(box), variance=Image(np.full_like(image, 4000.0), box), unit="electron"
+    )
+    taken = [
+        (SubtractBackgroundTask(SubtractBackgroundConfig(object_clip=clip)).run(exposure=exposure)
+        .background.image().array - sky).sum() / light.sum()
+        for clip in (3.0, None)
+    ]  # fmt: skip
+    assert abs(taken[0]) < 0.1  # 0.004 of the pixel noise: the galaxy covers half of the frame
+    assert taken[1] > 0.3
+
+
+def test_detected_pixels_count_as_light_but_their_surroundings_are_looked_at():
+    exposure, sky = _scene(stars=300)
+    stars = exposure.image.array - sky > 5.0 * 63.0
+    flagged = exposure.replace(mask=exposure.mask.with_plane("DETECTED", stars))
+    residual = SubtractBackgroundTask().run(exposure=flagged).background.image().array - sky
+    assert abs(residual.mean()) < 0.02 * 63.0
+
+
+@pytest.mark.parametrize("fault", ["blank", "stripes", "quarter", "tiny"])
+def test_frames_with_faults_keep_their_sky(fault):
+    exposure, sky = _scene(stars=3)
+    image = exposure.image.array.copy()
+    if fault == "blank":
+        image = np.zeros_like(image)
+        sky = np.zeros_like(sky)
+    if fault == "stripes":
+        image[:, 100:140], image[300:310] = np.nan, np.nan
+    if fault == "quarter":  # a bright star saturates a quarter of the frame
+        image[:250, :310] = 60000.0
+    where = image > 50000.0
+    if fault == "tiny":
+        image, sky, where = image[:20, :30], sky[:20, :30], where[:20, :30]
+    box = Box.from_shape(image.shape)
+    mask = Mask.empty(box).with_plane("SAT", where)
+    changed = Exposure(image=Image(image, box), mask=mask, variance=Image(np.ones_like(image), box), unit="electron")
+    result = SubtractBackgroundTask().run(exposure=changed)
+    residual = (result.background.image().array - sky)[~where]
+    assert abs(residual.mean()) < (0.1 if fault == "tiny" else 0.02) * 63.0
+    assert result.noise == pytest.approx(0.0 if fault == "blank" else 63.0, rel=0.1)

@@ -1,0 +1,106 @@
+"""Cost of background and detection on one 4096 px frame of 20,000 sources: ours and sep's, on the same pixels in one run.
+
+Usage: python benchmarks/detection_speed.py [--size 4096] [--repeat 7] [--out benchmarks/results]
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import survey_frame
+from comparison import Comparison, Contender, compare, show
+from machine import HERE, machine_facts, rounded
+from rich.console import Console
+from side import Work
+
+THRESHOLD, CELL, FILTER = 5.0, 128, 11  # sigma; px; side of the filter [px], that of ours
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def ours(folder: Path, **_: Any) -> Work:
+    from frame_sides import _our_exposure
+
+    from etendue.tasks.background.background import SubtractBackgroundConfig, SubtractBackgroundTask
+    from etendue.tasks.detect.detect import DetectConfig, DetectTask
+
+    exposure = _our_exposure(np.load(folder / "image.npy"))
+    background = SubtractBackgroundTask(SubtractBackgroundConfig(cell_size=CELL))
+    detect = DetectTask(DetectConfig(threshold_snr=THRESHOLD))
+
+    def work() -> dict[str, Any]:
+        found = detect.run(exposure=background.run(exposure=exposure).exposure)
+        return {"n": int(found.x.size), "footprints": len(found.footprints)}
+
+    return work
+
+
+def sep_side(folder: Path, *, deblend: bool = False, **_: Any) -> Work:
+    import sep
+
+    image = np.load(folder / "image.npy")
+    kernel = survey_frame.true_psf(FILTER)
+    sep.set_extract_pixstack(max(1_000_000, image.size // 4))
+
+    def work() -> dict[str, Any]:
+        sky = sep.Background(image, bw=CELL, bh=CELL)
+        plane = image - sky.back()
+        found = sep.extract(
+            plane, THRESHOLD, err=sky.rms(), minarea=1, filter_kernel=kernel, filter_type="matched", clean=False,
+            deblend_cont=0.005 if deblend else 1.0,
+        )  # fmt: skip
+        return {"n": len(found)}
+
+    return work
+
+
+def sep_deblending(folder: Path, **_: Any) -> Work:
+    return sep_side(folder, deblend=True)
+
+
+COMPARISON = Comparison(
+    "background_and_detection",
+    Contender(
+        "etendue", ours,
+        "sky in 128 px cells without light (three passes), local sky, matched filter, peaks, footprints, mask planes",
+    ),
+    (
+        Contender("sep", sep_side, "sky in 128 px cells, matched filter of equal size, moments, no deblending"),
+        Contender("sep, deblending", sep_deblending, "as sep, with deblending: about as many sources as our peaks"),
+    ),
+    "nearly: equal filter size and threshold; sep measures moments, ours finds every peak of a footprint",
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Cost of background and detection, ours and sep's.")
+    parser.add_argument("--size", type=int, default=survey_frame.SIZE, help="side of the frame [px]")
+    parser.add_argument("--repeat", type=int, default=7)
+    parser.add_argument("--seed", type=int, default=9)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--dry", action="store_true", help="print only")
+    options = parser.parse_args(arguments)
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    facts = machine_facts()
+    with tempfile.TemporaryDirectory(prefix="detection") as scratch:
+        folder = Path(scratch)
+        frame = survey_frame.render(options.size, seed=options.seed)
+        np.save(folder / "image.npy", frame.image)
+        result = compare(COMPARISON, folder, {}, options.repeat)
+    result["sources"] = int(frame.truth["x"].size)
+    show({COMPARISON.name: result}, Console(width=100, file=sys.stdout))
+    if not options.dry:
+        text = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "size": options.size, "seed": options.seed,
+                "machine": facts, "comparison": result}  # fmt: skip
+        path = options.out / f"detection-speed-{text['date']}.json"
+        path.write_text(json.dumps(rounded(text), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
