@@ -43,6 +43,10 @@ class MatchPatternConfig(TaskConfig):
     """Numbers of sources whose pairs are tried, and of reference stars, in that unit: one after the other until a
     match is found. The catalog reaches beyond the frame, and its brightest stars may be saturated on it."""
 
+    max_saturated: float = Field(0.05, ge=0.0, lt=1.0)
+    """Fraction of the reference stars, the brightest, that may all be missing on the frame: if no effort succeeds, the
+    stars below the brightest are tried too, step by step down to this fraction."""
+
     tolerance_arcsec: float = Field(3.0, gt=0.0)
     """Largest distance of matched stars after the transform: distortion that it cannot follow."""
 
@@ -167,9 +171,9 @@ class MatchPatternTask(Task[MatchPatternConfig]):
             raise AlgorithmError("too few stars for a pattern", sources=len(source), references=len(reference))
         source, reference = np.ascontiguousarray(source), np.ascontiguousarray(reference)
         tried, best = 0, 0.0
-        for sources, targets in self._efforts(len(source), len(reference)):
+        for sources, first, last in self._efforts(len(source), len(reference)):
             bright = _brightest(source_flux, sources)
-            field = self._field(reference[_brightest(reference_flux, targets)], source[bright])
+            field = self._field(reference[_brightest(reference_flux, last)[first:]], source[bright])
             for flip in self._flips():
                 turned = np.ascontiguousarray(field.center + (source - field.center) * flip)
                 for rated, count in self._search(turned[bright], field, flip):
@@ -184,10 +188,13 @@ class MatchPatternTask(Task[MatchPatternConfig]):
             references=len(reference),
         )  # fmt: skip
 
-    def _efforts(self, n_source: int, n_reference: int) -> list[tuple[int, int]]:
-        """Return the different numbers of sources and reference stars that are tried."""
+    def _efforts(self, n_source: int, n_reference: int) -> list[tuple[int, int, int]]:
+        """Return the different numbers of sources and ranks of reference stars, from the first to the last."""
         unit = self.config.n_bright
-        limited = [(min(int(a * unit), n_source), min(int(b * unit), n_reference)) for a, b in self.config.efforts]
+        wanted = [(int(a * unit), 0, int(b * unit)) for a, b in self.config.efforts]
+        below = range(8 * unit, int(self.config.max_saturated * n_reference), 8 * unit)
+        wanted += [(int(1.5 * unit), first, first + 12 * unit) for first in below]
+        limited = [(min(sources, n_source), first, min(last, n_reference)) for sources, first, last in wanted]
         return list(dict.fromkeys(limited))
 
     def _flips(self) -> tuple[tuple[float, float], ...]:
