@@ -58,7 +58,8 @@ class AdaptiveShapes(Measurement[AdaptiveShapesConfig]):
 
     def _columns(self, scene: Scene, shape: Real, covariance: Real, corrected: Real) -> Columns:
         x, y, ixx, ixy, iyy, _, rho4 = shape.T
-        error = np.sqrt(np.einsum("ijj->ji", covariance))
+        with np.errstate(invalid="ignore"):
+            error = np.sqrt(np.einsum("ijj->ji", covariance))
         e1, e2, sigma, resolution, psf_xx, psf_xy, psf_yy = corrected.T
         values = (ixx, iyy, ixy, error[2], error[4], error[3], ~np.isfinite(ixx))
         centres = (x + scene.x0, y + scene.y0, error[0], error[1], rho4)

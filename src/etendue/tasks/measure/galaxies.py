@@ -128,7 +128,8 @@ class Galaxies(Measurement[GalaxiesConfig]):
     def _columns(
         self, scene: Scene, theta: Real, covariance: Real, chi2: Real, total: Real, inflated: float
     ) -> Columns:
-        error = np.sqrt(np.einsum("imjj->imj", covariance))
+        with np.errstate(invalid="ignore"):
+            error = np.sqrt(np.einsum("imjj->imj", covariance))
         columns: Columns = {"pointFlux": theta[:, POINT, 0], "pointFluxErr": error[:, POINT, 0]}
         columns["point_chi2"] = chi2[:, POINT]
         for name, model in (("exp", DISC), ("dev", BULGE)):

@@ -107,7 +107,8 @@ class Sersic(Measurement[SersicConfig]):
         return np.ascontiguousarray(np.stack([*start, place], axis=1))
 
     def _columns(self, scene: Scene, theta: Real, covariance: Real, chi2: Real, index: Real) -> Columns:
-        error = np.sqrt(np.einsum("ijj->ji", covariance))
+        with np.errstate(invalid="ignore"):
+            error = np.sqrt(np.einsum("ijj->ji", covariance))
         step = float(np.log(index[1] / index[0]))
         n = index[0] * np.exp(step * theta[:, 6])
         with np.errstate(invalid="ignore"):
