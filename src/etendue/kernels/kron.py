@@ -200,9 +200,11 @@ def kron_fluxes(
             for i in range(max(0, -left), min(window.shape[1], nx - left)):
                 noise[j, i] = variance[low + j, left + i]
         reached = limit * width_s if own > smallest[s] else 0.0
-        out[s, 0], out[s, 1] = _flux_and_error(
+        flux, error = _flux_and_error(
             window, noise, correlation, x[s] - left, y[s] - low, axx, axy, ayy, radius, factor, reached
         )
+        if error > 0.0:  # otherwise no pixel of it was good
+            out[s, 0], out[s, 1] = flux, error
     return out
 
 

@@ -48,7 +48,8 @@ def weighted_fluxes(
     Returns
     -------
     ndarray, float64, shape (m, 3)
-        Sum, its error, and the part of the squared weights on pixels that are bad or outside the image.
+        Sum, its error, and the part of the squared weights on pixels that are bad or outside the image; if these are
+        all, sum and error are NaN.
     """
     m, size, (ny, nx) = weights.shape[0], weights.shape[1], residual.shape
     out = np.full((m, 3), np.nan)
@@ -67,7 +68,9 @@ def weighted_fluxes(
                 inside = 0 <= low + j < ny and 0 <= left + i < nx
                 field[0, j, i] = weight * np.sqrt(variance[low + j, left + i]) if inside else 0.0
         correlated_products(field, correlation, noise)
-        out[k, 0], out[k, 1], out[k, 2] = total, np.sqrt(noise[0, 0]), lost / whole
+        out[k, 2] = lost / whole
+        if lost < whole:
+            out[k, 0], out[k, 1] = total, np.sqrt(noise[0, 0])
     return out
 
 
