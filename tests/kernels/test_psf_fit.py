@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from etendue.kernels.psf import backproject, draw_pixel_basis, normal_product
-from etendue.kernels.psf_fit import flattened, normalised, solve_components
+from etendue.kernels.psf_fit import (
+    Wings,
+    flattened,
+    light_beyond,
+    normalised,
+    ring_profile,
+    solve_components,
+    with_wings,
+)
 
 SIZE, M = 15, 41
 ONE = np.ones((1, 1))
@@ -93,3 +101,42 @@ def test_cores_converge_although_their_weights_are_a_thousand_times_smaller():
     )  # fmt: skip
     drawn = draw_pixel_basis(found, np.ones((n, 1)), step, dx, dy, SIZE)
     assert np.abs(drawn - data).max() < 2e-3 * data.max()
+
+
+def _stars_with_wings(rng, sky, n=120, half=40):
+    """Stamps of unit flux whose wings fall with the power 4 from 10 px on, on a sky that is wrong by ``sky``."""
+    row, column = np.indices((2 * half + 1, 2 * half + 1)) - half
+    radius = np.hypot(row, column)
+    profile = 2e-5 * (np.maximum(radius, 10.0) / 10.0) ** -4.0 + 0.04 * np.exp(-0.5 * (radius / 2.0) ** 2)
+    flux = 10 ** rng.uniform(4.0, 6.0, n)
+    noise = 5.0 / flux[:, None, None]
+    data = profile + sky / flux[:, None, None] + rng.normal(size=(n, *radius.shape)) * noise
+    data[::10, 60:75, 60:75] += 300.0 / flux[::10, None, None]  # neighbours
+    return data, np.broadcast_to(noise**-2.0, data.shape), flux
+
+
+@pytest.mark.parametrize("sky", [0.0, 0.4, -0.4])
+def test_wings_are_told_from_what_is_left_of_the_sky(sky):
+    data, weight, flux = _stars_with_wings(np.random.default_rng(7), sky)
+    wings = ring_profile(data, weight, flux, 10.0)
+    assert wings.sky == pytest.approx(sky, abs=0.06)
+    assert wings.slope == pytest.approx(4.0, abs=0.3)
+    np.testing.assert_allclose(wings.profile[12:21], 2e-5 * (np.arange(12, 21) / 10.0) ** -4.0, rtol=0.1)
+
+
+def test_light_beyond_the_last_ring_goes_on_to_infinity():
+    profile = 3e-5 * np.maximum(np.arange(31.0), 1.0) ** -1.0
+    wings = Wings(profile, 3.0, 0.0)
+    radius = np.linspace(30.5, 30_000.0, 2_000_000)
+    expected = np.trapezoid(2.0 * np.pi * radius * profile[-1] * (radius / 30.5) ** -3.0, radius)
+    assert light_beyond(wings) == pytest.approx(expected, rel=2e-3)
+
+
+def test_the_grid_goes_over_into_the_wings_and_its_spatial_terms_end():
+    components = np.random.default_rng(3).normal(size=(3, 61, 61))
+    wings = Wings(1e-3 * np.maximum(np.arange(31.0), 1.0) ** -3.0, 3.0, 0.0)
+    found = with_wings(components, wings, step=1.0, inner=9.0, outer=12.0)
+    radius = np.hypot(*(np.indices((61, 61)) - 30))
+    np.testing.assert_array_equal(found[:, radius <= 9.0], components[:, radius <= 9.0])
+    assert (found[1:, radius >= 12.0] == 0.0).all()
+    assert found[0, 30, 50] == pytest.approx(1e-3 * 20.0**-3.0)

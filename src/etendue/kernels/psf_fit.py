@@ -1,5 +1,7 @@
 """Solve for the B-spline coefficients of a PSF from star stamps, on plain arrays."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,10 @@ Real = NDArray[np.float64]
 
 # Waves (along y, x) that repeat from pixel to pixel; those with the opposite sign are their complex conjugates.
 _PIXEL_WAVES = ((1, 0), (0, 1), (1, 1), (1, -1))
+
+# Wings of stars differ over the field by about this fraction, besides noise.
+_WING_SPREAD = 0.15
+_WING_POWER = 3.7  # of the distance, with which light falls far from stars: 11/3 behind a turbulent atmosphere
 
 # Coarser grids [px] hold no whole wave per pixel: what looks like one on them is a longer wave that the PSF needs.
 _COARSEST_FLATTENED = 0.55
@@ -236,3 +242,142 @@ def radial_profile(grid: Real) -> Real:
     radius = np.rint(np.hypot(offset[:, None], offset)).astype(np.int64)
     mean = np.bincount(radius.ravel(), np.abs(grid).ravel()) / np.bincount(radius.ravel())
     return mean[radius]
+
+
+class Wings(NamedTuple):
+    """Mean radial profile of stars, and the sky that they stand on."""
+
+    profile: Real  # (half + 1,), at each distance [1 / px**2]
+    slope: float  # power of distance with which the profile falls at its end
+    sky: float  # common to all stars [unit of their fluxes / px**2]
+
+
+def ring_profile(data: Real, weight: Real, flux: Real, start: float) -> Wings:
+    """Average stars over rings, apart from the sky that they stand on.
+
+    From ``start`` on a star s has ``A r^-b + c / f_s``: its wings scale with its flux f_s, what is left of the sky (c)
+    does not. The power b is that of least misfit, with a prior of 3.7 +- 0.5 (a turbulent atmosphere has 11/3). Further
+    in rings are averaged one by one. Stars whose ring departs from the others (neighbours, galaxies) do not count.
+
+    Parameters
+    ----------
+    data, weight : ndarray, float64, shape (n, k, k)
+        Star stamps divided by their fluxes, centred on their pixel, and inverse variances (0 where unusable).
+    flux : ndarray, float64, shape (n,)
+        Fluxes of the stars.
+    start : float
+        Distance from which on the wings are a power [px].
+
+    Returns
+    -------
+    Wings
+    """
+    half = data.shape[1] // 2
+    row, column = np.indices(data.shape[1:]) - half
+    ring = np.minimum(np.rint(np.hypot(row, column)), half + 1).astype(np.int64).ravel()
+    flat, weights = data.reshape(len(data), -1), weight.reshape(len(data), -1)
+    norm = np.stack([np.bincount(ring, w, half + 2) for w in weights])[:, : half + 1]
+    mean = np.stack([np.bincount(ring, w * d, half + 2) for w, d in zip(weights, flat, strict=True)])[:, : half + 1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(norm > 0.0, mean / norm, 0.0)
+    first = min(int(np.ceil(start)), half - 3)
+    slope, amplitude, sky = _power_wings(mean[:, first:], norm[:, first:], flux, np.arange(first, half + 1.0))
+    profile = np.array([_clipped_mean(mean[:, r] - sky / flux, norm[:, r]) for r in range(half + 1)])
+    profile[first:] = amplitude * np.arange(first, half + 1.0) ** -slope
+    return Wings(np.maximum(profile, 0.0), slope, sky)
+
+
+def _power_wings(mean: Real, weight: Real, flux: Real, radius: Real) -> tuple[float, float, float]:
+    """Fit ``A r^-b + c / flux`` robustly to rings of stars; return b, A, c."""
+    by_sky = np.broadcast_to(1.0 / flux[:, None], mean.shape)
+    use, best = weight > 0.0, (_WING_POWER, 0.0, 0.0)
+    for _ in range(4):
+        if np.count_nonzero(use) < 4:
+            break
+        wing = best[1] * radius ** -best[0]
+        true_weight = np.where(use, weight / (1.0 + weight * (_WING_SPREAD * wing) ** 2), 0.0)
+        found = [_fit_wings(mean, true_weight, by_sky, radius, power) for power in np.arange(2.5, 6.01, 0.1)]
+        best = min(found, key=lambda one: one[1])[0]
+        left = mean - best[1] * radius ** -best[0] - best[2] * by_sky
+        use = _agreeing(left, np.where(weight > 0.0, weight / (1.0 + weight * (_WING_SPREAD * wing) ** 2), 0.0))
+    return best[0], max(best[1], 0.0), best[2]
+
+
+def _fit_wings(
+    mean: Real, weight: Real, by_sky: Real, radius: Real, power: float
+) -> tuple[tuple[float, float, float], float]:
+    """Return (b, A, c) for one power b, and the misfit with the prior's."""
+    shape = np.broadcast_to(radius**-power, mean.shape)
+    aa, ac, cc = (float((weight * u * v).sum()) for u, v in ((shape, shape), (shape, by_sky), (by_sky, by_sky)))
+    da, dc = float((weight * mean * shape).sum()), float((weight * mean * by_sky).sum())
+    determinant = aa * cc - ac * ac
+    if not determinant > 0.0:
+        return (power, 0.0, 0.0), np.inf
+    amplitude, sky = (cc * da - ac * dc) / determinant, (aa * dc - ac * da) / determinant
+    misfit = float((weight * (mean - amplitude * shape - sky * by_sky) ** 2).sum())
+    return (power, amplitude, sky), misfit + ((power - _WING_POWER) / 0.5) ** 2
+
+
+def _clipped_mean(values: Real, weight: Real) -> float:
+    """Return the weighted mean without values that are far off; 0 without any."""
+    use, mean = weight > 0.0, 0.0
+    for _ in range(5):
+        if not use.any():
+            return mean
+        true_weight = weight / (1.0 + weight * (_WING_SPREAD * mean) ** 2)
+        mean = float(np.average(values[use], weights=true_weight[use]))
+        use = _agreeing(values - mean, true_weight)
+    return mean
+
+
+def _agreeing(misfit: Real, weight: Real) -> NDArray[np.bool_]:
+    """Tell which values are within three robust widths."""
+    pull = np.abs(misfit) * np.sqrt(weight)
+    return (weight > 0.0) & (pull <= 3.0 * 1.4826 * np.median(pull[weight > 0.0]) + 1e-12)
+
+
+def with_wings(components: Real, wings: Wings, *, step: float, inner: float, outer: float) -> Real:
+    """Give a PSF the mean radial profile of its stars' wings, which single pixels are too noisy for.
+
+    Parameters
+    ----------
+    components : ndarray, float64, shape (n_terms, m, m)
+        B-spline coefficients.
+    wings : Wings
+        Mean profile.
+    step : float
+        Grid spacing [px].
+    inner, outer : float
+        Distances up to which the PSF stays as it is, and from which on the profile counts alone [px].
+
+    Returns
+    -------
+    ndarray, float64, shape (n_terms, m, m)
+        The mean component goes over into the profile, the other terms end.
+    """
+    half, middle = wings.profile.size - 1, 0.5 * (components.shape[1] - 1)
+    offset = (np.arange(components.shape[1]) - middle) * step
+    radius = np.hypot(offset[:, None], offset)
+    beyond = wings.profile[-1] * (np.maximum(radius, half) / half) ** -wings.slope
+    wing = np.where(radius > half, beyond, np.interp(radius, np.arange(half + 1.0), wings.profile))
+    share = np.clip((radius - inner) / (outer - inner), 0.0, 1.0)
+    result = components * (1.0 - share)
+    result[0] += share * wing
+    return result
+
+
+def light_beyond(wings: Wings) -> float:
+    """Return the light outside the last ring, where the profile goes on as a power of the distance.
+
+    Parameters
+    ----------
+    wings : Wings
+        Mean profile.
+
+    Returns
+    -------
+    float
+        Integral from half a pixel behind the last ring to infinity.
+    """
+    edge = wings.profile.size - 0.5
+    return float(2.0 * np.pi * wings.profile[-1] * edge**2 / (wings.slope - 2.0))

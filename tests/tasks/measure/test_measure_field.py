@@ -99,7 +99,9 @@ def test_the_psf_is_recovered_over_the_field(field):
         measured = [float(m[0]) for m in field.psf.psf.moments(x=x, y=y)]
         truth = [float(m[0]) for m in psf_at(x, y).moments(x=x, y=y)]
         np.testing.assert_allclose(measured, truth, atol=0.025)
-        np.testing.assert_allclose(field.psf.psf.stamp(x=x, y=y), psf_at(x, y).stamp(x=x, y=y), atol=0.012)
+        middle = np.s_[field.psf.psf.size // 2 - 15 : field.psf.psf.size // 2 + 16]
+        stamp = field.psf.psf.stamp(x=x, y=y)[middle, middle]
+        np.testing.assert_allclose(stamp, psf_at(x, y).stamp(x=x, y=y), atol=0.012)
 
 
 def test_stars_held_back_fit_as_well_as_the_others(field):

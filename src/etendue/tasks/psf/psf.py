@@ -17,10 +17,13 @@ from etendue.kernels.psf_fit import (
     aperture_scale,
     centred,
     flattened,
+    light_beyond,
     normalised,
     radial_profile,
     renormalised,
+    ring_profile,
     solve_components,
+    with_wings,
 )
 from etendue.tasks.psf.star_selection import select_stars
 from etendue.tasks.task import Task, TaskConfig
@@ -51,8 +54,11 @@ class FitPsfConfig(TaskConfig):
     reserved_fraction: float = Field(0.2, ge=0.0, le=0.5)
     """Stars kept out of the fit for validation."""
 
-    size: int = Field(31, ge=11)
-    """Stamp side [px], odd."""
+    size: int | None = Field(None, ge=11)
+    """Stamp side [px], odd; by default 24 FWHM, within 51 and 101."""
+
+    core_radius: float = Field(4.0, gt=2.0)
+    """Distance [FWHM] to which the PSF is free; beyond it is the mean radial profile of the stars."""
 
     samples_per_fwhm: float = Field(4.0, ge=2.0)
     """Grid samples per FWHM; the grid spacing stays within 0.4 and 1 px."""
@@ -63,8 +69,8 @@ class FitPsfConfig(TaskConfig):
     aperture_radius: float = Field(2.0, gt=0.5)
     """Radius, in FWHM, of the apertures whose fluxes of stars fix the normalisation over the field."""
 
-    sky_cell: int = Field(24, ge=0)
-    """Cell side [px] of the local background around the stars; 0 for none."""
+    sky_cell: int = Field(0, ge=0)
+    """Cell side [px] of a local background around the stars, which takes their wings too; 0 for none."""
 
     rounds: int = Field(4, ge=1)
     """Alternations of star fits and PSF fits."""
@@ -112,6 +118,37 @@ class _Frame:
     x: Real
     y: Real
     noise: PixelNoise
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The middle of stamps and of the PSF's grid."""
+
+    cut_pixels: int
+    cut_samples: int
+
+    @classmethod
+    def of(cls, psf: PixelBasisPsf, radius: float) -> "Core":
+        """Return the core that holds a circle of a radius [px], no larger than the PSF."""
+        half, m = min(int(np.ceil(radius)), psf.size // 2), psf.components.shape[1]
+        return cls(psf.size // 2 - half, max(0, int(0.5 * (m - 1) - (half + 0.5) / psf.step - 3.0)))
+
+    def pixels(self, stamps: Real) -> Real:
+        """Return the middle of stamps of shape (n, k, k)."""
+        inner = slice(self.cut_pixels, stamps.shape[1] - self.cut_pixels)
+        return np.ascontiguousarray(stamps[:, inner, inner])
+
+    def samples(self, grids: Real) -> Real:
+        """Return the middle of grids of shape (n_terms, m, m)."""
+        inner = slice(self.cut_samples, grids.shape[1] - self.cut_samples)
+        return np.ascontiguousarray(grids[:, inner, inner])
+
+    def with_samples(self, grids: Real, middle: Real) -> Real:
+        """Return grids with another middle."""
+        inner = slice(self.cut_samples, grids.shape[1] - self.cut_samples)
+        result = grids.copy()
+        result[:, inner, inner] = middle
+        return result
 
 
 class FitPsfTask(Task[FitPsfConfig]):
@@ -204,7 +241,8 @@ class FitPsfTask(Task[FitPsfConfig]):
             order -= 1
         fwhm = 2.3548 * float(np.sqrt(0.5 * (width[0] + width[1])))
         step = float(np.clip(fwhm / self.config.samples_per_fwhm, 0.4, 1.0))
-        half = int(np.ceil(0.5 * (self.config.size + 1) / step)) + 3
+        size = self.config.size or int(np.clip(2 * round(12.0 * fwhm) + 1, 51, 101))
+        half = int(np.ceil(0.5 * (size + 1) / step)) + 3
         offset = (np.arange(2 * half + 1) - half) * step
         det = width[0] * width[1] - width[2] ** 2
         rho2 = width[1] * offset**2 - 2.0 * width[2] * offset * offset[:, None] + width[0] * offset[:, None] ** 2
@@ -219,7 +257,7 @@ class FitPsfTask(Task[FitPsfConfig]):
             y_center=box.y.center,
             x_scale=0.5 * box.x.size,
             y_scale=0.5 * box.y.size,
-            size=self.config.size,
+            size=size,
         )
 
     def _improved(
@@ -238,19 +276,27 @@ class FitPsfTask(Task[FitPsfConfig]):
         train = good & ~reserved
         if np.count_nonzero(train) < min(self.config.min_stars, _FEWEST):
             raise AlgorithmError("The stars do not agree on a PSF", stars=int(stars.size), agreeing=int(train.sum()))
-        components = solve_components(
-            data[train],
-            weight[train],
+        fwhm = float(psf.fwhm(x=psf.x_center, y=psf.y_center)[0])
+        flux = fit.flux[stars]
+        reach = self.config.core_radius * fwhm
+        wings = ring_profile(data[train], weight[train], flux[train], 0.75 * reach)
+        data -= wings.sky / np.where(good, flux, np.inf)[:, None, None]
+        core = Core.of(psf, reach)
+        solved = solve_components(
+            core.pixels(data[train]),
+            core.pixels(weight[train]),
             terms=terms[train],
             dx=dx[train],
             dy=dy[train],
-            start=psf.components,
+            start=core.samples(psf.components),
             step=psf.step,
-            prior=self._prior(psf),
+            prior=core.samples(self._prior(psf)),
             iterations=self.config.iterations,
         )
-        fwhm = float(psf.fwhm(x=psf.x_center, y=psf.y_center)[0])
+        components = core.with_samples(psf.components, solved)
+        components = with_wings(components, wings, step=psf.step, inner=0.75 * reach, outer=reach)
         components = normalised(centred(flattened(components, psf.step), fwhm / psf.step), psf.step)
+        components *= 1.0 - light_beyond(wings)
         if not np.isfinite(components).all():
             raise AlgorithmError("The PSF fit diverged", stars=int(train.sum()))
         model = draw_pixel_basis(components, terms[good], psf.step, dx[good], dy[good], psf.size)
