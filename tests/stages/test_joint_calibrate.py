@@ -123,6 +123,18 @@ def test_fluxes_may_rest_on_another_catalog(calibrated, sky):
     assert run(calibrated, (places,)).calibration.get(visit=1, detector=0).photo_calib.kind == "relative"
 
 
+def test_positions_rest_on_the_catalog_at_the_epoch_of_the_exposures(calibrated, sky):
+    # 100 mas/yr northwards, ten years before: the catalog is south of where the stars are.
+    moving = refcat(sky, epoch=np.full(N, 57000.0), pmra=np.zeros(N), pmdec=np.full(N, 100.0))
+    late = tuple(table.with_columns(midpointMjdTai=np.full(N, 57000.0 + 3652.5)) for table in calibrated[0])
+    shifts = []
+    for tables in (calibrated[0], late):
+        stars = run((tables, calibrated[1]), (moving,)).isolated_stars
+        nearest = np.hypot(stars["ra"][:, None] - sky["ra"], stars["dec"][:, None] - sky["dec"]).argmin(axis=1)
+        shifts.append(3600.0 * np.median(stars["dec"] - sky["dec"][nearest]))
+    assert shifts == pytest.approx([0.0, 1.0], abs=0.01)
+
+
 def test_exposures_without_any_star_are_the_data_s_failure(visits):
     with pytest.raises(AlgorithmError, match="no stars"):
         run((tuple(table.take([]) for table in visits[0]), visits[1]))

@@ -120,8 +120,8 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
             exposures = replace(exposures, stars=aligned.exposures)
         isolated = IsolatedStarTask(self.config.isolated_star).run(exposures=exposures.stars)
         anchors, standards = (
-            self._anchors(isolated, stars, 0.5 * exposures.stars[0].pixel_scale)
-            for stars in (reference, photometry_reference or reference)
+            self._anchors(isolated, shards, 0.5 * exposures.stars[0].pixel_scale, _mean_epoch(stars))
+            for shards in (reference, photometry_reference or reference)
         )
         positions = self._solve_positions(isolated, exposures, anchors)
         bands = [self._solve_fluxes(isolated, exposures, standards, str(band)) for band in np.unique(exposures.bands)]
@@ -163,12 +163,12 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
         return _Exposures(ordered, tuple(scales[k] for k in order), np.array([bands[k] for k in order]), zenith)
 
     def _anchors(
-        self, isolated: IsolatedStars, reference: tuple[Table, ...], radius_arcsec: float
+        self, isolated: IsolatedStars, reference: tuple[Table, ...], radius_arcsec: float, epoch_mjd: float | None
     ) -> ReferenceSample | None:
-        """Return the reference catalog row by row with the isolated stars, NaN where one has none."""
+        """Return the reference catalog at an epoch, row by row with the isolated stars, NaN where one has none."""
         if not reference:
             return None
-        sample = ReferenceSample.from_shards(reference)
+        sample = ReferenceSample.from_shards(reference, epoch_mjd=epoch_mjd)
         matches = MatchSkyTask(self.config.match.at_least(radius_arcsec)).run(
             ra1_deg=isolated.ra_deg, dec1_deg=isolated.dec_deg, ra2_deg=sample.ra_deg, dec2_deg=sample.dec_deg
         )
@@ -212,6 +212,13 @@ class JointCalibrate(Stage[JointCalibrateConfig]):
                 n_exposures=inside.size, n_stars=isolated.n_stars, n_measurements=rows.size
             )
         return _BandSolution(band, inside, rows, solution)
+
+
+def _mean_epoch(stars: tuple[Table, ...]) -> float | None:
+    """Return the mean time of the exposures [MJD], None where none is known."""
+    times = [float(table["midpointMjdTai"][0]) for table in stars if len(table)]
+    known = [time for time in times if np.isfinite(time)]
+    return float(np.mean(known)) if known else None
 
 
 def _toward_zenith(
