@@ -10,8 +10,9 @@ def _sums(image, mask, limit=1.0, cell=64):
     sums, counts, flagged = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
     cells = np.full(tuple(-(-n // cell) for n in image.shape), limit)
     for top in range(0, image.shape[0], cell):
-        first, stop = max(top - 1, 0), min(top + cell, image.shape[0])
-        sky = np.zeros((min(stop + 1, image.shape[0]) - first, image.shape[1]), np.float32)
+        stop = min(top + cell, image.shape[0])
+        first = max(top - 1, 0) // BLOCK
+        sky = np.zeros((min(stop, image.shape[0] - 1) // BLOCK + 1 - first, image.shape[1]), np.float32)
         block_sums(image, sky, mask, 1, 2, cells, cell, first, top, stop, sums, counts, flagged)
     return sums, counts, flagged
 

@@ -24,9 +24,9 @@ def _gather(image, bad, y0, y1, x0, x1, values):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _start(values, n):
-    """Return median and robust sigma of a regular subsample: the start of the clipping."""
-    step = max(1, n // 512)
+def _start(values, n, size):
+    """Return median and robust sigma of a regular subsample of about a size: the start of the clipping."""
+    step = max(1, n // size)
     sample = np.sort(values[:n:step])
     m = sample.size
     return np.float64(sample[m // 2]), 0.7413 * (sample[(3 * m) // 4] - sample[m // 4])
@@ -113,7 +113,7 @@ def cell_background(image, bad, y_edges, x_edges, clip, iterations):
             area = (y_edges[j + 1] - y_edges[j]) * (x_edges[i + 1] - x_edges[i])
             if n < max(_MIN_PIXELS, area // 20):
                 continue
-            center, spread = _start(values, n)
+            center, spread = _start(values, n, 512)
             mean, spread, low, high = _clip(values, n, center, spread, clip, iterations)
             median = _histogram_median(values, n, low, high, counts)
             crowded = abs(mean - median) > 0.3 * spread
@@ -160,7 +160,7 @@ def sampled_background(image, mask, bits, y_edges, x_edges, clip, iterations, st
                         n += 1
             if n < max(_MIN_PIXELS, total // 20):
                 continue
-            center, spread = _start(values, n)
+            center, spread = _start(values, n, 128)
             mean, spread, low, high = _clip(values, n, center, spread, clip, iterations)
             median = _histogram_median(values, n, low, high, counts)
             crowded = abs(mean - median) > 0.3 * spread

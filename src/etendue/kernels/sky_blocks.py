@@ -14,7 +14,7 @@ BLOCK = 4  # px
 _SCALES = (1, 3, 5)  # cells together that may show an object
 _MODES = 12  # cosines along an axis; twice as many where the sky asks for them
 _STRENGTHS = 10.0 ** np.arange(5.0, -4.1, -1.0)  # of the penalty on curvature
-_ENOUGH = 36  # cells, to tell objects from sky
+_ENOUGH = 100  # cells, to tell objects from sky
 _LEAST_SKY = 0.3  # share of the cells that must be left
 Real = NDArray[np.float64]
 _LINE = types.Array(types.float32, 1, "C")
@@ -32,6 +32,18 @@ def _flag_light(flags, light, flagged):
                 flagged[x // BLOCK] = True
 
 
+@njit(inline="always")
+def _close_blocks(total, number, most, limit, cell, sums, counts, flagged):
+    """Write a finished row of blocks, and begin the next."""
+    for i in range(sums.size):
+        x = BLOCK * i
+        sums[i] = total[x] + total[x + 1] + total[x + 2] + total[x + 3]
+        counts[i] = number[x] + number[x + 1] + number[x + 2] + number[x + 3]
+        if max(max(most[x], most[x + 1]), max(most[x + 2], most[x + 3])) > 9.0 * limit[x // cell]:
+            flagged[i] = True
+    total[:], number[:], most[:] = F32(0.0), F32(0.0), F32(0.0)
+
+
 @njit(
     [types.void(F32_2D, F32_2D, I32_2D, I32, I32, F64_2D, I64, I64, I64, I64, F32_2D_OUT, F32_2D_OUT, BOOL_2D_OUT)],
     cache=True, nogil=True, error_model="numpy",
@@ -47,7 +59,7 @@ def block_sums(image, surface, mask, bits, light, limit, cell, first, top, stop,
     image, mask : ndarray, float32 and int32, shape (ny, nx)
         Image, and its mask; pixels with any of ``bits`` or no finite value are left out.
     surface : ndarray, float32, shape (n_rows, nx)
-        Sky of the image's rows from ``first`` on.
+        Sky of the rows of blocks from ``first`` on, for it hardly changes within one.
     bits, light : int
         Bits of unusable pixels, and of pixels with light of sources: a block that holds one of these is flagged.
     limit : ndarray, float64, shape (rows, cols)
@@ -55,7 +67,7 @@ def block_sums(image, surface, mask, bits, light, limit, cell, first, top, stop,
     cell : int
         Side of those cells [px], a multiple of the block's.
     first, top, stop : int
-        First row of ``surface``; rows to sum: ``top`` (a multiple of the block's side) to ``stop``.
+        Row of blocks that ``surface`` begins with; rows to sum: ``top`` (a multiple of the block's side) to ``stop``.
     sums, counts : ndarray, float32, shape (n_blocks_y, n_blocks_x)
         Output: sum and number of usable pixels; zeros before.
     flagged : ndarray, bool, shape (n_blocks_y, n_blocks_x)
@@ -66,13 +78,15 @@ def block_sums(image, surface, mask, bits, light, limit, cell, first, top, stop,
     padded = np.zeros((3, width * BLOCK + 2), F32)
     usable = np.zeros((3, width * BLOCK), F32)
     column = np.zeros(width * BLOCK + 2, F32)
+    total, number = np.zeros(width * BLOCK, F32), np.zeros(width * BLOCK, F32)
+    most = np.zeros(width * BLOCK, F32)
     for y in range(top - 1, stop + 1):
         k = y % 3
         line, good = padded[k], usable[k]
         if y < 0 or y >= ny:
             line[:], good[:] = F32(0.0), F32(0.0)
         else:
-            pixels, sky, flags = image[y], surface[y - first], mask[y]
+            pixels, sky, flags = image[y], surface[y // BLOCK - first], mask[y]
             for x in range(nx):
                 value = pixels[x] - sky[x]
                 use = (flags[x] & bits) == 0 and abs(value) < np.inf
@@ -87,18 +101,13 @@ def block_sums(image, surface, mask, bits, light, limit, cell, first, top, stop,
         _flag_light(mask[row], light, flagged[b])
         for x in range(column.size):
             column[x] = padded[0, x] + padded[1, x] + padded[2, x]
-        for i in range(width):
-            x = BLOCK * i
-            a = column[x + 1] + column[x + 2]
-            c = column[x + 3] + column[x + 4]
-            most = max(
-                max(abs(column[x] + a), abs(a + column[x + 3])),
-                max(abs(column[x + 2] + c), abs(c + column[x + 5])),
-            )
-            sums[b, i] += middle[x + 1] + middle[x + 2] + middle[x + 3] + middle[x + 4]
-            counts[b, i] += count[x] + count[x + 1] + count[x + 2] + count[x + 3]
-            if most > 9.0 * limit[row // cell, x // cell]:
-                flagged[b, i] = True
+        for x in range(total.size):
+            nine = abs(column[x] + column[x + 1] + column[x + 2])
+            most[x] = nine if nine > most[x] else most[x]
+            total[x] += middle[x + 1]
+            number[x] += count[x]
+        if row % BLOCK == BLOCK - 1 or row == stop - 1:
+            _close_blocks(total, number, most, limit[row // cell], cell, sums[b], counts[b], flagged[b])
 
 
 def grown_flags(flagged: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:

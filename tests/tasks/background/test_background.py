@@ -36,11 +36,12 @@ def test_recovers_a_curved_sky_below_stars():
     np.testing.assert_allclose(total, exposure.image.array, rtol=1e-6)
 
 
-def test_a_second_pass_without_sources_is_less_biased():
-    exposure, sky = _scene(stars=1500)
-    one = SubtractBackgroundTask(SubtractBackgroundConfig(source_threshold=None)).run(exposure=exposure)
-    two = SubtractBackgroundTask().run(exposure=exposure)
-    bias = [(result.background.image().array - sky).mean() for result in (one, two)]
+def test_passes_without_sources_are_less_biased():
+    bias = np.zeros(2)
+    for seed in (1, 2, 3):
+        exposure, sky = _scene(seed=seed, stars=1500)
+        for k, config in enumerate((SubtractBackgroundConfig(source_threshold=None), SubtractBackgroundConfig())):
+            bias[k] += (SubtractBackgroundTask(config).run(exposure=exposure).background.image().array - sky).mean() / 3
     assert abs(bias[1]) < min(abs(bias[0]), 0.03 * 63.0)
 
 
@@ -50,7 +51,7 @@ def test_backgrounds_add_up():
     twice = SubtractBackgroundTask().run(exposure=once)
     total = twice.exposure.background.image().array
     np.testing.assert_allclose(twice.exposure.image.array + total, exposure.image.array, atol=2e-2)
-    assert np.abs(twice.background.image().array).max() < 0.1 * 63.0
+    assert twice.background.image().array.std() < 0.05 * 63.0
 
 
 def test_masked_pixels_do_not_count():

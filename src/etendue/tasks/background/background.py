@@ -172,9 +172,12 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
         shape = tuple(-(-n // BLOCK) for n in (ny, nx))
         sums, counts, flagged = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
         rows, columns = surface.factors()
+        steps = np.arange(0, ny, BLOCK)
+        rows = np.add.reduceat(rows, steps) / np.diff(np.append(steps, ny)).astype(np.float32)[:, None]
         for top in range(0, ny, every * frame.cell):
-            first, stop = max(top - 1, 0), min(top + frame.cell, ny)
-            sky = rows[first : min(stop + 1, ny)] @ columns
+            stop = min(top + frame.cell, ny)
+            first = max(top - 1, 0) // BLOCK
+            sky = rows[first : min(stop, ny - 1) // BLOCK + 1] @ columns
             block_sums(
                 frame.image, sky, frame.mask, frame.bits, frame.light, limit, frame.cell, first, top, stop,
                 sums, counts, flagged,
