@@ -16,6 +16,7 @@ from etendue.tasks.measure.kron import Blendedness, Kron
 from etendue.tasks.measure.light import SourceLight
 from etendue.tasks.measure.scene import Scene
 from etendue.tasks.measure.sersic import Sersic
+from etendue.tasks.measure.trail import Trail
 
 SIDE, OVERSAMPLING = 81, 5
 GALAXY = galsim.Exponential(half_light_radius=2.5).shear(g1=0.2, g2=0.1).withFlux(1e3)
@@ -201,3 +202,19 @@ def test_errors_of_sersic_fits_are_their_scatter(good_seeing):
         pull = (fit[name] - truth) / fit[error]
         assert np.std(pull) == pytest.approx(1.0, abs=4.0 / np.sqrt(2 * n))
         assert np.median(pull) == pytest.approx(0.0, abs=5.0 / np.sqrt(n))
+
+
+def test_a_trail_gets_its_length_and_angle(good_seeing):
+    points = [galsim.DeltaFunction(10.0).shift(t * 9.0 * np.cos(0.5), t * 9.0 * np.sin(0.5)) for t in _middles(100)]
+    one = scene([draw(galsim.Add(points), good_seeing)], [0.0], [0.0], good_seeing)
+    fit = Trail().run(one, AdaptiveShapes().run(one, {}))
+    assert set(fit) == set(Trail.columns)
+    assert fit["trailFlux"][0] == pytest.approx(1e3, rel=0.02)
+    assert fit["trail_length"][0] == pytest.approx(9.0, abs=0.1)
+    assert fit["trail_angle"][0] == pytest.approx(np.degrees(0.5), abs=0.5)
+    assert fit["trail_x"][0] == pytest.approx(1000.0 + SIDE // 2, abs=0.02)
+
+
+def _middles(n):
+    """Return the middles of n equal parts of a line from -0.5 to 0.5."""
+    return (np.arange(n) + 0.5) / n - 0.5
