@@ -276,8 +276,8 @@ def ring_profile(data: Real, weight: Real, flux: Real, start: float) -> Wings:
     row, column = np.indices(data.shape[1:]) - half
     ring = np.minimum(np.rint(np.hypot(row, column)), half + 1).astype(np.int64).ravel()
     flat, weights = data.reshape(len(data), -1), weight.reshape(len(data), -1)
-    norm = np.stack([np.bincount(ring, w, half + 2) for w in weights])[:, : half + 1]
-    mean = np.stack([np.bincount(ring, w * d, half + 2) for w, d in zip(weights, flat, strict=True)])[:, : half + 1]
+    norm = _sums_by_ring(ring, weights, half + 2)[:, : half + 1]
+    mean = _sums_by_ring(ring, weights * flat, half + 2)[:, : half + 1]
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(norm > 0.0, mean / norm, 0.0)
     first = min(int(np.ceil(start)), half - 3)
@@ -285,6 +285,11 @@ def ring_profile(data: Real, weight: Real, flux: Real, start: float) -> Wings:
     profile = np.array([_clipped_mean(mean[:, r] - sky / flux, norm[:, r]) for r in range(half + 1)])
     profile[first:] = amplitude * np.arange(first, half + 1.0) ** -slope
     return Wings(np.maximum(profile, 0.0), slope, sky)
+
+
+def _sums_by_ring(ring: NDArray[np.int64], values: Real, count: int) -> Real:
+    """Return the sums of the pixels of each stamp, a row of ``values``, in each ring."""
+    return np.stack([np.bincount(ring, one, count).astype(np.float64) for one in values])
 
 
 def _power_wings(mean: Real, weight: Real, flux: Real, radius: Real) -> tuple[float, float, float]:
