@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares, nnls
 from scipy.special import gammainc, gammaincinv, gammaln
 
-_RADII = np.geomspace(0.01, 100.0, 400)  # half-light radii where profile and light inside are compared
+_RADII = np.geomspace(0.01, 100.0, 200)  # half-light radii where profile and light inside are compared
 
 
 def sersic_law(index: float, radius: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -60,8 +60,16 @@ def sersic_mixture(index: float, count: int) -> NDArray[np.float64]:
         share = np.exp(parameters[count:] - parameters[count:].max())
         return _light(parameters[:count]) @ (share / share.sum()) - target
 
+    def slopes(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        share = np.exp(parameters[count:] - parameters[count:].max())
+        share /= share.sum()
+        light = _light(parameters[:count])
+        half = 0.5 * (_RADII[:, np.newaxis] / np.exp(parameters[:count])) ** 2
+        inside, dense = -2.0 * half * np.exp(-half), 4.0 * half * (half - 1.0) * np.exp(-half)
+        return np.hstack([np.concatenate([inside, dense]) * share, (light - (light @ share)[:, np.newaxis]) * share])
+
     start = np.concatenate([ladder, np.log(np.maximum(amplitude, 1e-4))])
-    found = least_squares(misfit, start, x_scale="jac", max_nfev=200).x
+    found = least_squares(misfit, start, jac=slopes, x_scale="jac", max_nfev=200).x
     share = np.exp(found[count:] - found[count:].max())
     mixture: NDArray[np.float64] = np.stack([share / share.sum(), np.exp(2.0 * found[:count])], axis=1)
     mixture = np.ascontiguousarray(mixture[np.argsort(mixture[:, 1])])
