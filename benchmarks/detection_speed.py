@@ -50,7 +50,7 @@ def sep_convolution(folder: Path, **_: Any) -> Work:
 
 
 def _sep(folder: Path, side: int, kind: str) -> Work:
-    """Return sep's work; its threshold for a plain convolution counts the noise of pixels, not of the filtered image."""
+    """Return sep's work; its threshold for a plain convolution counts the noise of pixels."""
     import sep
 
     image = np.load(folder / "image.npy")
@@ -77,7 +77,7 @@ COMPARISON = Comparison(
         "sky in 128 px cells without light (three passes), local sky, matched filter, peaks, footprints, mask planes",
     ),
     (
-        Contender("sep, matched", sep_side, "sky in 128 px cells, matched filter of equal size, moments, no deblending"),
+        Contender("sep, matched", sep_side, "sky in 128 px cells, equal filter, moments, no deblending"),
         Contender("sep, convolution", sep_convolution, "the same with a convolution of 7 px: its fastest"),
     ),
     "nearly: equal filter size and threshold; sep measures moments, ours finds every peak of a footprint",

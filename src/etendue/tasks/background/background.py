@@ -84,6 +84,25 @@ class BackgroundResult(NamedTuple):
     """Mean of what is left of the pixels between sources [image units]; already taken off."""
 
 
+class MeasuredSky(NamedTuple):
+    """The sky of an exposure: a surface, and the cells that it goes through."""
+
+    background: Background
+    """The surface [image units]."""
+
+    noise: float
+    """Scatter of the pixels between sources [image units]."""
+
+    pedestal: float
+    """Mean change of the surface in the last pass [image units]."""
+
+    level: NDArray[np.float64]
+    """Sky in the cells, shape as of ``background.values`` [image units]; NaN where too few pixels are left."""
+
+    pixels: NDArray[np.float64]
+    """Pixels without light in the cells."""
+
+
 class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
     """Subtract the smoothest surface through the sky of cells, measured where no light of sources is seen."""
 
@@ -106,6 +125,27 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
         AlgorithmError
             If no cell has usable pixels.
         """
+        sky = self.measure(exposure=exposure, mask_planes=mask_planes)
+        subtracted = subtract_background(exposure, sky.background)
+        return BackgroundResult(subtracted, sky.background, sky.noise, sky.pedestal)
+
+    def measure(self, *, exposure: Exposure, mask_planes: tuple[str, ...] | None = None) -> "MeasuredSky":
+        """Measure the sky without subtracting it.
+
+        Parameters
+        ----------
+        exposure, mask_planes
+            As of `run`.
+
+        Returns
+        -------
+        MeasuredSky
+
+        Raises
+        ------
+        AlgorithmError
+            If no cell has usable pixels.
+        """
         planes = self.config.bad_planes if mask_planes is None else mask_planes
         frame = _Frame(
             np.ascontiguousarray(exposure.image.array, np.float32),
@@ -115,23 +155,21 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
             exposure.bbox,
             self._cell(exposure.bbox),
         )
-        background, noise, pedestal = self._measure(frame)
-        image = Image(_subtracted(frame.image, background), exposure.bbox)
-        total = _sum(exposure.background, background)
-        return BackgroundResult(exposure.replace(image=image, background=total), background, noise, pedestal)
+        return self._measure(frame)
 
     def _cell(self, box: Box) -> int:
         """Return the side of the cells [px]."""
         fitting = BLOCK * (min(box.shape) // (self.config.least_cells * BLOCK))
         return min(self.config.cell_size, max(16, fitting))
 
-    def _measure(self, frame: "_Frame") -> tuple[Background, float, float]:
-        """Return background, pixel noise and the pedestal that the last pass took off."""
+    def _measure(self, frame: "_Frame") -> "MeasuredSky":
+        """Repeat finding light and measuring the rest until the sky settles."""
         config = self.config
         surface, sigma = self._first(frame)
-        noise, pedestal = float(np.nanmedian(sigma)), 0.0
+        noise = float(np.nanmedian(sigma))
+        sky = MeasuredSky(surface, noise, 0.0, surface.values.astype(float), np.isfinite(sigma).astype(float))
         if config.source_threshold is None:
-            return surface, noise, pedestal
+            return sky
         extent = _extent(frame.image.shape, frame.cell)
         limit = np.nan_to_num(sigma, nan=noise) * config.source_threshold
         for k in range(config.passes):
@@ -139,16 +177,16 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
             every = 2 if k == 0 and config.passes > 1 and limit.shape[0] >= _MANY_ROWS else 1
             cells = self._cells(frame, surface, limit, every)
             if not np.isfinite(cells.level).any():
-                return surface, noise, pedestal  # sources are everywhere: the clipped level stands
-            values = smooth_surface(
-                surface.values + cells.level, cells.pixels, extent=extent, object_clip=config.object_clip
-            )
+                return sky  # sources are everywhere: what is known stands
+            level = surface.values.astype(np.float64) + cells.level
+            values = smooth_surface(level, cells.pixels, extent=extent, object_clip=config.object_clip)
             change = values - surface.values
-            pedestal = float(np.average(change, weights=cells.pixels)) if cells.pixels.any() else 0.0
             surface = Background(values.astype(np.float32), frame.bbox, frame.cell)
+            pedestal = float(np.average(change, weights=cells.pixels))
+            sky = MeasuredSky(surface, noise, pedestal, level, cells.pixels)
             if every == 1 and not np.abs(change).max() > config.settled * noise:
                 break
-        return surface, noise, pedestal
+        return sky
 
     def _first(self, frame: "_Frame") -> tuple[Background, NDArray[np.float64]]:
         """Return the background of clipped cells, and their pixel noise."""
@@ -173,11 +211,12 @@ class SubtractBackgroundTask(Task[SubtractBackgroundConfig]):
         sums, counts, flagged = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
         rows, columns = surface.factors()
         steps = np.arange(0, ny, BLOCK)
-        rows = np.add.reduceat(rows, steps) / np.diff(np.append(steps, ny)).astype(np.float32)[:, None]
+        height = np.diff(np.append(steps, ny)).astype(np.float32)
+        means = np.asarray(np.add.reduceat(rows, steps) / height[:, None], np.float32)
         for top in range(0, ny, every * frame.cell):
             stop = min(top + frame.cell, ny)
             first = max(top - 1, 0) // BLOCK
-            sky = rows[first : min(stop, ny - 1) // BLOCK + 1] @ columns
+            sky = means[first : min(stop, ny - 1) // BLOCK + 1] @ columns
             block_sums(
                 frame.image, sky, frame.mask, frame.bits, frame.light, limit, frame.cell, first, top, stop,
                 sums, counts, flagged,
@@ -207,6 +246,26 @@ class _Frame(NamedTuple):
 def _extent(shape: tuple[int, ...], cell: int) -> tuple[float, float]:
     """Return height and width in cells."""
     return shape[0] / cell, shape[1] / cell
+
+
+def subtract_background(exposure: Exposure, background: Background) -> Exposure:
+    """Subtract a background from an exposure, and remember it.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        Any unit.
+    background : Background
+        On its box [image units].
+
+    Returns
+    -------
+    Exposure
+        Its ``background`` is all that was ever subtracted.
+    """
+    pixels = _subtracted(np.ascontiguousarray(exposure.image.array, np.float32), background)
+    total = _sum(exposure.background, background)
+    return exposure.replace(image=Image(pixels, exposure.bbox), background=total)
 
 
 def _subtracted(image: NDArray[np.float32], surface: Background) -> NDArray[np.float32]:
