@@ -14,6 +14,7 @@ from etendue.tasks.measure.gaap import Gaap, GaapConfig, gaap_name
 from etendue.tasks.measure.galaxies import Galaxies
 from etendue.tasks.measure.kron import Blendedness, Kron
 from etendue.tasks.measure.light import SourceLight
+from etendue.tasks.measure.local_background import LocalBackground
 from etendue.tasks.measure.scene import Scene
 from etendue.tasks.measure.sersic import Sersic
 from etendue.tasks.measure.trail import Trail
@@ -213,6 +214,16 @@ def test_a_trail_gets_its_length_and_angle(good_seeing):
     assert fit["trail_length"][0] == pytest.approx(9.0, abs=0.1)
     assert fit["trail_angle"][0] == pytest.approx(np.degrees(0.5), abs=0.5)
     assert fit["trail_x"][0] == pytest.approx(1000.0 + SIDE // 2, abs=0.02)
+
+
+def test_the_sky_around_sources_is_told_with_its_noise(good_seeing):
+    rng = np.random.default_rng(2)
+    one = scene(list(rng.normal(0.3, 2.0, (40, SIDE, SIDE))), 0.0, 0.0, good_seeing, sigma=2.0)
+    found = LocalBackground().run(one, {})
+    assert set(found) == set(LocalBackground.columns)
+    assert np.mean(found["localBackground_instFlux"]) == pytest.approx(0.3, abs=0.03)
+    assert np.mean(found["localVarianceRatio"]) == pytest.approx(1.0, abs=0.03)
+    np.testing.assert_allclose(found["variance_value"], 4.0)
 
 
 def _middles(n):
