@@ -41,7 +41,7 @@ class Field:
     reference: Vector
     reference_flux: Vector
     n_true: int
-    truth: Vector  # (n_true, 2) where the first sources belong
+    row: NDArray[np.int64]  # (n_true,) references of the first sources
     error: Vector  # their position errors
 
     def arrays(self, scale: float) -> dict[str, Vector]:
@@ -120,7 +120,7 @@ def random_field(rng: np.random.Generator, *, n_true: int | None = None, per_tru
     brightness = np.r_[flux[seen] * 10.0 ** (0.4 * rng.normal(0.0, 0.3, seen.size)), clutter_flux]
     return Field(
         np.stack([z.real, z.imag], axis=1), brightness, catalog, flux * 10.0 ** (0.4 * rng.normal(0.0, 0.1, n)),
-        seen.size, catalog[seen], error,
+        seen.size, seen, error,
     )  # fmt: skip
 
 
@@ -144,15 +144,17 @@ def score(rng: np.random.Generator, n_fields: int, *, foreign: bool) -> dict[str
         except AlgorithmError as error:
             rows.append((field, scale, None, time.process_time() - start, error.metadata["log10_false_alarm"]))
             continue
-        away = np.hypot(*(match.transform.apply(arrays["source"][: field.n_true]) / scale - field.truth).T)
-        rows.append((field, scale, float(np.median(away)), time.process_time() - start, match.log10_false_alarm))
+        seconds = time.process_time() - start
+        stars = match.source < field.n_true
+        right = stars & (field.row[np.minimum(match.source, field.n_true - 1)] == match.reference)
+        rows.append((field, scale, float(right.sum() / max(stars.sum(), 1)), seconds, match.log10_false_alarm))
     return summary(rows, foreign=foreign)
 
 
 def summary(rows: list[Any], *, foreign: bool) -> dict[str, Any]:
-    """Count successes (within 3 px in the median) and false solutions."""
-    good = [away is not None and away < 3.0 and not foreign for _, _, away, *_ in rows]
-    false = [away is not None and (away >= 3.0 or foreign) for _, _, away, *_ in rows]
+    """Count successes (80% of the true stars that matched have their own reference star) and false solutions."""
+    good = [right is not None and right >= 0.8 and not foreign for _, _, right, *_ in rows]
+    false = [right is not None and (right < 0.8 or foreign) for _, _, right, *_ in rows]
     seconds = np.array([row[3] for row in rows])
     bins = {}
     for low, high in ((5, 8), (8, 15), (15, 50), (50, 500), (500, 5001)):

@@ -218,8 +218,10 @@ class MatchPatternTask(Task[MatchPatternConfig]):
 
     def _search(self, source: Points, field: _Field, flip: tuple[float, float]) -> Iterator[tuple[_Rated, int]]:
         """Try the pairs of sources, brightest first; yield the best transform of each block, and their number."""
-        # The flip is about the middle of the sources; that of the frame is not known.
-        shift = self.config.max_shift_arcsec + (0.0 if flip == (1.0, 1.0) else 0.5 * field.extent)
+        # The flip is about the middle of the sources. That of the frame is not known: it is off by less than half of
+        # what the catalog reaches beyond them, and the flip moves them by twice as much.
+        reach = max(float(np.ptp(field.target, axis=0).max()) - field.extent, 0.5 * field.extent)
+        shift = self.config.max_shift_arcsec + (0.0 if flip == (1.0, 1.0) else reach)
         first, second = _pairs(source)
         for start in range(0, first.size, _PAIRS_PER_BLOCK):
             block = slice(start, start + _PAIRS_PER_BLOCK)
