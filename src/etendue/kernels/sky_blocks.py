@@ -13,7 +13,8 @@ from etendue.kernels.types import BOOL_2D_OUT, F32, F32_2D, F32_2D_OUT, F64_2D, 
 BLOCK = 4  # px
 _SCALES = (1, 3, 5)  # cells together that may show an object
 _MODES = 12  # cosines along an axis; twice as many where the sky asks for them
-_STRENGTHS = 10.0 ** np.arange(5.0, -4.1, -1.0)  # of the penalty on curvature
+_STRENGTHS = 10.0 ** np.arange(4.0, -4.1, -1.0)  # of the penalty on curvature
+_ROUNDS = 3  # fits, each with less trust in cells that are off the one before
 _ENOUGH = 100  # cells, to tell objects from sky
 _LEAST_SKY = 0.3  # share of the cells that must be left
 Real = NDArray[np.float64]
@@ -332,14 +333,27 @@ def _smoothed(level: Real, weight: Real, design: Real, places: list[Real]) -> Re
     known = weight > 0.0
     if known.sum() < 12 or min(level.shape) < 3:
         return _fit(np.where(known, level, 0.0), weight, design)
-    surface, free = _penalised(level, weight, design, places, _MODES)
-    if free and max(level.shape) > _MODES:  # finer structure is there
-        surface, _ = _penalised(level, weight, design, places, 2 * _MODES)
+    modes, strengths = _MODES, _STRENGTHS
+    trust = np.ones(level.shape)
+    for _ in range(_ROUNDS):
+        surface, chosen = _penalised(level, weight * trust, design, places, modes, strengths)
+        if chosen == _STRENGTHS[-1] and max(level.shape) > modes == _MODES:  # finer structure is there
+            modes = 2 * _MODES
+            surface, chosen = _penalised(level, weight * trust, design, places, modes, strengths)
+        strengths = chosen * np.array([10.0, 1.0, 0.1])
+        off = np.where(known, level - surface, 0.0) * np.sqrt(weight / weight.max())
+        least = max(1e-12 * float(np.abs(level[known]).max()), 1e-30)
+        off /= max(4.685 * 1.4826 * float(np.median(np.abs(off[known]))), least)
+        trust = np.where(np.abs(off) < 1.0, (1.0 - off**2) ** 2, 0.0)  # Tukey's biweight
+        if (np.abs(off) < 1.0).all() or not np.count_nonzero(known & (trust > 0.0)) > 0.5 * known.sum():
+            break
     return surface
 
 
-def _penalised(level: Real, weight: Real, design: Real, places: list[Real], modes: int) -> tuple[Real, bool]:
-    """Fit trend and cosines, those with a penalty; tell whether the weakest penalty was the best."""
+def _penalised(
+    level: Real, weight: Real, design: Real, places: list[Real], modes: int, strengths: Real
+) -> tuple[Real, float]:
+    """Fit trend and cosines, those with a penalty; return the strength of it that was the best, too."""
     known = weight > 0.0
     waves = [np.cos(np.pi * np.outer(u, np.arange(min(u.size, modes)))) for u in places]
     curves = [(2.0 - 2.0 * np.cos(np.pi * np.arange(min(n, modes)) / n)) for n in level.shape]
@@ -352,7 +366,7 @@ def _penalised(level: Real, weight: Real, design: Real, places: list[Real], mode
     normal, right, scale = rows.T @ rows, rows.T @ values, float(values @ values)
     stiffness = np.concatenate([np.zeros(design.shape[-1]), penalty])
     best, least, chosen = np.zeros(stiffness.size), np.inf, 0.0
-    for strength in _STRENGTHS:
+    for strength in strengths:
         factor = cho_factor(normal + np.diag(number * strength * stiffness + 1e-9 * number))
         coefficients = cho_solve(factor, right)
         freedom = float(np.trace(cho_solve(factor, normal)))
@@ -360,4 +374,4 @@ def _penalised(level: Real, weight: Real, design: Real, places: list[Real], mode
         error = max(left, 0.0) / (1.0 - min(freedom / number, 0.999)) ** 2
         if error < least:
             best, least, chosen = coefficients, error, strength
-    return np.asarray(basis @ best), chosen == _STRENGTHS[-1]
+    return np.asarray(basis @ best), float(chosen)
