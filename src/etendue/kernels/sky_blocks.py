@@ -12,6 +12,7 @@ from etendue.kernels.types import BOOL_2D_OUT, F32, F32_2D, F32_2D_OUT, F64_2D, 
 
 BLOCK = 4  # px
 _SCALES = (1, 3, 5)  # cells together that may show an object
+_SAMPLE = 60_000  # blocks whose scatter is measured
 _MODES = 12  # cosines along an axis; twice as many where the sky asks for them
 _STRENGTHS = 10.0 ** np.arange(4.0, -4.1, -1.0)  # of the penalty on curvature
 _ROUNDS = 3  # fits, each with less trust in cells that are off the one before
@@ -147,11 +148,15 @@ def _drop_light(total, number, middle, side, scale, limit):
     light = np.zeros(part.shape, np.bool_)
     found = False
     per_cell = side // scale
+    square = limit * limit
     for j in range(part.shape[0]):
-        for i in range(part.shape[1]):
-            off = part[j, i] - middle[j // per_cell, i // per_cell] * n[j, i]
-            if n[j, i] > F32(0.0) and off * off > limit * limit * n[j, i]:
-                light[j, i] = found = True
+        for c in range(middle.shape[1]):
+            level = middle[j // per_cell, c]
+            for i in range(c * per_cell, min((c + 1) * per_cell, part.shape[1])):
+                off = part[j, i] - level * n[j, i]
+                far = off * off > square * n[j, i]
+                light[j, i] = far
+                found |= far
     if not found:
         return
     for j in range(part.shape[0]):
@@ -224,8 +229,9 @@ def _means(total: NDArray, number: NDArray) -> Real:
 
 def _block_noise(total: NDArray[np.float32], number: NDArray[np.float32]) -> float:
     """Return the pixel scatter that the low side of block means has: correlated noise counts, sources do not."""
-    full = number[::2, ::2] == BLOCK**2
-    values = total[::2, ::2][full] / BLOCK
+    step = max(1, int(np.sqrt(number.size / _SAMPLE)))
+    full = number[::step, ::step] == BLOCK**2
+    values = total[::step, ::step][full] / BLOCK
     if values.size < 16:
         full = number > 0.0
         values = total[full] / np.sqrt(number[full])
