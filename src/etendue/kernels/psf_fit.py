@@ -14,7 +14,9 @@ _PIXEL_WAVES = ((1, 0), (0, 1), (1, 1), (1, -1))
 
 # Wings of stars differ over the field by about this fraction, besides noise.
 _WING_SPREAD = 0.15
-_WING_POWER = 3.7  # of the distance, with which light falls far from stars: 11/3 behind a turbulent atmosphere
+# Powers of the distance with which light falls far from stars: 11/3 behind a turbulent atmosphere.
+_WING_POWER, _WING_POWER_ERR = 3.7, 0.2
+_WING_POWERS = np.arange(3.0, 5.51, 0.1)
 
 # Coarser grids [px] hold no whole wave per pixel: what looks like one on them is a longer wave that the PSF needs.
 _COARSEST_FLATTENED = 0.55
@@ -256,8 +258,9 @@ def ring_profile(data: Real, weight: Real, flux: Real, start: float) -> Wings:
     """Average stars over rings, apart from the sky that they stand on.
 
     From ``start`` on a star s has ``A r^-b + c / f_s``: its wings scale with its flux f_s, what is left of the sky (c)
-    does not. The power b is that of least misfit, with a prior of 3.7 +- 0.5 (a turbulent atmosphere has 11/3). Further
-    in rings are averaged one by one. Stars whose ring departs from the others (neighbours, galaxies) do not count.
+    does not. A is what rings have there; the power b is that of least misfit, with a prior of 3.7 +- 0.2 (a turbulent
+    atmosphere has 11/3). Further in rings are averaged one by one. Stars whose ring departs from the others
+    (neighbours, galaxies) do not count.
 
     Parameters
     ----------
@@ -281,10 +284,17 @@ def ring_profile(data: Real, weight: Real, flux: Real, start: float) -> Wings:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(norm > 0.0, mean / norm, 0.0)
     first = min(int(np.ceil(start)), half - 3)
-    slope, amplitude, sky = _power_wings(mean[:, first:], norm[:, first:], flux, np.arange(first, half + 1.0))
+    slope, sky = _power_wings(mean, norm, flux, first)
     profile = np.array([_clipped_mean(mean[:, r] - sky / flux, norm[:, r]) for r in range(half + 1)])
-    profile[first:] = amplitude * np.arange(first, half + 1.0) ** -slope
+    radius = np.arange(first, half + 1.0)
+    profile[first:] = max(_at_start(profile, norm, first, slope), 0.0) * (radius / first) ** -slope
     return Wings(np.maximum(profile, 0.0), slope, sky)
+
+
+def _at_start(profile: Real, norm: Real, first: int, slope: float) -> float:
+    """Return the brightness at the ring ``first`` by those around it, brought there with the power of the wings."""
+    rings = np.arange(max(first - 1, 1), min(first + 3, profile.size))
+    return float(np.average(profile[rings] * (rings / first) ** slope, weights=norm[:, rings].sum(axis=0) + 1e-300))
 
 
 def _sums_by_ring(ring: NDArray[np.int64], values: Real, count: int) -> Real:
@@ -292,35 +302,34 @@ def _sums_by_ring(ring: NDArray[np.int64], values: Real, count: int) -> Real:
     return np.stack([np.bincount(ring, one, count).astype(np.float64) for one in values])
 
 
-def _power_wings(mean: Real, weight: Real, flux: Real, radius: Real) -> tuple[float, float, float]:
-    """Fit ``A r^-b + c / flux`` robustly to rings of stars; return b, A, c."""
-    by_sky = np.broadcast_to(1.0 / flux[:, None], mean.shape)
-    use, best = weight > 0.0, (_WING_POWER, 0.0, 0.0)
-    for _ in range(4):
-        if np.count_nonzero(use) < 4:
-            break
-        wing = best[1] * radius ** -best[0]
-        true_weight = np.where(use, weight / (1.0 + weight * (_WING_SPREAD * wing) ** 2), 0.0)
-        found = [_fit_wings(mean, true_weight, by_sky, radius, power) for power in np.arange(2.5, 6.01, 0.1)]
-        best = min(found, key=lambda one: one[1])[0]
-        left = mean - best[1] * radius ** -best[0] - best[2] * by_sky
-        use = _agreeing(left, np.where(weight > 0.0, weight / (1.0 + weight * (_WING_SPREAD * wing) ** 2), 0.0))
-    return best[0], max(best[1], 0.0), best[2]
+def _power_wings(mean: Real, weight: Real, flux: Real, first: int) -> tuple[float, float]:
+    """Fit the power b of wings, and the sky c, to rings of stars from ``first`` on.
+
+    The brightness where the wings begin is measured well: only how they fall, and the sky, are free.
+    """
+    outer, noise = mean[:, first:], weight[:, first:]
+    radius, by_sky = np.arange(first, mean.shape[1], dtype=np.float64), 1.0 / flux[:, None]
+    use, power, sky = noise > 0.0, _WING_POWER, 0.0
+    for _ in range(5):
+        rings = np.array([_clipped_mean(mean[:, r] - sky / flux, weight[:, r]) for r in range(first + 3)])
+        start = max(_at_start(rings, weight, first, power), 0.0)
+        spread = (_WING_SPREAD * start * (radius / first) ** -power) ** 2
+        true_weight = noise / (1.0 + noise * spread)
+        used = np.where(use, true_weight, 0.0)
+        found = [_sky_behind(outer, used, by_sky, start * (radius / first) ** -b) for b in _WING_POWERS]
+        misfit = [
+            one[1] + ((b - _WING_POWER) / _WING_POWER_ERR) ** 2 for one, b in zip(found, _WING_POWERS, strict=True)
+        ]
+        power, sky = float(_WING_POWERS[int(np.argmin(misfit))]), found[int(np.argmin(misfit))][0]
+        use = _agreeing(outer - start * (radius / first) ** -power - sky * by_sky, true_weight)
+    return power, sky
 
 
-def _fit_wings(
-    mean: Real, weight: Real, by_sky: Real, radius: Real, power: float
-) -> tuple[tuple[float, float, float], float]:
-    """Return (b, A, c) for one power b, and the misfit with the prior's."""
-    shape = np.broadcast_to(radius**-power, mean.shape)
-    aa, ac, cc = (float((weight * u * v).sum()) for u, v in ((shape, shape), (shape, by_sky), (by_sky, by_sky)))
-    da, dc = float((weight * mean * shape).sum()), float((weight * mean * by_sky).sum())
-    determinant = aa * cc - ac * ac
-    if not determinant > 0.0:
-        return (power, 0.0, 0.0), np.inf
-    amplitude, sky = (cc * da - ac * dc) / determinant, (aa * dc - ac * da) / determinant
-    misfit = float((weight * (mean - amplitude * shape - sky * by_sky) ** 2).sum())
-    return (power, amplitude, sky), misfit + ((power - _WING_POWER) / 0.5) ** 2
+def _sky_behind(mean: Real, weight: Real, by_sky: Real, wing: Real) -> tuple[float, float]:
+    """Return the sky behind wings of given brightness, and the misfit."""
+    precision = float((weight * by_sky**2).sum())
+    sky = float((weight * (mean - wing) * by_sky).sum()) / precision if precision > 0.0 else 0.0
+    return sky, float((weight * (mean - wing - sky * by_sky) ** 2).sum())
 
 
 def _clipped_mean(values: Real, weight: Real) -> float:
