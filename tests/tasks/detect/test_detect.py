@@ -93,6 +93,18 @@ def test_grown_footprints_that_touch_are_one():
     assert grown.exposure.mask.any_of("DETECTED").sum() > apart.exposure.mask.any_of("DETECTED").sum()
 
 
+def test_peaks_on_spikes_of_bright_stars_must_be_clearer():
+    pixels = with_stars(np.zeros((200, 200)), [50.0, 150.0, 100.0], [60.0, 60.0, 140.0], 35.0)
+    pixels = with_stars(pixels, [100.0], [60.0], 80.0)
+    where = np.zeros(pixels.shape, bool)
+    where[55:66, 80:170] = True
+    plain = exposure(pixels)
+    spiked = plain.replace(mask=plain.mask.with_plane("SPIKE", where))
+    found = [DetectTask(DetectConfig(artefact_planes=p)).run(exposure=spiked) for p in ((), ("SPIKE",))]
+    assert [one.x.size for one in found] == [4, 3]
+    assert np.abs(found[1].x + 7 - 150.0).min() > 10.0
+
+
 def test_sky_sources_are_empty_and_the_same_for_a_seed():
     pixels = with_stars(noise_field((300, 300)), np.arange(20, 280, 20), np.arange(20, 280, 20), 300.0)
     flagged = DetectTask().run(exposure=exposure(pixels)).exposure

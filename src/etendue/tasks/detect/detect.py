@@ -85,6 +85,12 @@ class DetectConfig(TaskConfig):
     wing_radius: int = Field(15, ge=2)
     """Distance [px] out to which wings of brighter sources are accounted for."""
 
+    artefact_planes: tuple[str, ...] = ()
+    """Planes of what bright stars make (SPIKE, HALO, GHOST), in which peaks must be clearer."""
+
+    artefact_factor: float = Field(2.0, ge=1.0)
+    """There the threshold is this many times higher."""
+
     sky_cell: int = Field(24, ge=0)
     """Cell side [px] of the local background subtracted for detection only (ghosts, haloes); 0 for none."""
 
@@ -221,6 +227,10 @@ class DetectTask(Task[DetectConfig]):
         keep = stands_out(
             x, y, value, profile, threshold, self.config.wing_tolerance
         ) & self._is_highest_in_merged_region(exposure, x, y, value)
+        if self.config.artefact_planes:
+            flags = exposure.mask.array[np.rint(y).astype(np.int64), np.rint(x).astype(np.int64)]
+            artefact = (flags & exposure.mask.bits(self.config.artefact_planes)) != 0
+            keep &= ~artefact | (value >= self.config.artefact_factor * threshold)
         x, y, value = x[keep], y[keep], value[keep]
         if self.config.grow:
             labelled = connected_spans(grown_spans(*spans, self.config.grow, *exposure.bbox.shape))
