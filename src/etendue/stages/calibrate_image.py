@@ -35,6 +35,7 @@ from etendue.tasks.isr.hand_mask import hand_mask
 from etendue.tasks.isr.isr import IsrConfig, IsrTask
 from etendue.tasks.isr.pixel_fault import pixel_fault
 from etendue.tasks.isr.saturating_stars import saturating_stars
+from etendue.tasks.measure.pixel_flags import bright_star_flags
 from etendue.tasks.measure.source_columns import SourceColumns
 from etendue.tasks.photometry.exposure_summary import ExposureSummaryConfig, ExposureSummaryTask
 from etendue.tasks.photometry.transparency import TransparencyConfig
@@ -173,6 +174,7 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
             flags |= used
         if self.config.mask_bright_stars:
             exposure = self._around_bright_stars(exposure, camera, reference)
+            flags |= bright_star_flags(exposure.mask, result.columns.x, result.columns.y)
         facts = {**exposure.metadata, **_facts(exposure, result)}
         exposure = exposure.replace(metadata=facts)
         stars = source_table(

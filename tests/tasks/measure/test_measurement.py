@@ -15,6 +15,7 @@ from etendue.tasks.measure.apertures import aperture_name
 from etendue.tasks.measure.light import SourceLight
 from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
 from etendue.tasks.measure.measurement import Measurement, find_measurement, measurement
+from etendue.tasks.measure.pixel_flags import bright_star_flags
 from etendue.tasks.measure.source_columns import SourceColumns
 from etendue.tasks.task import TaskConfig
 
@@ -139,3 +140,12 @@ def test_every_column_of_a_shipped_measurement_has_its_place_in_the_table_of_sou
     known = {column.name for column in load_schema("source").columns}
     assert set(columns.measured) <= known
     assert np.isfinite(columns.measured["cModelFlux"]).all()
+
+
+def test_sources_on_light_of_bright_stars_are_flagged(exposure):
+    where = np.zeros((80, 80), bool)
+    where[28:33, 18:23] = True
+    mask = exposure.mask.with_plane("HALO", where)
+    flags = bright_star_flags(mask, X + 500, Y + 100)
+    assert flags["pixelFlags_halo"].tolist() == [True, False, False]
+    assert not flags["pixelFlags_ghost"].any()

@@ -31,6 +31,29 @@ CENTER_FLAGS = {
     "pixelFlags_injectedCenter": "INJECTED",
 }
 
+BRIGHT_STAR_FLAGS = {"pixelFlags_halo": "HALO", "pixelFlags_spike": "SPIKE", "pixelFlags_ghost": "GHOST"}
+
+
+def bright_star_flags(mask: Mask, x: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+    """Flag sources whose centre lies on light of bright stars.
+
+    Parameters
+    ----------
+    mask : Mask
+        Mask of the exposure, with the planes HALO, SPIKE and GHOST set.
+    x, y : ndarray, shape (n,)
+        Sources, parent pixels.
+
+    Returns
+    -------
+    dict of str to ndarray, bool, shape (n,)
+        ``pixelFlags_halo``, ``pixelFlags_spike`` and ``pixelFlags_ghost``.
+    """
+    col = np.rint(x).astype(np.int64) - mask.bbox.x.start
+    row = np.rint(y).astype(np.int64) - mask.bbox.y.start
+    centre = mask_bits(np.ascontiguousarray(mask.array), col, row, 0)
+    return {name: (centre & mask.bits(plane)) != 0 for name, plane in BRIGHT_STAR_FLAGS.items()}
+
 
 def pixel_flags(
     mask: Mask, x: NDArray[np.float64], y: NDArray[np.float64], fwhm: float
