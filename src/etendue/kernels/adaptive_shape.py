@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit, types
 
 from etendue.kernels.noise_products import correlated_products
+from etendue.kernels.small_matrix import invert
 from etendue.kernels.source_light import cut_alone
 from etendue.kernels.types import BOOL_2D, F32_1D, F64, F64_1D, F64_1D_OUT, F64_2D, F64_2D_OUT, I64, I64_1D
 
@@ -313,7 +314,8 @@ def propagate(window, variance, correlation, x, y, mxx, mxy, myy, total, covaria
     for a in range(5):
         slope[a, a] -= total if a < 2 else 0.5 * total
     _noise(variance, correlation, x, y, mxx, mxy, myy, noise)
-    inverse = np.linalg.inv(slope)
+    inverse = np.empty((5, 5))
+    invert(slope, inverse)
     covariance[:, :] = inverse @ noise @ inverse.T
     t = (myy / det, -2.0 * mxy / det, mxx / det)
     kurtosis = 0.0

@@ -9,6 +9,7 @@ from numba import njit, types
 
 from etendue.kernels.galaxy_model import draw_departure, draw_profile, merge_narrow
 from etendue.kernels.noise_products import correlated_products
+from etendue.kernels.small_matrix import invert
 from etendue.kernels.types import F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64
 
 CENTRE, ELLIPSE = 1, 2  # what may be fitted besides the flux
@@ -310,7 +311,7 @@ def fit_covariance(drawn, convolved, weight, flux, matrix, correlation, free, in
     free : int
         What was fitted, as for `fit_profile`.
     inverse, covariance : ndarray, float64, shape (6, 6)
-        Output: inverse of the normal equations, and the covariance; zero for what was not fitted.
+        Output: inverse of the normal equations, and the covariance; zero for what was not fitted, NaN if there is none.
     """
     held, noise, nothing = matrix.copy(), np.empty((6, 6)), np.zeros(6)
     if correlation.size > 1:
@@ -322,7 +323,9 @@ def fit_covariance(drawn, convolved, weight, flux, matrix, correlation, free, in
     else:
         noise[:, :] = matrix
     _hold(held, nothing, free)
-    inverse[:, :] = np.linalg.inv(held)
+    if not invert(held, inverse):
+        covariance[:, :] = np.nan
+        return
     for k in range(1, 6):
         if not (free & (CENTRE if k < 3 else ELLIPSE)):
             inverse[k, k] = 0.0

@@ -11,6 +11,7 @@ from etendue.kernels.galaxies import inverse_variances, psf_departure
 from etendue.kernels.galaxy_fit import ITERATIONS, POINT_LIKE, TOLERANCE, predicted_gain, solve_damped
 from etendue.kernels.galaxy_model import draw_departure, draw_profile, merge_narrow
 from etendue.kernels.noise_products import correlated_products
+from etendue.kernels.small_matrix import invert
 from etendue.kernels.source_light import cut_alone
 from etendue.kernels.types import BOOL_2D, F32_1D, F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64, I64_1D
 
@@ -148,8 +149,10 @@ def _covariance(drawn, convolved, weight, theta, matrix, correlation, held, last
         if (held and 0 < k < 3) or (at_end and k == 6):
             inverse[k, :] = 0.0
             inverse[:, k] = 0.0
-            inverse[k, k] = 1e300
-    inverse[:, :] = np.linalg.inv(inverse)
+            inverse[k, k] = 1.0
+            noise[k, :] = 0.0
+            noise[:, k] = 0.0
+    invert(inverse.copy(), inverse)
     covariance[:, :] = inverse @ noise @ inverse.T
 
 

@@ -8,6 +8,7 @@ from numba import njit, types
 from etendue.kernels.galaxies import inverse_variances
 from etendue.kernels.galaxy_fit import ITERATIONS, TOLERANCE, predicted_gain, solve_damped
 from etendue.kernels.noise_products import correlated_products
+from etendue.kernels.small_matrix import invert
 from etendue.kernels.source_light import cut_alone
 from etendue.kernels.types import BOOL_2D, F32_1D, F64, F64_2D, F64_2D_OUT, F64_3D, I64_1D
 
@@ -172,7 +173,7 @@ def fit_trails(
     """
     n = half.size
     found, covariance, chi2 = np.full((n, N), np.nan), np.full((n, N, N), np.nan), np.full(n, np.nan)
-    matrix, noise = np.empty((N, N)), np.empty((N, N))
+    matrix, noise, inverse = np.empty((N, N)), np.empty((N, N)), np.empty((N, N))
     for s in range(n):
         if not np.isfinite(start[s]).all():
             continue
@@ -196,7 +197,7 @@ def fit_trails(
             matrix[4, :] = 0.0
             matrix[:, 4] = 0.0
             matrix[4, 4] = 1.0
-        inverse = np.linalg.inv(matrix)
+        invert(matrix, inverse)
         covariance[s] = inverse @ noise @ inverse.T
         found[s], chi2[s] = theta, reached / used
         found[s, 1] += left
