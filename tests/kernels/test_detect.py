@@ -8,7 +8,19 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from etendue.kernels.convolve import correlate
-from etendue.kernels.detect import connected_spans, find_peaks, matched_filter, owner_at, stands_out
+from etendue.kernels.detect import (
+    connected_spans,
+    grown_spans,
+    is_empty,
+    masked_spans,
+    matched_filter,
+    owner_at,
+    paint_spans,
+    peaks_in_spans,
+    span_owners,
+    spans_above,
+    stands_out,
+)
 from etendue.kernels.local_background import cell_medians, cells_at, local_background, subtract_cells
 
 
@@ -72,7 +84,7 @@ def test_finds_each_peak_once_and_to_a_tenth_of_a_pixel():
     truth = [(20.3, 15.7), (50.8, 40.2), (52.9, 44.8)]
     for x, y in truth:
         image += 10 * np.exp(-0.5 * ((cols - x) ** 2 + (rows - y) ** 2) / 1.3**2).astype(np.float32)
-    x, y, value = find_peaks(image, 5.0)
+    x, y, value = peaks_in_spans(image, *spans_above(image, 5.0))
     np.testing.assert_allclose(sorted(zip(x, y, strict=True)), truth, atol=0.15)
     assert (value > 9.0).all()
 
@@ -80,7 +92,8 @@ def test_finds_each_peak_once_and_to_a_tenth_of_a_pixel():
 @settings(max_examples=40)
 @given(hnp.arrays(np.float32, (12, 14), elements=st.integers(0, 4).map(float)))
 def test_no_two_peaks_are_neighbours_even_on_plateaus(image):
-    x, y, _ = find_peaks(np.ascontiguousarray(image), 1.0)
+    image = np.ascontiguousarray(image)
+    x, y, _ = peaks_in_spans(image, *spans_above(image, 1.0))
     points = np.rint(np.stack([x, y], axis=1))
     distance = np.abs(points[:, None] - points).max(axis=2)
     assert (distance[~np.eye(len(points), dtype=bool)] > 1).all()
@@ -148,3 +161,24 @@ def test_local_background_reproduces_a_plane_between_cell_centres():
     plane = 3.0 + 0.1 * rows - 0.2 * cols
     background = local_background(plane, np.zeros(plane.shape, bool), 10)
     np.testing.assert_allclose(background[5:55, 5:75], plane[5:55, 5:75], atol=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ny=st.integers(1, 9), nx=st.integers(1, 50), seed=st.integers(0, 1000), share=st.sampled_from([0.02, 0.5, 0.9]))
+def test_spans_above_a_threshold_are_those_of_the_boolean_image(ny, nx, seed, share):
+    image = (1.0 + (np.random.default_rng(seed).random((ny, nx)) < share)).astype(np.float32)
+    spans = spans_above(image, 1.5)
+    expected = connected_spans(image >= 1.5)
+    for found, wanted in zip((*spans, span_owners(*spans)), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    mask = np.zeros(image.shape, np.int32)
+    paint_spans(mask, *spans, 4)
+    np.testing.assert_array_equal(mask == 4, image >= 1.5)
+    for found, wanted in zip(masked_spans(mask | 1, 4), spans, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    square = ndimage.binary_dilation(image >= 1.5, np.ones((5, 5)))
+    np.testing.assert_array_equal(grown_spans(*spans, 2, *image.shape), square)
+    y, x = (axis.ravel() for axis in np.indices(image.shape))
+    near = ndimage.binary_dilation(image >= 1.5, np.ones((3, 3)), border_value=0)
+    near[[0, -1]] = near[:, [0, -1]] = True
+    np.testing.assert_array_equal(is_empty(mask, 4, x, y, 1), ~near.ravel())

@@ -412,26 +412,6 @@ def paint_spans(mask, y, x0, x1, bits):
             line[x] |= bits
 
 
-@njit([types.Tuple((_REAL, _REAL, _REAL))(F32_2D, F32)], cache=True, nogil=True, error_model="numpy")
-def find_peaks(significance, threshold):
-    """Find local maxima of a significance map that are not below a threshold.
-
-    Parameters
-    ----------
-    significance : ndarray, float32, shape (ny, nx)
-        Map.
-    threshold : float
-        Lowest peak value.
-
-    Returns
-    -------
-    x, y, value : ndarray, float64, shape (n,)
-        As of `peaks_in_spans`.
-    """
-    row, start, stop = spans_above(significance, threshold)
-    return peaks_in_spans(significance, row, start, stop)
-
-
 @njit([_BOOL(F64_1D, F64_1D, F64_1D, F64_1D, F64, F64)], cache=True, nogil=True, error_model="numpy")
 def stands_out(x, y, value, profile, threshold, tolerance):
     """Tell which peaks exceed what the wings of brighter peaks put there.
