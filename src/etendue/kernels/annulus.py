@@ -48,14 +48,14 @@ def annulus_statistics(image, variance, bad, x, y, inner, outer):
         out[s, 3] = n
         if n < 10:
             continue
-        middle = np.median(values[:n])
-        width = 1.4826 * np.median(np.abs(values[:n] - middle))
+        middle = float(np.median(values[:n]))
+        width = 1.4826 * float(np.median(np.abs(values[:n] - middle)))
         for _ in range(ROUNDS):
             total = square = count = 0.0
             for k in range(n):
                 if abs(values[k] - middle) <= CLIP * width:
                     total, square, count = total + values[k], square + values[k] ** 2, count + 1.0
             middle = total / count
-            width = np.sqrt(max(square / count - middle * middle, 0.0))
+            width = max(square / count - middle * middle, 0.0) ** 0.5
         out[s, 0], out[s, 1], out[s, 2] = middle, width, np.median(noises[:n])
     return out
