@@ -12,6 +12,7 @@ from etendue.tasks.detect.detect import DetectConfig, DetectResult, DetectTask
 from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
 from etendue.tasks.measure.source_columns import SourceColumns
 from etendue.tasks.psf.psf import FitPsfConfig, FitPsfTask, PsfResult
+from etendue.tasks.stargal.star_probability import StarProbabilityConfig, StarProbabilityTask
 from etendue.tasks.streak.streak import FindStreaksConfig, FindStreaksTask
 from etendue.tasks.task import Task, TaskConfig
 
@@ -59,6 +60,9 @@ class CharacterizeConfig(TaskConfig):
     measure: MeasureConfig = MeasureConfig()
     """Measurement."""
 
+    star_probability: StarProbabilityConfig = StarProbabilityConfig()
+    """Which sources are stars, where their extendedness is measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class CharacterizeResult:
@@ -99,6 +103,7 @@ class CharacterizeTask(Task[CharacterizeConfig]):
         self.detect = DetectTask(self.config.detect)
         self.crowded = FindCrowdedTask(self.config.crowded, measure=self.config.measure)
         self.measure = MeasureTask(self.config.measure)
+        self.star_probability = StarProbabilityTask(self.config.star_probability)
 
     def run(self, *, exposure: Exposure) -> CharacterizeResult:
         """Characterize an exposure of any unit.
@@ -142,4 +147,15 @@ class CharacterizeTask(Task[CharacterizeConfig]):
         columns = self.measure.run(
             exposure=detected.exposure, x=detected.x, y=detected.y, footprints=detected.footprints
         )
+        columns = self._told_from_galaxies(columns)
         return CharacterizeResult(detected.exposure, detected, columns, psf_result, psf_x, psf_y)
+
+    def _told_from_galaxies(self, columns: SourceColumns) -> SourceColumns:
+        """Add the probability of being a star."""
+        measured = columns.measured
+        if "broadFraction" not in measured:
+            return columns
+        found = self.star_probability.run(
+            broad=measured["broadFraction"], broad_err=measured["broadFractionErr"], flux=columns.psf_flux
+        )
+        return replace(columns, measured={**measured, "starProbability": found.probability})

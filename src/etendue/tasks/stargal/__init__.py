@@ -1,0 +1,1 @@
+"""Stars told from galaxies."""
