@@ -14,6 +14,7 @@ from etendue.kernels.photometry import isolated_stamps, mask_bits
 from etendue.kernels.point_sources import PixelNoise, PointSources, fit_point_sources, pixel_noise
 from etendue.kernels.psf import draw_pixel_basis
 from etendue.kernels.psf_fit import (
+    Wings,
     aperture_scale,
     centred,
     flattened,
@@ -69,8 +70,11 @@ class FitPsfConfig(TaskConfig):
     aperture_radius: float = Field(2.0, gt=0.5)
     """Radius, in FWHM, of the apertures whose fluxes of stars fix the normalisation over the field."""
 
-    sky_cell: int = Field(0, ge=0)
-    """Cell side [px] of a local background around the stars, which takes their wings too; 0 for none."""
+    sky_cell: int = Field(24, ge=0)
+    """Cell side [px] of the local background around the stars, in the rounds that know their wings; 0 for none."""
+
+    wing_rounds: int = Field(2, ge=1)
+    """Rounds in which the wings are measured, on the sky as it is: a local background would take them too."""
 
     rounds: int = Field(4, ge=1)
     """Alternations of star fits and PSF fits."""
@@ -189,10 +193,11 @@ class FitPsfTask(Task[FitPsfConfig]):
             raise AlgorithmError("Too few stars for a PSF", stars=int(stars.size), needed=self.config.min_stars)
         reserved = self._reserve(stars)
         psf = self._first_model(exposure, width, int(np.count_nonzero(~reserved)))
-        good, chi2 = np.ones(stars.size, np.bool_), np.ones(stars.size)
+        good, chi2, wings = np.ones(stars.size, np.bool_), np.ones(stars.size), None
         for k in range(self.config.rounds):
             mismatch = max(self.config.final_mismatch, 0.1 * 0.3**k)
-            psf, good, chi2 = self._improved(frame, psf, exposure, stars, reserved, mismatch)
+            known = wings if k >= self.config.wing_rounds else None
+            psf, good, chi2, wings = self._improved(frame, psf, exposure, stars, reserved, mismatch, known)
         return self._result(exposure, psf, frame, candidate, stars, reserved, good, chi2)
 
     def _frame(self, exposure: Exposure, x: ArrayLike, y: ArrayLike) -> _Frame:
@@ -268,9 +273,10 @@ class FitPsfTask(Task[FitPsfConfig]):
         stars: NDArray[np.int64],
         reserved: NDArray[np.bool_],
         mismatch: float,
-    ) -> tuple[PixelBasisPsf, NDArray[np.bool_], Real]:
+        wings: Wings | None,
+    ) -> tuple[PixelBasisPsf, NDArray[np.bool_], Real, Wings]:
         """Refit all sources with the current PSF, then the PSF with the stars' isolated stamps."""
-        fit = self._fit_sources(frame, psf, exposure)
+        fit = self._fit_sources(frame, psf, exposure, 0 if wings is None else self.config.sky_cell)
         data, weight, terms, dx, dy, chi2 = self._star_stamps(frame, psf, exposure, fit, stars, mismatch)
         good = _without_outliers(chi2, fit.flux[stars], self.config.max_chi2_sigma)
         train = good & ~reserved
@@ -279,8 +285,9 @@ class FitPsfTask(Task[FitPsfConfig]):
         fwhm = float(psf.fwhm(x=psf.x_center, y=psf.y_center)[0])
         flux = fit.flux[stars]
         reach = self.config.core_radius * fwhm
-        wings = ring_profile(data[train], weight[train], flux[train], 0.75 * reach)
-        data -= wings.sky / np.where(good, flux, np.inf)[:, None, None]
+        if wings is None:
+            wings = ring_profile(data[train], weight[train], flux[train], 0.75 * reach)
+            data -= wings.sky / np.where(good, flux, np.inf)[:, None, None]
         core = Core.of(psf, reach)
         solved = solve_components(
             core.pixels(data[train]),
@@ -302,9 +309,9 @@ class FitPsfTask(Task[FitPsfConfig]):
         model = draw_pixel_basis(components, terms[good], psf.step, dx[good], dy[good], psf.size)
         radius = self.config.aperture_radius * fwhm
         scale = aperture_scale(data[good], weight[good], model, terms[good], radius)
-        return psf.with_components(renormalised(components, scale)), good, chi2
+        return psf.with_components(renormalised(components, scale)), good, chi2, wings
 
-    def _fit_sources(self, frame: _Frame, psf: PixelBasisPsf, exposure: Exposure) -> PointSources:
+    def _fit_sources(self, frame: _Frame, psf: PixelBasisPsf, exposure: Exposure, sky_cell: int) -> PointSources:
         x0, y0 = exposure.bbox.x.start, exposure.bbox.y.start
         fwhm = _width(psf, exposure)
         fit = fit_point_sources(
@@ -320,7 +327,7 @@ class FitPsfTask(Task[FitPsfConfig]):
             free=np.ones(frame.x.size, np.bool_),
             radius=self.config.fit_radius * fwhm,
             sweeps=(2, 1),
-            sky_cell=self.config.sky_cell,
+            sky_cell=sky_cell,
             noise=frame.noise,
         )
         if fit.diverged:
