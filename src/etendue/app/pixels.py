@@ -21,7 +21,10 @@ from etendue.tasks.characterize.characterize import CharacterizeConfig, Characte
 from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
 from etendue.tasks.measure.source_columns import SourceColumns
 
-ALL_MEASUREMENTS = ("apertures", "moments", "hsm", "extendedness", "kron", "gaap", "blendedness", "galaxies")
+ALL_MEASUREMENTS = (
+    "apertures", "moments", "hsm", "extendedness", "kron", "gaap", "blendedness", "galaxies", "sersic", "trail",
+    "local_background",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

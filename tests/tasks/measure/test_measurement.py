@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from etendue.app.pixels import ALL_MEASUREMENTS
 from etendue.errors import InputError
 from etendue.geom.box import Box
 from etendue.image.exposure import Exposure
@@ -134,8 +135,7 @@ def _columns(x, y, rng):
 
 
 def test_every_column_of_a_shipped_measurement_has_its_place_in_the_table_of_sources(exposure):
-    names = ("apertures", "moments", "hsm", "extendedness", "kron", "gaap", "blendedness", "galaxies")
-    config = MeasureConfig(measurements=names)
+    config = MeasureConfig(measurements=ALL_MEASUREMENTS)
     columns = MeasureTask(config).run(exposure=exposure, x=X + 500, y=Y + 100)
     known = {column.name for column in load_schema("source").columns}
     assert set(columns.measured) <= known

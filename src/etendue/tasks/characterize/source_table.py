@@ -128,4 +128,4 @@ def flux_columns(columns: SourceColumns, scale: NDArray[np.float64], bbox: Box) 
 
 
 def _is_flux(name: str) -> bool:
-    return name.endswith(("Flux", "FluxErr"))
+    return name.endswith(("Flux", "FluxErr")) and "_inst" not in name  # LSST's instFlux stays in image units

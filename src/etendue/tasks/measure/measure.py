@@ -24,11 +24,14 @@ from etendue.tasks.measure.gaap import GaapConfig
 from etendue.tasks.measure.galaxies import GalaxiesConfig
 from etendue.tasks.measure.kron import BlendednessConfig, KronConfig
 from etendue.tasks.measure.light import SourceLight
+from etendue.tasks.measure.local_background import LocalBackgroundConfig
 from etendue.tasks.measure.measurement import Columns, Measurement, checked, find_measurement
 from etendue.tasks.measure.moments import MomentsConfig
 from etendue.tasks.measure.pixel_flags import pixel_flags
 from etendue.tasks.measure.scene import Scene
+from etendue.tasks.measure.sersic import SersicConfig
 from etendue.tasks.measure.source_columns import SourceColumns
+from etendue.tasks.measure.trail import TrailConfig
 from etendue.tasks.task import Task, TaskConfig
 
 Real = NDArray[np.float64]
@@ -52,6 +55,9 @@ class MeasureConfig(TaskConfig):
     galaxies: GalaxiesConfig = GalaxiesConfig()
     """Fits of galaxy profiles."""
 
+    sersic: SersicConfig = SersicConfig()
+    """Fits of Sersic profiles; after ``galaxies``."""
+
     kron: KronConfig = KronConfig()
     """Kron fluxes."""
 
@@ -69,6 +75,12 @@ class MeasureConfig(TaskConfig):
 
     deblend: DeblendConfig = DeblendConfig()
     """How."""
+
+    trail: TrailConfig = TrailConfig()
+    """Fits of trailed point sources; after moments."""
+
+    local_background: LocalBackgroundConfig = LocalBackgroundConfig()
+    """What is left of the sky in a ring around each source."""
 
     fit_radius: float = Field(2.5, gt=1.0)
     """Radius of the pixels fitted, in FWHM."""
