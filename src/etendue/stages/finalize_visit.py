@@ -94,9 +94,8 @@ class FinalizeVisit(Stage[FinalizeVisitConfig]):
 
 
 def _is_flux(name: str) -> bool:
-    return (
-        name.endswith(("Flux", "FluxErr")) and "_inst" not in name
-    )  # LSST's instFlux stays in image units or name in ("sky", "skyErr")
+    of_source = name.endswith(("Flux", "FluxErr")) and "_inst" not in name  # LSST's instFlux stays in image units
+    return of_source or name in ("sky", "skyErr")
 
 
 def calibrated(exposure: Exposure, best: ExposureCalibration) -> Exposure:
