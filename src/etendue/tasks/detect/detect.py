@@ -73,7 +73,7 @@ class DetectConfig(TaskConfig):
     filter_radius: float = Field(3.0, gt=0.0)
     """Largest half side of the filter in units of the PSF's FWHM."""
 
-    filter_loss: float = Field(1e-3, gt=0.0, lt=0.1)
+    filter_loss: float = Field(2e-3, gt=0.0, lt=0.1)
     """Share of the S/N that may be lost by making the filter smaller, and by writing it as few products."""
 
     filter_patch: int = Field(512, ge=TILE, multiple_of=TILE)
