@@ -290,7 +290,9 @@ def deblend(
         for s in own:
             b = old_box[s]
             _add(old_value, old_offset[s], b[0], b[1], b[2], b[3], left, low, data)
-        total = _fit_models(value, data, noise, own, is_point, x, y, offset, box, left, low, rounds)
+        # One source alone has nobody to share with: its first model will do.
+        updates = rounds if own.size > 1 else 1
+        total = _fit_models(value, data, noise, own, is_point, x, y, offset, box, left, low, updates)
         _weigh_by_model(weight_variance, variance, slope, data, total, left, low)
         for s in own:
             b, a = box[s], old_box[s]

@@ -37,7 +37,7 @@ class DeblendConfig(TaskConfig):
     passes: int = Field(2, ge=1)
     """After each the PSF is fitted again, and what looks like a star without its neighbours becomes one."""
 
-    largest_group: float = Field(4e6, gt=0.0)
+    largest_group: float = Field(1e5, gt=0.0)
     """Pixels of all models of a footprint together; where there would be more, fainter sources have smaller models."""
 
     fit_radius: float = Field(2.5, gt=1.0)
