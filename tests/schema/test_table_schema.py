@@ -8,7 +8,7 @@ import yaml
 from etendue.errors import InputError
 from etendue.schema.column import Column
 from etendue.schema.mask_planes import MASK_PLANE_DOCS, MASK_PLANES
-from etendue.schema.table_schema import load_schema, schema_names
+from etendue.schema.table_schema import TableSchema, load_schema, schema_names
 
 FELIS_TYPES = {
     "int64": {"long"},
@@ -113,3 +113,9 @@ def test_mask_planes_keep_their_bits():
     ]
     assert sorted(MASK_PLANES.values()) == list(range(19))
     assert set(MASK_PLANE_DOCS) == set(MASK_PLANES)
+
+
+def test_a_column_that_stands_twice_is_refused():
+    column = load_schema("source").columns[0]
+    with pytest.raises(InputError, match=r"stand twice.*sourceId"):
+        TableSchema("mine", 1, "", ("sourceId",), (column, column))

@@ -41,6 +41,10 @@ class TableSchema:
         """Index the columns by name, templates by what follows the band."""
         fixed = {column.name: column for column in self.columns if not column.is_template}
         templates = {column.suffix: column for column in self.columns if column.is_template}
+        if len(fixed) + len(templates) < len(self.columns):
+            names = [column.name for column in self.columns]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise InputError("columns stand twice in a table", source=f"table {self.name}", value=", ".join(twice))
         object.__setattr__(self, "_fixed", fixed)
         object.__setattr__(self, "_templates", templates)
 
