@@ -101,7 +101,7 @@ def test_run_tells_what_an_override_changes_and_runs_only_that(repo):
     assert "nothing -> excluded: light leak" in " ".join(told.split())
     dry = json.loads(etendue("run", "calib", "-b", repo, "--dry-run", "--json").output)["changes"]
     assert [row["what changed"] for row in dry] == [
-        "override: 0 -> 1", "after build_bias", "after build_bias; after build_defects",
+        "override: 0 -> 1", "after build_bias", "override: 0 -> 1; after build_bias; after build_defects",
     ]  # fmt: skip
     etendue("run", "calib", "-b", repo, "-j", 1)
     home = Repository.open(repo)
