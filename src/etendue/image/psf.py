@@ -10,7 +10,7 @@ from etendue.errors import InputError
 from etendue.image.psf_gaussian import GaussianMixturePsf
 from etendue.image.psf_pixel_basis import PixelBasisPsf, Stamps
 
-__all__ = ["GaussianMixturePsf", "PixelBasisPsf", "Psf", "Stamps", "pixel_basis_of", "psf_from_parts"]
+__all__ = ["GaussianMixturePsf", "PixelBasisPsf", "Psf", "Stamps", "oversampled", "pixel_basis_of", "psf_from_parts"]
 
 PsfParts = tuple[str, dict[str, Any], dict[str, NDArray[np.float64]]]
 
@@ -96,14 +96,33 @@ def pixel_basis_of(psf: Psf, *, x: ArrayLike, y: ArrayLike, order: int = 0, over
     if isinstance(psf, PixelBasisPsf):
         return psf
     x, y = np.atleast_1d(np.asarray(x, np.float64)), np.atleast_1d(np.asarray(y, np.float64))
-    grids = np.stack([_oversampled(psf, xi, yi, oversampling) for xi, yi in zip(np.rint(x), np.rint(y), strict=True)])
+    grids = np.stack(
+        [oversampled(psf, x=xi, y=yi, samples=oversampling) for xi, yi in zip(np.rint(x), np.rint(y), strict=True)]
+    )
     return PixelBasisPsf.from_samples(grids, step=1.0 / oversampling, x=x, y=y, order=order, size=psf.size)
 
 
-def _oversampled(psf: Psf, x: float, y: float, n: int) -> NDArray[np.float64]:
-    """Interleave stamps of n x n sub-pixel phases; offsets from the source rise along both axes."""
-    phase = (np.arange(n) - n // 2) / n
+def oversampled(psf: Psf, *, x: float, y: float, samples: int) -> NDArray[np.float64]:
+    """Return a PSF finer than the pixels, by interleaving stamps of sub-pixel phases.
+
+    Parameters
+    ----------
+    psf : Psf
+        Any model.
+    x, y : float
+        Where, a whole pixel of the parent.
+    samples : int
+        Samples per pixel, odd.
+
+    Returns
+    -------
+    ndarray, float64, shape (size * samples, size * samples)
+        Centred on the middle sample, the pixel's response included; its sum is ``samples**2``. Offsets from the source
+        rise along both axes.
+    """
+    phase = (np.arange(samples) - samples // 2) / samples
     phase_y, phase_x = (axis.ravel() for axis in np.meshgrid(phase, phase, indexing="ij"))
     stamps = psf.draw(x=x - phase_x, y=y - phase_y).value
     size = psf.size
-    return stamps.reshape(n, n, size, size).transpose(2, 0, 3, 1).reshape(size * n, size * n)
+    fine = stamps.reshape(samples, samples, size, size).transpose(2, 0, 3, 1)
+    return fine.reshape(size * samples, size * samples)

@@ -106,15 +106,6 @@ def _quietened(data, variance):
     return quiet
 
 
-@njit([types.void(F32_1D, I64, I64, I64, I64, I64, I64, I64, F64_2D_OUT)], cache=True, nogil=True, error_model="numpy")
-def _add(value, start, x0, y0, width, height, left, low, image):
-    """Add a stamp to an image whose first pixel is (left, low)."""
-    for j in range(max(0, low - y0), min(height, low + image.shape[0] - y0)):
-        line = start + j * width
-        for i in range(max(0, left - x0), min(width, left + image.shape[1] - x0)):
-            image[y0 + j - low, x0 + i - left] += value[line + i]
-
-
 @njit(
     [types.void(_F32_1D_OUT, F64_2D, F64_2D, F64_2D, I64, I64, I64, I64, I64, I64, I64, BOOL, F64)],
     cache=True,
@@ -205,13 +196,13 @@ def _fit_models(value, data, variance, own, is_point, x, y, offset, box, left, l
     quiet, total = _quietened(data, variance), np.zeros(data.shape)
     for s in own:
         if is_point[s]:
-            _add(value, offset[s], box[s, 0], box[s, 1], box[s, 2], box[s, 3], left, low, total)
+            add_light(total, value, offset[s], box[s, 0] - left, box[s, 1] - low, box[s, 2], box[s, 3], 1.0)
     without_points = quiet - total
     for s in own:
         b = box[s]
         if not is_point[s]:
             _first_model(value, without_points, offset[s], b[0], b[1], b[2], b[3], left, low, x[s], y[s])
-            _add(value, offset[s], b[0], b[1], b[2], b[3], left, low, total)
+            add_light(total, value, offset[s], b[0] - left, b[1] - low, b[2], b[3], 1.0)
     n_shapes = 0.0
     for s in own:
         n_shapes += 0.0 if is_point[s] else 1.0
@@ -227,7 +218,7 @@ def _fit_models(value, data, variance, own, is_point, x, y, offset, box, left, l
                 make_monotonic(model, int(np.rint(x[s])) - b[0], int(np.rint(y[s])) - b[1])
         total[:, :] = 0.0
         for s in own:
-            _add(value, offset[s], box[s, 0], box[s, 1], box[s, 2], box[s, 3], left, low, total)
+            add_light(total, value, offset[s], box[s, 0] - left, box[s, 1] - low, box[s, 2], box[s, 3], 1.0)
     return total
 
 
@@ -289,7 +280,7 @@ def deblend(
                 noise[j, i] = weight_variance[low + j, left + i]
         for s in own:
             b = old_box[s]
-            _add(old_value, old_offset[s], b[0], b[1], b[2], b[3], left, low, data)
+            add_light(data, old_value, old_offset[s], b[0] - left, b[1] - low, b[2], b[3], 1.0)
         # One source alone has nobody to share with: its first model will do.
         updates = rounds if own.size > 1 else 1
         total = _fit_models(value, data, noise, own, is_point, x, y, offset, box, left, low, updates)

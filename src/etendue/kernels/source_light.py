@@ -171,3 +171,30 @@ def cut_stamps(residual, bad, value, offset, light_x0, light_y0, width, height, 
             data[k], unusable[k],
         )  # fmt: skip
     return data, unusable
+
+
+@njit(
+    [types.Array(types.float64, 2, "C")(F64_2D, F32_1D, I64_1D, I64_1D, I64_1D, I64_1D, I64_1D)],
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+)
+def with_all_light(residual, value, offset, x0, y0, width, height):
+    """Put the light of all sources back.
+
+    Parameters
+    ----------
+    residual : ndarray, float64, shape (ny, nx)
+        Image minus the light of all sources.
+    value, offset, x0, y0, width, height : ndarray
+        Light of the sources, in columns.
+
+    Returns
+    -------
+    ndarray, float64, shape (ny, nx)
+        The image.
+    """
+    image = residual.copy()
+    for s in range(x0.size):
+        add_light(image, value, offset[s], x0[s], y0[s], width[s], height[s], 1.0)
+    return image

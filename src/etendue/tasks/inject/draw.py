@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from etendue.image.psf import Psf
+from etendue.image.psf import Psf, oversampled
 from etendue.kernels.light_spectra import EXPONENTIAL
 from etendue.simulate.drawing.sersic import OCTAVES, PER_OCTAVE, STEEPNESS, rows, table
 
@@ -106,11 +106,7 @@ def sersic_transform(n: float, kappa2: Real) -> Real:
 
 def _psf_spectrum(psf: Psf, column: int, row: int, side: int) -> NDArray[np.complex128]:
     """Return the transform of the PSF at a pixel, sampled finer than the pixels, centred, of unit flux over a pixel."""
-    phase = (np.arange(_FINE) - _FINE // 2) / _FINE
-    phase_y, phase_x = (axis.ravel() for axis in np.meshgrid(phase, phase, indexing="ij"))
-    stamps = psf.draw(x=column - phase_x, y=row - phase_y).value
-    size = psf.size
-    fine = stamps.reshape(_FINE, _FINE, size, size).transpose(2, 0, 3, 1).reshape(size * _FINE, size * _FINE)
+    size, fine = psf.size, oversampled(psf, x=column, y=row, samples=_FINE)
     padded = np.zeros((side * _FINE, side * _FINE))
     cut = max(0, (size - side) * _FINE // 2)
     fine = fine[cut : fine.shape[0] - cut, cut : fine.shape[1] - cut]

@@ -14,7 +14,6 @@ from etendue.tasks.measure.scene import Scene
 from etendue.tasks.task import TaskConfig
 
 Real = NDArray[np.float64]
-SIGMA_TO_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
 
 
 class AdaptiveShapesConfig(TaskConfig):
@@ -42,17 +41,15 @@ class AdaptiveShapes(Measurement[AdaptiveShapesConfig]):
 
     def run(self, scene: Scene, known: Mapping[str, NDArray[Any]]) -> Columns:
         """Measure moments [px**2], centres of the matched Gaussians [parent px] and distortions of all sources."""
-        correlation = np.ones((1, 1)) if scene.noise is None else np.ascontiguousarray(scene.noise.kernel)
-        light = scene.light
         pixels = (scene.residual, scene.weight_variance, scene.bad)
-        stamps = (light.value, light.offset, light.x0, light.y0, light.width, light.height)
-        sigma = np.full(len(scene), scene.fwhm / SIGMA_TO_FWHM)
-        shape, covariance = adaptive_shapes(*pixels, *stamps, scene.x, scene.y, sigma, correlation, 0)
+        stamps = scene.light.columns
+        sigma = np.full(len(scene), scene.sigma)
+        shape, covariance = adaptive_shapes(*pixels, *stamps, scene.x, scene.y, sigma, scene.correlation, 0)
         corrected = np.full((len(scene), 7), np.nan)
         for first in range(0, len(scene), self.config.block):
             some = slice(first, first + self.config.block)
             corrected[some] = regauss_shapes(
-                *pixels, *stamps, shape, _centred_psf(scene, some), float(sigma[0]), correlation, first
+                *pixels, *stamps, shape, _centred_psf(scene, some), scene.sigma, scene.correlation, first
             )
         return self._columns(scene, shape, covariance, corrected)
 

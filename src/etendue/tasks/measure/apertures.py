@@ -33,10 +33,9 @@ class Apertures(Measurement[AperturesConfig]):
 
     def run(self, scene: Scene, known: Mapping[str, NDArray[Any]]) -> Columns:
         """Return ``apNNFlux``, ``apNNFluxErr`` and ``apNNFlux_flag`` of each radius; NaN where it leaves the image."""
-        radii, light = np.asarray(self.config.radii), scene.light
+        radii = np.asarray(self.config.radii)
         flux, error = circle_fluxes(
-            scene.residual, scene.variance, scene.bad, light.value, light.offset, light.x0, light.y0, light.width,
-            light.height, scene.x, scene.y, radii,
+            scene.residual, scene.variance, scene.bad, *scene.light.columns, scene.x, scene.y, radii,
         )  # fmt: skip
         columns: Columns = {}
         for index, radius in enumerate(radii):

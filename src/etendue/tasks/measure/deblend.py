@@ -196,12 +196,12 @@ class DeblendTask(Task[DeblendConfig]):
 
     def _refitted(self, scene: Scene, members: Index) -> Scene:
         """Fit the PSF to the members alone."""
-        light, psf = scene.light, scene.psf
+        psf = scene.psf
         radius = self.config.fit_radius * scene.fwhm
         x, y, flux, chi2 = scene.x.copy(), scene.y.copy(), scene.psf_flux.copy(), scene.psf_chi2.copy()
         refit_alone(
-            scene.residual, scene.weight_variance, scene.bad, light.value, light.offset, light.x0, light.y0,
-            light.width, light.height, psf.components, psf.terms(x=x + scene.x0, y=y + scene.y0), psf.step, members,
+            scene.residual, scene.weight_variance, scene.bad, *scene.light.columns, psf.components,
+            psf.terms(x=x + scene.x0, y=y + scene.y0), psf.step, members,
             x, y, flux, chi2, not scene.forced, 2 * (int(np.ceil(radius)) + 1) + 1, radius, self.config.softening,
             self.config.max_shift * scene.fwhm, 3,
         )  # fmt: skip

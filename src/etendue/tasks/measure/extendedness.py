@@ -47,11 +47,11 @@ class Extendedness(Measurement[ExtendednessConfig]):
         return {"broadFraction": broad, "broadFractionErr": error, "extendedness": extended}
 
     def _fraction(self, scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        radius, light, psf = self.config.fit_radius * scene.fwhm, scene.light, scene.psf
+        radius, psf = self.config.fit_radius * scene.fwhm, scene.psf
         broader = psf.broadened(self.config.broad_sigma * scene.fwhm / _SIGMA_TO_FWHM)
         found: tuple[NDArray[np.float64], NDArray[np.float64]] = broad_fraction(
-            scene.residual, scene.weight_variance, scene.variance, scene.bad, light.value, light.offset, light.x0,
-            light.y0, light.width, light.height, psf.components, broader.components,
+            scene.residual, scene.weight_variance, scene.variance, scene.bad, *scene.light.columns, psf.components,
+            broader.components,
             psf.terms(x=scene.x + scene.x0, y=scene.y + scene.y0), psf.step, scene.x, scene.y, scene.psf_flux,
             min(2 * int(np.ceil(radius)) + 1, psf.size), radius, self.config.softening,
         )  # fmt: skip

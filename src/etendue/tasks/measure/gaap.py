@@ -7,14 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from etendue.image.psf import PixelBasisPsf
+from etendue.image.psf import PixelBasisPsf, oversampled
 from etendue.kernels.weighted_light import weighted_fluxes
 from etendue.tasks.measure.measurement import Columns, Measurement, measurement
 from etendue.tasks.measure.scene import Scene
 from etendue.tasks.task import TaskConfig
 
 Real = NDArray[np.float64]
-SIGMA_TO_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
 PHASES = 3  # samples per pixel of the weights
 
 
@@ -60,7 +59,7 @@ class Gaap(Measurement[GaapConfig]):
         scale = scene.pixel_scale if np.isfinite(scene.pixel_scale) else self.config.pixel_scale
         for sigma in self.config.sigmas:
             name, pixels = gaap_name(sigma), sigma / scale
-            big_psf = pixels < self.config.least_ratio * scene.fwhm / SIGMA_TO_FWHM
+            big_psf = pixels < self.config.least_ratio * scene.sigma
             flux, error, lost = np.full((3, len(scene)), np.nan) if big_psf else self._measure(scene, pixels).T
             columns |= {name: flux, f"{name}Err": error, f"{name}_flag": ~(lost < 0.05)}
             columns[f"{name}_flag_bigPsf"] = np.full(len(scene), big_psf)
@@ -68,9 +67,8 @@ class Gaap(Measurement[GaapConfig]):
 
     def _measure(self, scene: Scene, sigma: float) -> Real:
         weights = self._weights(scene, sigma)
-        correlation = np.ones((1, 1)) if scene.noise is None else np.ascontiguousarray(scene.noise.kernel)
         variance = np.where(np.isfinite(scene.weight_variance), scene.weight_variance, scene.variance)
-        light, found = scene.light, [np.zeros((0, 3))]
+        found = [np.zeros((0, 3))]
         for first in range(0, len(scene), self.config.block):
             some = slice(first, first + self.config.block)
             x, y = (np.where(np.isfinite(v[some]), v[some], -1e6) for v in (scene.x, scene.y))
@@ -80,16 +78,11 @@ class Gaap(Measurement[GaapConfig]):
                     scene.residual,
                     variance,
                     scene.bad,
-                    light.value,
-                    light.offset,
-                    light.x0,
-                    light.y0,
-                    light.width,
-                    light.height,
+                    *scene.light.columns,
                     stamps.value,
                     stamps.x0 - scene.x0,
                     stamps.y0 - scene.y0,
-                    correlation,
+                    scene.correlation,
                     first,
                 )
             )
@@ -103,7 +96,12 @@ class Gaap(Measurement[GaapConfig]):
         )
         x, y = np.rint(x.ravel()), np.rint(y.ravel())
         half = int(np.ceil(5.0 * sigma))
-        grids = np.stack([self._weight_grid(_sampled(scene.psf, *place), sigma) for place in zip(x, y, strict=True)])
+        grids = np.stack(
+            [
+                self._weight_grid(oversampled(scene.psf, x=column, y=row, samples=PHASES), sigma)
+                for column, row in zip(x, y, strict=True)
+            ]
+        )
         order = 3 if count > 3 else 0
         return PixelBasisPsf.from_samples(grids, step=1.0 / PHASES, x=x, y=y, order=order, size=2 * half + 1)
 
@@ -121,12 +119,3 @@ class Gaap(Measurement[GaapConfig]):
         middle, reach = size // 2, half * PHASES
         cut: Real = weight[middle - reach : middle + reach + 1, middle - reach : middle + reach + 1]
         return cut
-
-
-def _sampled(psf: PixelBasisPsf, x: float, y: float) -> Real:
-    """Return the PSF at a place on a grid of PHASES samples per pixel, centred on the middle sample."""
-    phase = (np.arange(PHASES) - PHASES // 2) / PHASES
-    phase_y, phase_x = (axis.ravel() for axis in np.meshgrid(phase, phase, indexing="ij"))
-    size = psf.size
-    stamps = psf.draw(x=x - phase_x, y=y - phase_y).value.reshape(PHASES, PHASES, size, size)
-    return stamps.transpose(2, 0, 3, 1).reshape(size * PHASES, size * PHASES)

@@ -16,7 +16,6 @@ from etendue.tasks.task import TaskConfig
 
 Real = NDArray[np.float64]
 Index = NDArray[np.int64]
-SIGMA_TO_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
 
 
 class GalaxiesConfig(TaskConfig):
@@ -70,10 +69,9 @@ class Galaxies(Measurement[GalaxiesConfig]):
         """Fit all sources; moments (``ixx`` ...) among the known columns make better starts and windows."""
         start, half = self._starts(scene, known)
         mixtures, cell = psf_mixtures(scene, self.config.cells)
-        correlation = np.ones((1, 1)) if scene.noise is None else np.ascontiguousarray(scene.noise.kernel)
         inflated = _inflation(scene)
         disc, bulge = sersic_mixture(1.0, self.config.disc_gaussians), sersic_mixture(4.0, self.config.bulge_gaussians)
-        light, parts = scene.light, []
+        parts: list[Real] = []
         size = min(scene.psf.size, 2 * (int(half.max(initial=0)) + 12) + 1)
         for first in range(0, len(scene), self.config.block):
             some = slice(first, first + self.config.block)
@@ -84,12 +82,7 @@ class Galaxies(Measurement[GalaxiesConfig]):
                     scene.residual,
                     scene.weight_variance,
                     scene.bad,
-                    light.value,
-                    light.offset,
-                    light.x0,
-                    light.y0,
-                    light.width,
-                    light.height,
+                    *scene.light.columns,
                     start,
                     half,
                     disc,
@@ -100,7 +93,7 @@ class Galaxies(Measurement[GalaxiesConfig]):
                     stamps.x0 - scene.x0,
                     stamps.y0 - scene.y0,
                     int(scene.forced),
-                    correlation,
+                    scene.correlation,
                     self.config.price * inflated,
                     first,
                 )
@@ -112,7 +105,7 @@ class Galaxies(Measurement[GalaxiesConfig]):
 
     def _starts(self, scene: Scene, known: Mapping[str, NDArray[Any]]) -> tuple[Real, Index]:
         """Return the first guess of every fit, shape (n, 6), and half of the side of its window."""
-        n, variance = len(scene), (scene.fwhm / SIGMA_TO_FWHM) ** 2
+        n, variance = len(scene), scene.sigma**2
         own = {name: np.asarray(known.get(name, np.full(n, np.nan)), np.float64) for name in ("ixx", "ixy", "iyy")}
         psf = {"ixx": variance, "ixy": 0.0, "iyy": variance}
         ellipse = [
@@ -165,7 +158,7 @@ def psf_mixtures(scene: Scene, cells: int) -> tuple[Real, Index]:
         Cell of every source.
     """
     count, (ny, nx) = (cells if scene.psf.order else 1), scene.residual.shape
-    found, last = [], first_mixture(scene.fwhm / SIGMA_TO_FWHM)
+    found, last = [], first_mixture(scene.sigma)
     for row in range(count):
         for col in range(count):
             x, y = scene.x0 + (col + 0.5) / count * nx, scene.y0 + (row + 0.5) / count * ny

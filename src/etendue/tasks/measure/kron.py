@@ -9,7 +9,7 @@ from pydantic import Field
 
 from etendue.errors import InputError
 from etendue.kernels.kron import kron_fluxes, psf_kron_radii
-from etendue.kernels.source_light import add_light
+from etendue.kernels.source_light import with_all_light
 from etendue.kernels.weighted_light import blendedness
 from etendue.tasks.measure.measurement import Columns, Measurement, measurement
 from etendue.tasks.measure.scene import Scene
@@ -44,12 +44,11 @@ class Kron(Measurement[KronConfig]):
         """Return flux, error, Kron radius [px] and flags; moments of source and PSF must be known."""
         own, psf = moments_of(known), moments_of(known, "PSF")
         own = np.where(np.isfinite(own).all(axis=1, keepdims=True), own, psf)
-        correlation = np.ones((1, 1)) if scene.noise is None else np.ascontiguousarray(scene.noise.kernel)
-        light, smallest = scene.light, self._psf_radii(scene, psf)
+        smallest = self._psf_radii(scene, psf)
         variance = np.where(np.isfinite(scene.weight_variance), scene.weight_variance, scene.variance)
         flux, error, radius, before = kron_fluxes(
-            scene.residual, variance, scene.bad, light.value, light.offset, light.x0, light.y0, light.width,
-            light.height, scene.x, scene.y, own, smallest, self.config.limit, self.config.radii, correlation,
+            scene.residual, variance, scene.bad, *scene.light.columns, scene.x, scene.y, own, smallest,
+            self.config.limit, self.config.radii, scene.correlation,
         ).T  # fmt: skip
         small = ~(before >= smallest)
         return dict(zip(self.columns, (flux, error, radius, ~np.isfinite(flux), small), strict=True))
@@ -76,14 +75,9 @@ class Blendedness(Measurement[BlendednessConfig]):
 
     def run(self, scene: Scene, known: Mapping[str, NDArray[Any]]) -> Columns:
         """Return the part, 0 for a source alone; moments must be known."""
-        whole, light = scene.residual.copy(), scene.light
-        for s in range(len(scene)):
-            add_light(
-                whole, light.value, light.offset[s], light.x0[s], light.y0[s], light.width[s], light.height[s], 1.0
-            )
+        whole = with_all_light(scene.residual, *scene.light.columns)
         part = blendedness(
-            scene.residual, whole, scene.variance, scene.bad, light.value, light.offset, light.x0, light.y0,
-            light.width, light.height, scene.x, scene.y, moments_of(known),
+            scene.residual, whole, scene.variance, scene.bad, *scene.light.columns, scene.x, scene.y, moments_of(known),
         )  # fmt: skip
         return {"blendedness_abs": part, "blendedness_flag": ~np.isfinite(part)}
 

@@ -46,6 +46,11 @@ class SourceLight:
         if not np.array_equal(np.diff(self.offset), self.width * self.height) or self.offset[-1] != self.value.size:
             raise InputError("the stamps of sources do not fill their samples", value=int(self.value.size))
 
+    @property
+    def columns(self) -> tuple[NDArray[np.float32], Index, Index, Index, Index, Index]:
+        """The columns in the order in which kernels take them (`etendue.kernels.source_light`)."""
+        return self.value, self.offset, self.x0, self.y0, self.width, self.height
+
     def __len__(self) -> int:
         return int(self.x0.size)
 

@@ -12,8 +12,6 @@ from etendue.tasks.measure.measurement import Columns, Measurement, measurement
 from etendue.tasks.measure.scene import Scene
 from etendue.tasks.task import TaskConfig
 
-SIGMA_TO_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
-
 
 class LocalBackgroundConfig(TaskConfig):
     """Choices of the ring; defaults are LSST's."""
@@ -36,7 +34,7 @@ class LocalBackground(Measurement[LocalBackgroundConfig]):
 
     def run(self, scene: Scene, known: Mapping[str, NDArray[Any]]) -> Columns:
         """Return level and scatter per pixel, the variance's median, and scatter squared over that: 1 if right."""
-        sigma = scene.fwhm / SIGMA_TO_FWHM
+        sigma = scene.sigma
         level, scatter, variance, _ = annulus_statistics(
             scene.residual, scene.variance, scene.bad, scene.x, scene.y, self.config.inner * sigma,
             self.config.outer * sigma,

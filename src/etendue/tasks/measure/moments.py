@@ -35,16 +35,13 @@ class Moments(Measurement[MomentsConfig]):
         return columns | {"shape_flag": ~np.isfinite(own[0])}
 
     def _own(self, scene: Scene) -> NDArray[np.float64]:
-        half, light = int(np.ceil(self.config.reach * scene.fwhm)) + 3, scene.light
+        half = int(np.ceil(self.config.reach * scene.fwhm)) + 3
         col, row = np.rint(scene.x).astype(np.int64), np.rint(scene.y).astype(np.int64)
         found = np.full((3, len(scene)), np.nan)
         for start in range(0, len(scene), _CHUNK):
             rows = np.arange(start, min(start + _CHUNK, len(scene)))
             x0, y0 = col[rows] - half, row[rows] - half
-            data, bad = cut_stamps(
-                scene.residual, scene.bad, light.value, light.offset, light.x0, light.y0, light.width, light.height,
-                rows, x0, y0, 2 * half + 1,
-            )  # fmt: skip
+            data, bad = cut_stamps(scene.residual, scene.bad, *scene.light.columns, rows, x0, y0, 2 * half + 1)
             centre = scene.x[rows] - x0, scene.y[rows] - y0
             found[:, rows] = adaptive_moments(data, bad, *centre, scene.fwhm / _SIGMA_TO_FWHM, 60)[:3]
         return found

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from etendue.image.noise import NoiseAutocorrelation
 from etendue.image.psf import PixelBasisPsf
+from etendue.image.psf_gaussian import SIGMA_TO_FWHM
 from etendue.tasks.measure.light import SourceLight
 
 Real = NDArray[np.float64]
@@ -71,6 +72,16 @@ class Scene:
     pixel_scale: float
     noise: NoiseAutocorrelation | None
     forced: bool
+
+    @property
+    def sigma(self) -> float:
+        """Width of the Gaussian that has the PSF's FWHM [px]."""
+        return self.fwhm / SIGMA_TO_FWHM
+
+    @property
+    def correlation(self) -> Real:
+        """Autocorrelation of the noise against pixel lag, shape (k, k); (1, 1) if it is white."""
+        return np.ones((1, 1)) if self.noise is None else np.ascontiguousarray(self.noise.kernel)
 
     def __len__(self) -> int:
         return int(self.x.size)

@@ -63,8 +63,7 @@ class Sersic(Measurement[SersicConfig]):
         start, half = self._starts(scene, known, index), ((np.sqrt(known["galaxy_nPixels"]) - 1) / 2)
         half = np.where(np.isfinite(half), np.ceil(half), 0.0).astype(np.int64)
         mixtures, cell = psf_mixtures(scene, self.config.cells)
-        correlation = np.ones((1, 1)) if scene.noise is None else np.ascontiguousarray(scene.noise.kernel)
-        light, parts = scene.light, []
+        parts: list[Real] = []
         size = min(scene.psf.size, 2 * (int(half.max(initial=0)) + 12) + 1)
         for first in range(0, max(len(scene), 1), self.config.block):
             some = slice(first, first + self.config.block)
@@ -75,12 +74,7 @@ class Sersic(Measurement[SersicConfig]):
                     scene.residual,
                     scene.weight_variance,
                     scene.bad,
-                    light.value,
-                    light.offset,
-                    light.x0,
-                    light.y0,
-                    light.width,
-                    light.height,
+                    *scene.light.columns,
                     start,
                     half,
                     table,
@@ -90,7 +84,7 @@ class Sersic(Measurement[SersicConfig]):
                     stamps.x0 - scene.x0,
                     stamps.y0 - scene.y0,
                     int(scene.forced),
-                    correlation,
+                    scene.correlation,
                     first,
                 )
             )

@@ -51,11 +51,9 @@ class Trail(Measurement[TrailConfig]):
         area = np.sqrt(mixtures[:, :, 1] * mixtures[:, :, 3] - mixtures[:, :, 2] ** 2)
         share = mixtures[:, :, 0] / mixtures[:, :, 0].sum(axis=1, keepdims=True)
         psfs = np.ascontiguousarray(np.stack([share, np.sqrt(area)], axis=2))
-        correlation = np.ones((1, 1)) if scene.noise is None else np.ascontiguousarray(scene.noise.kernel)
-        light = scene.light
         theta, covariance, chi2 = fit_trails(
-            scene.residual, scene.weight_variance, scene.bad, light.value, light.offset, light.x0, light.y0,
-            light.width, light.height, start, half, psfs, cell, correlation,
+            scene.residual, scene.weight_variance, scene.bad, *scene.light.columns, start, half, psfs, cell,
+            scene.correlation,
         )  # fmt: skip
         with np.errstate(invalid="ignore"):
             error = np.sqrt(np.einsum("ijj->ji", covariance))
