@@ -166,7 +166,8 @@ class CalibrateImage(CalibratedStage[CalibrateImageConfig]):
             for raw in raws
         ]  # fmt: skip
         exposure = CombineSnapsTask(self.config.combine_snaps).run(snaps)
-        result = CharacterizeTask(self.config.characterize).run(exposure=exposure)
+        located = _sample(exposure, reference, self.config.reference_margin) if reference else None
+        result = CharacterizeTask(self.config.characterize).run(exposure=exposure, reference=located)
         exposure = result.exposure.replace(photo_calib=self._nominal_scale(result.exposure))
         flags = _psf_flags(result)
         if reference:

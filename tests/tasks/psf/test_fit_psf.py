@@ -75,3 +75,13 @@ def test_pixel_sums_of_the_fitted_psf_do_not_depend_on_the_sub_pixel_phase():
     dy, dx = (axis.ravel() for axis in np.meshgrid(phase, phase, indexing="ij"))
     for x, y in ((150, 150), (60, 230)):
         assert psf.draw(x=x + dx, y=y + dy).value.sum(axis=(1, 2)).std() < 1.2e-3
+
+
+def test_stars_brighter_than_the_limit_are_not_used():
+    image = exposure(60)
+    found, everything = fitted(image)
+    _, limited = fitted(image, max_peak=1500.0)
+    peak = image.image.array[np.rint(found.y).astype(int), np.rint(found.x).astype(int)]
+    assert peak[everything.candidate].max() > 2500.0
+    assert limited.candidate.sum() > 15
+    assert peak[limited.candidate].max() <= 1500.0

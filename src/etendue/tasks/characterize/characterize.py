@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from etendue.image.exposure import Exposure
+from etendue.refcat.sample import ReferenceSample
 from etendue.tasks.background.background import SubtractBackgroundConfig, SubtractBackgroundTask
 from etendue.tasks.characterize.crowded import FindCrowdedConfig, FindCrowdedTask
+from etendue.tasks.characterize.known_stars import KnownStarsConfig, KnownStarsTask
 from etendue.tasks.cosmicray.cosmicray import CosmicRayConfig, CosmicRayTask
 from etendue.tasks.detect.detect import DetectConfig, DetectResult, DetectTask
+from etendue.tasks.measure.aperture_corrections import ApertureCorrectionsConfig, ApertureCorrectionsTask
 from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
 from etendue.tasks.measure.source_columns import SourceColumns
 from etendue.tasks.psf.psf import FitPsfConfig, FitPsfTask, PsfResult
@@ -28,6 +31,9 @@ class CharacterizeConfig(TaskConfig):
 
     bright_detect: DetectConfig = DetectConfig(threshold_snr=10.0)
     """First detection, which finds the stars for the PSF."""
+
+    known_stars: KnownStarsConfig = KnownStarsConfig()
+    """Which of them a reference catalog knows, where there is one."""
 
     psf: FitPsfConfig = FitPsfConfig()
     """PSF model."""
@@ -60,6 +66,9 @@ class CharacterizeConfig(TaskConfig):
     measure: MeasureConfig = MeasureConfig()
     """Measurement."""
 
+    aperture_corrections: ApertureCorrectionsConfig = ApertureCorrectionsConfig()
+    """From what each flux holds of a star to the whole."""
+
     star_probability: StarProbabilityConfig = StarProbabilityConfig()
     """Which sources are stars, where their extendedness is measured."""
 
@@ -71,11 +80,11 @@ class CharacterizeResult:
     Parameters
     ----------
     exposure : Exposure
-        Sky subtracted, cosmic rays interpolated, with PSF, background and detection planes.
+        Sky subtracted, cosmic rays interpolated, with PSF, background, detection planes and aperture corrections.
     detected : DetectResult
         Peaks and footprints.
     columns : SourceColumns
-        One row per peak.
+        One row per peak; the corrections are not applied.
     psf : PsfResult or None
         The PSF fit, whose flags refer to the bright detection; None if no PSF was fitted.
     psf_x, psf_y : ndarray, float64, shape (m,)
@@ -97,21 +106,26 @@ class CharacterizeTask(Task[CharacterizeConfig]):
         super().__init__(config)
         self.background = SubtractBackgroundTask(self.config.background)
         self.bright_detect = DetectTask(self.config.bright_detect)
+        self.known_stars = KnownStarsTask(self.config.known_stars)
         self.psf = FitPsfTask(self.config.psf)
         self.cosmic_rays = CosmicRayTask(self.config.cosmic_rays)
         self.streaks = FindStreaksTask(self.config.streaks)
         self.detect = DetectTask(self.config.detect)
         self.crowded = FindCrowdedTask(self.config.crowded, measure=self.config.measure)
         self.measure = MeasureTask(self.config.measure)
+        self.aperture_corrections = ApertureCorrectionsTask(self.config.aperture_corrections)
         self.star_probability = StarProbabilityTask(self.config.star_probability)
 
-    def run(self, *, exposure: Exposure) -> CharacterizeResult:
+    def run(self, *, exposure: Exposure, reference: ReferenceSample | None = None) -> CharacterizeResult:
         """Characterize an exposure of any unit.
 
         Parameters
         ----------
         exposure : Exposure
             With variance and mask; a PSF too if ``fit_psf`` is off.
+        reference : ReferenceSample, optional
+            Stars of a catalog on and around the exposure, whose WCS may be off by as much as `MatchPatternConfig` says:
+            those are the stars of the PSF, where there are enough.
 
         Returns
         -------
@@ -128,7 +142,7 @@ class CharacterizeTask(Task[CharacterizeConfig]):
         if self.config.fit_psf:
             bright = self.bright_detect.run(exposure=exposure)
             psf_x, psf_y = bright.x, bright.y
-            psf_result = self.psf.run(exposure=exposure, x=bright.x, y=bright.y, snr=bright.peak_snr)
+            psf_result = self._psf(exposure, bright, reference)
             exposure = exposure.replace(psf=psf_result.psf)
         if self.config.find_cosmic_rays and exposure.psf is not None:
             exposure = self.cosmic_rays.run(exposure=exposure, psf=exposure.psf)
@@ -142,13 +156,26 @@ class CharacterizeTask(Task[CharacterizeConfig]):
             detected = self.crowded.run(exposure=detected.exposure, detected=detected)
             if self.config.fit_psf:
                 psf_x, psf_y = detected.x, detected.y
-                psf_result = self.psf.run(exposure=detected.exposure, x=psf_x, y=psf_y, snr=detected.peak_snr)
+                psf_result = self._psf(detected.exposure, detected, reference)
                 detected = replace(detected, exposure=detected.exposure.replace(psf=psf_result.psf))
         columns = self.measure.run(
             exposure=detected.exposure, x=detected.x, y=detected.y, footprints=detected.footprints
         )
         columns = self._told_from_galaxies(columns)
-        return CharacterizeResult(detected.exposure, detected, columns, psf_result, psf_x, psf_y)
+        corrections = self.aperture_corrections.run(columns, detected.exposure.bbox)
+        exposure = detected.exposure.replace(aperture_corrections=corrections)
+        return CharacterizeResult(exposure, detected, columns, psf_result, psf_x, psf_y)
+
+    def _psf(self, exposure: Exposure, found: DetectResult, reference: ReferenceSample | None) -> PsfResult:
+        """Fit the PSF to the stars among what was found."""
+        known = None
+        if reference is not None:
+            known = self.known_stars.run(
+                exposure=exposure, x=found.x, y=found.y, brightness=found.peak_snr, reference=reference
+            )
+        return self.psf.run(
+            exposure=exposure, x=found.x, y=found.y, snr=found.peak_snr, known=None if known is None else known >= 0
+        )
 
     def _told_from_galaxies(self, columns: SourceColumns) -> SourceColumns:
         """Add the probability of being a star."""

@@ -49,6 +49,13 @@ class FitPsfConfig(TaskConfig):
     max_stars: int = Field(300, ge=10)
     """Brightest stars used at most."""
 
+    max_peak: float | None = Field(None, gt=0.0)
+    """Brightest pixel of a star [unit of the image]: brighter stars are broader, as charge repels charge."""
+
+    min_known_stars: int | None = Field(60, ge=1)
+    """Stars of a catalog, where there are as many, are the only ones used; fewer tell where the stellar locus is, and
+    what else lies on it is used too. None leaves the catalog aside."""
+
     min_stars: int = Field(5, ge=1)
     """Fewer usable stars make the exposure fail."""
 
@@ -162,7 +169,15 @@ class FitPsfTask(Task[FitPsfConfig]):
     pixels, so marginally sampled images are modelled without interpolating them.
     """
 
-    def run(self, *, exposure: Exposure, x: ArrayLike, y: ArrayLike, snr: ArrayLike) -> PsfResult:
+    def run(
+        self,
+        *,
+        exposure: Exposure,
+        x: ArrayLike,
+        y: ArrayLike,
+        snr: ArrayLike,
+        known: NDArray[np.bool_] | None = None,
+    ) -> PsfResult:
         """Fit the PSF.
 
         Parameters
@@ -173,6 +188,8 @@ class FitPsfTask(Task[FitPsfConfig]):
             All detected sources, parent pixels (stars to fit and neighbours to subtract).
         snr : array, shape (n,)
             Their detection signal-to-noise ratios.
+        known : ndarray, bool, shape (n,), optional
+            Which of them a catalog knows as stars.
 
         Returns
         -------
@@ -186,7 +203,7 @@ class FitPsfTask(Task[FitPsfConfig]):
         """
         frame = self._frame(exposure, x, y)
         snr = np.asarray(snr, np.float64)
-        candidate, width = self._candidates(exposure, frame, snr)
+        candidate, width = self._candidates(frame, snr, known)
         stars = np.flatnonzero(candidate)
         stars = stars[np.argsort(-snr[stars], kind="stable")][: self.config.max_stars]
         if stars.size < self.config.min_stars:
@@ -196,8 +213,8 @@ class FitPsfTask(Task[FitPsfConfig]):
         good, chi2, wings = np.ones(stars.size, np.bool_), np.ones(stars.size), None
         for k in range(self.config.rounds):
             mismatch = max(self.config.final_mismatch, 0.1 * 0.3**k)
-            known = wings if k >= self.config.wing_rounds else None
-            psf, good, chi2, wings = self._improved(frame, psf, exposure, stars, reserved, mismatch, known)
+            behind = wings if k >= self.config.wing_rounds else None
+            psf, good, chi2, wings = self._improved(frame, psf, exposure, stars, reserved, mismatch, behind)
         return self._result(exposure, psf, frame, candidate, stars, reserved, good, chi2)
 
     def _frame(self, exposure: Exposure, x: ArrayLike, y: ArrayLike) -> _Frame:
@@ -212,24 +229,34 @@ class FitPsfTask(Task[FitPsfConfig]):
             pixel_noise(image, variance, bad),
         )
 
-    def _candidates(self, exposure: Exposure, frame: _Frame, snr: Real) -> tuple[NDArray[np.bool_], Real]:
+    def _candidates(self, frame: _Frame, snr: Real, known: NDArray[np.bool_] | None) -> tuple[NDArray[np.bool_], Real]:
         """Return which sources look like stars, and their median moments."""
         col, row = np.rint(frame.x).astype(np.int64), np.rint(frame.y).astype(np.int64)
-        ny, nx = frame.image.shape
-        margin = 8
-        inside = (col >= margin) & (row >= margin) & (col < nx - margin) & (row < ny - margin)
-        clean = mask_bits(np.ascontiguousarray(frame.bad, np.int32), col, row, 3) == 0
-        bright = np.flatnonzero(inside & clean & (snr > self.config.min_snr))
+        bright = self._usable(frame, col, row, snr)
         half = 7
         stamps, bad = isolated_stamps(
             frame.image, frame.bad, np.zeros((bright.size, 15, 15)), col[bright] - half, row[bright] - half, snr[bright]
         )
         offset_x, offset_y = frame.x[bright] - col[bright] + half, frame.y[bright] - row[bright] + half
         ixx, iyy, ixy, _ = adaptive_moments(stamps, bad, offset_x, offset_y, 1.0, 100)
-        chosen, width = select_stars(ixx, iyy, ixy, snr[bright])
+        enough = self.config.min_known_stars
+        of_catalog = known[bright] if known is not None and enough is not None else None
+        chosen, width = select_stars(ixx, iyy, ixy, snr[bright], of_catalog, enough or 1)
         candidate = np.zeros(snr.size, np.bool_)
         candidate[bright[chosen]] = True
         return candidate, width
+
+    def _usable(self, frame: _Frame, col: NDArray[np.int64], row: NDArray[np.int64], snr: Real) -> NDArray[np.int64]:
+        """Return the sources away from edges and bad pixels, neither too faint nor too bright."""
+        (ny, nx), margin = frame.image.shape, 8
+        inside = (col >= margin) & (row >= margin) & (col < nx - margin) & (row < ny - margin)
+        clean = mask_bits(np.ascontiguousarray(frame.bad, np.int32), col, row, 3) == 0
+        usable = np.flatnonzero(inside & clean & (snr > self.config.min_snr))
+        if self.config.max_peak is None:
+            return usable
+        near = np.arange(-1, 2)
+        peak = frame.image[row[usable, None, None] + near[:, None], col[usable, None, None] + near].max(axis=(1, 2))
+        return usable[peak <= self.config.max_peak]
 
     def _reserve(self, stars: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Keep every k-th star in order of brightness for validation."""
