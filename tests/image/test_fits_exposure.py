@@ -43,7 +43,7 @@ def make_exposure(seed=1, box=BOX):
             scale=3.7, scale_err=0.01, spatial=Polynomial2D([[1.0, 0.1], [0.2, 0.0]]), half_size=300.0
         ),
         background=Background(rng.normal(100, 1, [-(-n // 128) for n in box.shape]), box, 128),
-        aperture_corrections={6.0: ApertureCorrection(value=1.05, err=0.001)},
+        aperture_corrections={"ap06Flux": ApertureCorrection(value=1.05, err=0.001)},
         noise=NoiseAutocorrelation.from_filter(np.ones((2, 2))),
         band="r",
         physical_filter="VR",
@@ -147,7 +147,7 @@ def test_components_do_not_need_the_pixels(exposure, path, monkeypatch):
     assert read_exposure(path, component="wcs") == exposure.wcs
     assert read_exposure(path, component="bbox") == BOX
     assert read_exposure(path, component="psf").content_hash() == exposure.psf.content_hash()
-    assert read_exposure(path, component="aperture_corrections")[6.0].value == 1.05
+    assert read_exposure(path, component="aperture_corrections")["ap06Flux"].value == 1.05
 
 
 def test_astropy_sees_an_ordinary_image_with_its_wcs(exposure, path):

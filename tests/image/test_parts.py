@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from etendue.errors import InputError
 from etendue.geom.box import Box
 from etendue.geom.polynomial import Polynomial2D
-from etendue.image.aperture_correction import ApertureCorrection
+from etendue.image.aperture_correction import ApertureCorrection, corrections_from_states
 from etendue.image.background import Background
 from etendue.image.defects import Defects
 from etendue.image.noise import NoiseAutocorrelation
@@ -47,6 +47,12 @@ def test_varying_scales_need_positions():
 def test_scales_must_be_positive(scale):
     with pytest.raises(InputError, match="positive"):
         PhotoCalib(scale=scale)
+
+
+def test_corrections_of_old_files_are_found_by_their_aperture():
+    state = ApertureCorrection(value=1.1).to_dict()
+    found = corrections_from_states([(6.0, state), (4.5, state), ("kronFlux", state)])
+    assert sorted(found) == ["ap04p5Flux", "ap06Flux", "kronFlux"]
 
 
 def test_aperture_corrections_follow_their_polynomial():

@@ -18,6 +18,7 @@ from etendue.image.image import Image
 from etendue.image.mask import Mask
 from etendue.image.psf import Psf
 from etendue.tasks.characterize.characterize import CharacterizeConfig, CharacterizeTask
+from etendue.tasks.measure.aperture_corrections import corrected
 from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
 from etendue.tasks.measure.source_columns import SourceColumns
 
@@ -25,6 +26,7 @@ ALL_MEASUREMENTS = (
     "apertures", "moments", "hsm", "extendedness", "kron", "gaap", "blendedness", "galaxies", "sersic", "trail",
     "local_background",
 )  # fmt: skip
+_PILED_UP = 10  # pairs of neighbours at the highest value: they saturate
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,8 @@ def characterize(
     Parameters
     ----------
     image : array_like, Exposure, path, or lsst.images.MaskedImage
-        Pixels ``[y, x]``; a path is a FITS file of an exposure.
+        Pixels ``[y, x]``; a path is a FITS file of an exposure. In an array the highest value counts as saturated where
+        neighbours share it.
     variance : array_like, shape of the image, optional
         Noise variance of each pixel. By default that of the sky is measured on the image and, with ``gain``, the photon
         noise of sources added.
@@ -206,7 +209,16 @@ def _of_array(pixels: NDArray[Any], variance: ArrayLike | None, gain: float | No
     values = pixels.astype(np.float32)
     blank = Mask.empty(box).with_plane("NO_DATA", ~np.isfinite(values))
     noise = _measured_variance(values, gain) if variance is None else _like(variance, box, "variance")
-    return Exposure(image=Image(values, box), mask=blank, variance=Image(noise, box), unit="")
+    mask = blank.with_plane("SAT", _piled_up(values))
+    return Exposure(image=Image(values, box), mask=mask, variance=Image(noise, box), unit="")
+
+
+def _piled_up(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell which pixels have the highest value, if so many share it that the detector cannot count further."""
+    with np.errstate(invalid="ignore"):
+        top = values == np.nanmax(values, initial=-np.inf, where=np.isfinite(values))
+    touching = np.count_nonzero(top[:, 1:] & top[:, :-1])
+    return top if touching >= _PILED_UP else np.zeros(values.shape, bool)
 
 
 def _measured_variance(values: NDArray[np.float32], gain: float | None) -> NDArray[np.float32]:
@@ -216,7 +228,10 @@ def _measured_variance(values: NDArray[np.float32], gain: float | None) -> NDArr
         raise InputError("the image has no finite pixel", value=values.shape)
     sides = np.concatenate([np.diff(values, axis=1).ravel(), np.diff(values, axis=0).ravel()])
     low, high = np.nanpercentile(sides, [25.0, 75.0]) if sides.size else (0.0, 0.0)
-    sky = max(0.5 * (float(high - low) / 1.349) ** 2, 1e-30)
+    sky = 0.5 * (float(high - low) / 1.349) ** 2
+    if not sky > 0.0:
+        raise InputError("the pixels show no noise", value=f"{low:g} to {high:g} between neighbours",
+                         remedy="give the variance")  # fmt: skip
     level = np.zeros(values.shape, np.float32)
     if gain is not None:
         above = values - np.float32(np.median(values[finite]))
@@ -232,7 +247,8 @@ def _like(array: ArrayLike, box: Box, name: str) -> NDArray[np.float32]:
 
 
 def _table(columns: SourceColumns, exposure: Exposure) -> AstropyTable:
-    """Return the columns under LSST's names."""
+    """Return the columns under LSST's names, corrected by the exposure's aperture corrections."""
+    columns = corrected(columns, exposure.aperture_corrections)
     table = AstropyTable()
     table["x"], table["y"], table["xErr"], table["yErr"] = columns.x, columns.y, columns.x_err, columns.y_err
     if exposure.wcs is not None:

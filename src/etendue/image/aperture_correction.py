@@ -1,6 +1,6 @@
 """The factor from an aperture flux to the total flux of a point source."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,41 @@ from numpy.typing import ArrayLike, NDArray
 
 from etendue.geom.polynomial import Polynomial2D
 from etendue.image.smooth_factor import smooth_factor, smooth_factor_from_dict, smooth_factor_to_dict
+
+
+def aperture_name(radius: float) -> str:
+    """Return the column of a radius [px]: ``ap03Flux``, and ``ap04p5Flux`` for 4.5.
+
+    Parameters
+    ----------
+    radius : float
+        Of the circle [px].
+
+    Returns
+    -------
+    str
+    """
+    return f"ap{radius:05.2f}".rstrip("0").rstrip(".").replace(".", "p") + "Flux"
+
+
+def corrections_from_states(
+    states: "Iterable[tuple[str | float, Mapping[str, Any]]]",
+) -> "dict[str, ApertureCorrection]":
+    """Return corrections by the flux they are of; files of before 2026-11-22 had them by aperture radius.
+
+    Parameters
+    ----------
+    states : iterable of (str or float, mapping)
+        Flux or radius [px], and what `ApertureCorrection.to_dict` returned.
+
+    Returns
+    -------
+    dict of str to ApertureCorrection
+    """
+    return {
+        name if isinstance(name, str) else aperture_name(float(name)): ApertureCorrection.from_dict(state)
+        for name, state in states
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -45,8 +45,8 @@ class Exposure:
         Flux scale.
     background : Background, optional
         What was subtracted from the image [``unit``].
-    aperture_corrections : mapping of float to ApertureCorrection
-        By aperture radius [px].
+    aperture_corrections : mapping of str to ApertureCorrection
+        By the flux that each is of, such as ``ap06Flux`` or ``kronFlux``.
     noise : NoiseAutocorrelation, optional
         Correlation of neighbouring pixels; None stands for white noise.
     band, physical_filter : str
@@ -77,7 +77,7 @@ class Exposure:
     wcs: SkyWcs | None = None
     photo_calib: PhotoCalib | None = None
     background: Background | None = None
-    aperture_corrections: Mapping[float, ApertureCorrection] = field(default_factory=dict)
+    aperture_corrections: Mapping[str, ApertureCorrection] = field(default_factory=dict)
     noise: NoiseAutocorrelation | None = None
     band: str = ""
     physical_filter: str = ""
@@ -162,5 +162,5 @@ class Exposure:
         states: list[Any] = [None if part is None else part.to_dict() for part in parts]
         states.append(None if self.noise is None else self.noise.kernel.tolist())
         states.append(None if self.valid_polygon is None else self.valid_polygon.to_list())
-        states.append([[float(r), c.to_dict()] for r, c in sorted(self.aperture_corrections.items())])
+        states.append([[name, c.to_dict()] for name, c in sorted(self.aperture_corrections.items())])
         return states

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from etendue.errors import InputError
 from etendue.geom.sky_wcs import SkyWcs
-from etendue.image.aperture_correction import ApertureCorrection
+from etendue.image.aperture_correction import corrections_from_states
 from etendue.image.background import Background
 from etendue.image.exposure import Exposure
 from etendue.image.noise import NoiseAutocorrelation
@@ -40,7 +40,7 @@ def parts_to_states(exposure: Exposure) -> tuple[dict[str, Any], Arrays]:
     """
     states: dict[str, Any] = {name: getattr(exposure, name) for name in PLAIN_PARTS}
     states["inputs"] = [dict(one) for one in exposure.inputs]
-    states["aperture_corrections"] = [[float(r), c.to_dict()] for r, c in sorted(exposure.aperture_corrections.items())]
+    states["aperture_corrections"] = [[name, c.to_dict()] for name, c in sorted(exposure.aperture_corrections.items())]
     arrays: Arrays = {}
     for name in ("wcs", "photo_calib", "visit_info"):
         part = getattr(exposure, name)
@@ -147,7 +147,7 @@ _READERS: dict[str, Callable[[fits.HDUList, Any], Any]] = {
     "wcs": lambda _, state: SkyWcs.from_dict(state),
     "photo_calib": lambda _, state: PhotoCalib.from_dict(state),
     "background": lambda hdus, state: Background.from_dict({**state, "values": _native(hdus["BACKGROUND"].data)}),
-    "aperture_corrections": lambda _, state: {r: ApertureCorrection.from_dict(c) for r, c in state},
+    "aperture_corrections": lambda _, state: corrections_from_states(state),
     "noise": lambda _, state: NoiseAutocorrelation(np.array(state)),
     "visit_info": lambda _, state: VisitInfo.from_dict(state),
     "inputs": lambda _, state: tuple(state),

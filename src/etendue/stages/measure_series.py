@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from etendue.image.aperture_correction import aperture_name
 from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.photo_calib import PhotoCalib
@@ -13,7 +14,7 @@ from etendue.image.visit_info import VisitInfo
 from etendue.stages.stage import Input, Output, Stage, StageConfig
 from etendue.table.table import Table
 from etendue.tasks.lightcurve.series import RADII_KEY, radii_of
-from etendue.tasks.measure.apertures import AperturesConfig, aperture_name
+from etendue.tasks.measure.apertures import AperturesConfig
 from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
 from etendue.tasks.measure.source_columns import SourceColumns
 

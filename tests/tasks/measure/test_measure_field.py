@@ -7,6 +7,7 @@ import pytest
 
 from etendue.errors import AlgorithmError, InputError
 from etendue.geom.box import Box
+from etendue.image.aperture_correction import aperture_name
 from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.mask import Mask
@@ -14,7 +15,6 @@ from etendue.image.noise import NoiseAutocorrelation
 from etendue.image.psf import GaussianMixturePsf
 from etendue.tasks.detect.detect import DetectConfig, DetectResult, DetectTask
 from etendue.tasks.measure.aperture_corrections import ApertureCorrectionTask
-from etendue.tasks.measure.apertures import aperture_name
 from etendue.tasks.measure.measure import MeasureTask
 from etendue.tasks.psf.psf import FitPsfTask, PsfResult
 

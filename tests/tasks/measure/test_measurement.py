@@ -1,18 +1,25 @@
 """The interface of measurements: what they see, and how they are found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from etendue.app.pixels import ALL_MEASUREMENTS
 from etendue.errors import InputError
 from etendue.geom.box import Box
+from etendue.image.aperture_correction import aperture_name
 from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.mask import Mask
 from etendue.image.psf import GaussianMixturePsf
 from etendue.schema.table_schema import load_schema
-from etendue.tasks.measure.aperture_corrections import ApertureCorrectionConfig, ApertureCorrectionTask
-from etendue.tasks.measure.apertures import aperture_name
+from etendue.tasks.measure.aperture_corrections import (
+    ApertureCorrectionConfig,
+    ApertureCorrectionsTask,
+    ApertureCorrectionTask,
+    corrected,
+)
 from etendue.tasks.measure.light import SourceLight
 from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
 from etendue.tasks.measure.measurement import Measurement, find_measurement, measurement
@@ -149,3 +156,29 @@ def test_sources_on_light_of_bright_stars_are_flagged(exposure):
     flags = bright_star_flags(mask, X + 500, Y + 100)
     assert flags["pixelFlags_halo"].tolist() == [True, False, False]
     assert not flags["pixelFlags_ghost"].any()
+
+
+def test_corrections_make_kron_and_model_fluxes_whole_and_stay_beside_apertures():
+    rng = np.random.default_rng(6)
+    columns = _columns(rng.uniform(0, 1000, 200), rng.uniform(0, 1000, 200), rng)
+    columns.measured.update(kronFlux=columns.measured["ap03Flux"], kronFluxErr=np.full(200, 0.01))
+    found = ApertureCorrectionsTask().run(columns, Box.from_shape((1000, 1000)))
+    assert set(found) == {"ap03Flux", "kronFlux"}
+    whole = corrected(columns, found)
+    np.testing.assert_allclose(np.median(whole.measured["kronFlux"]), 1.0, atol=1e-3)
+    np.testing.assert_array_equal(whole.measured["ap03Flux"], columns.measured["ap03Flux"])
+    np.testing.assert_allclose(whole.measured["ap03Flux_apCorr"], _true_correction(columns.x, columns.y), atol=3e-3)
+    np.testing.assert_allclose(whole.measured["kronFluxErr"], 0.01 * whole.measured["kronFlux_apCorr"])
+
+
+def test_nothing_is_corrected_without_enough_bright_stars():
+    rng = np.random.default_rng(7)
+    columns = _columns(rng.uniform(0, 1000, 4), rng.uniform(0, 1000, 4), rng)
+    assert ApertureCorrectionsTask().run(columns, Box.from_shape((1000, 1000))) == {}
+
+
+def test_a_correction_that_does_not_vary_stays_constant():
+    rng = np.random.default_rng(8)
+    columns = _columns(np.full(300, 500.0), rng.uniform(499.9, 500.1, 300), rng)
+    moved = replace(columns, x=rng.uniform(0, 1000, 300), y=rng.uniform(0, 1000, 300))
+    assert ApertureCorrectionsTask().run(moved, Box.from_shape((1000, 1000)))["ap03Flux"].spatial is None

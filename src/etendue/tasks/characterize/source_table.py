@@ -8,13 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 from etendue.geom.box import Box
 from etendue.geom.ids import source_ids
 from etendue.geom.sky_wcs import SkyWcs
+from etendue.image.aperture_correction import aperture_name
 from etendue.image.exposure import Exposure
 from etendue.image.photo_calib import PhotoCalib
 from etendue.image.visit_info import VisitInfo
 from etendue.schema.table_schema import load_schema
 from etendue.table.table import Table
-from etendue.tasks.measure.aperture_corrections import ApertureCorrectionTask
-from etendue.tasks.measure.apertures import aperture_name
+from etendue.tasks.measure.aperture_corrections import ApertureCorrectionTask, corrected
 from etendue.tasks.measure.source_columns import SourceColumns
 
 CALIB_FLUX = aperture_name(3.0)  # best repeatability for FWHM of 1.5 to 3 px; wider ones add sky noise and neighbours
@@ -46,9 +46,10 @@ def source_table(
     Returns
     -------
     Table
-        In order of the measurements.
+        In order of the measurements; fluxes corrected by the exposure's aperture corrections
+        (`etendue.tasks.measure.aperture_corrections.is_applied`).
     """
-    n = len(columns)
+    n, columns = len(columns), corrected(columns, exposure.aperture_corrections)
     info = exposure.visit_info or VisitInfo()
     scale = np.ones(n) if photo_calib is None else photo_calib.scale_at(x=columns.x, y=columns.y)
     values: dict[str, ArrayLike] = {

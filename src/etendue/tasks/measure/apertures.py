@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from etendue.image.aperture_correction import aperture_name
 from etendue.kernels.apertures import circle_fluxes
 from etendue.tasks.measure.measurement import Columns, Measurement, measurement
 from etendue.tasks.measure.scene import Scene
@@ -17,11 +18,6 @@ class AperturesConfig(TaskConfig):
 
     radii: tuple[float, ...] = (3.0, 6.0, 9.0, 12.0)
     """Radii [px], rising."""
-
-
-def aperture_name(radius: float) -> str:
-    """Return the column of a radius [px]: ``ap03Flux``, and ``ap04p5Flux`` for 4.5."""
-    return f"ap{radius:05.2f}".rstrip("0").rstrip(".").replace(".", "p") + "Flux"
 
 
 @measurement("apertures")
