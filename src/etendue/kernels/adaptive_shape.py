@@ -186,6 +186,27 @@ def _box_sums(window, x, y, mxx, mxy, myy):
     return total, tx, ty, txx, txy, tyy
 
 
+@njit([_SUMS(F64_2D, F64, F64, F64, F64, F64)], cache=True, nogil=True, error_model="numpy")
+def gaussian_sums(window, x, y, mxx, mxy, myy):
+    """Sum an image under an elliptical Gaussian weight.
+
+    Parameters
+    ----------
+    window : ndarray, float64, shape (h, w)
+        Image, 0 where a pixel does not count.
+    x, y, mxx, mxy, myy : float
+        Centre and covariance of the weight w [window px, px**2]; cut where it falls below `TOLERANCE`.
+
+    Returns
+    -------
+    total, tx, ty, txx, txy, tyy : float
+        Sums of w I times 1, dx, dy, dx^2, dx dy, dy^2.
+    """
+    if mxy * mxy > THIN * mxx * myy:
+        return _weighted_sums(window, x, y, mxx, mxy, myy)
+    return _box_sums(window, x, y, mxx, mxy, myy)
+
+
 @njit([_MATCH(F64_2D, F64, F64, F64, F64, F64, I64)], cache=True, nogil=True, error_model="numpy")
 def match_gaussian(window, x, y, mxx, mxy, myy, fixed):
     """Match an elliptical Gaussian to one source.
@@ -210,10 +231,7 @@ def match_gaussian(window, x, y, mxx, mxy, myy, fixed):
     """
     x_start, y_start, total = x, y, 0.0
     for _ in range(ITERATIONS):
-        if mxy * mxy > THIN * mxx * myy:
-            total, tx, ty, txx, txy, tyy = _weighted_sums(window, x, y, mxx, mxy, myy)
-        else:
-            total, tx, ty, txx, txy, tyy = _box_sums(window, x, y, mxx, mxy, myy)
+        total, tx, ty, txx, txy, tyy = gaussian_sums(window, x, y, mxx, mxy, myy)
         minor2 = 0.5 * (mxx + myy) - np.hypot(0.5 * (mxx - myy), mxy)
         if not (total > 0.0 and minor2 > 0.0):
             break

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from etendue.kernels.centroid import fit_sources
 from etendue.kernels.local_background import cell_medians, cells_at, subtract_cells
 from etendue.kernels.psf import draw_pixel_basis
-from etendue.kernels.types import BOOL_2D, F64, F64_2D, F64_2D_OUT
+from etendue.kernels.types import BOOL_2D, F64, F64_2D, F64_2D_OUT, I64
 
 Real = NDArray[np.float64]
 
 _COLUMN = types.Array(types.float64, 1, "C")
+_NOISE_SAMPLE = 1e6  # pixels of which the sky variance is the median: more do not make it better
 _DIVERGED = 1e3  # peak of a source over the largest pixel value at any source: no saturated core hides as much
 
 
@@ -74,9 +75,10 @@ def pixel_noise(image: Real, variance: Real, bad: NDArray[np.bool_]) -> PixelNoi
     Returns
     -------
     PixelNoise
-        Median of V, and median of (V - V_sky) / I over pixels 20 sigma above the sky; 0 if there are fewer than 10.
+        Median of V over a lattice of at most some million pixels, and median of (V - V_sky) / I over all pixels 20 sigma
+        above the sky; 0 if there are fewer than 10.
     """
-    usable = _usable_values(variance, image, bad)
+    usable = _usable_values(variance, image, bad, 1 + int(np.sqrt(image.size / _NOISE_SAMPLE)))
     if not usable.size:
         return PixelNoise(np.nan, 0.0)
     sky = float(np.median(usable, overwrite_input=True))
@@ -84,13 +86,13 @@ def pixel_noise(image: Real, variance: Real, bad: NDArray[np.bool_]) -> PixelNoi
     return PixelNoise(sky, max(0.0, float(np.median(rises))) if rises.size >= 10 else 0.0)
 
 
-@njit([_COLUMN(F64_2D, F64_2D, BOOL_2D)], cache=True, nogil=True, error_model="numpy")
-def _usable_values(variance, image, bad):
-    """Return the variances of the usable pixels as a column."""
+@njit([_COLUMN(F64_2D, F64_2D, BOOL_2D, I64)], cache=True, nogil=True, error_model="numpy")
+def _usable_values(variance, image, bad, step):
+    """Return the variances of the usable pixels of every so manieth row and column."""
     ny, nx = image.shape
-    values, n = np.empty(ny * nx), 0
-    for y in range(ny):
-        for x in range(nx):
+    values, n = np.empty(((ny + step - 1) // step) * ((nx + step - 1) // step)), 0
+    for y in range(0, ny, step):
+        for x in range(0, nx, step):
             if not bad[y, x] and np.isfinite(image[y, x]) and np.isfinite(variance[y, x]):
                 values[n] = variance[y, x]
                 n += 1

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import ndimage
 
-from etendue.image.footprint import FootprintSet, SpanSet
+from etendue.image.footprint import FootprintSet
 from etendue.kernels.deblend import deblend
 from etendue.kernels.refit import refit_alone
 from etendue.kernels.source_light import draw_light
+from etendue.kernels.spans import paint_grown
 from etendue.tasks.measure.extendedness import Extendedness, ExtendednessConfig
 from etendue.tasks.measure.light import SourceLight
 from etendue.tasks.measure.scene import Scene
@@ -66,7 +66,14 @@ class DeblendTask(Task[DeblendConfig]):
     fall outwards; nothing is lost: image = residual + light of all sources, as before.
     """
 
-    def run(self, scene: Scene, footprints: FootprintSet, *, point: NDArray[np.bool_] | None = None) -> Scene:
+    def run(
+        self,
+        scene: Scene,
+        footprints: FootprintSet,
+        *,
+        point: NDArray[np.bool_] | None = None,
+        overwrite: bool = False,
+    ) -> Scene:
         """Deblend.
 
         Parameters
@@ -77,6 +84,8 @@ class DeblendTask(Task[DeblendConfig]):
             Detected regions, parent pixels; sources outside are left as they are.
         point : ndarray, bool, shape (n,), optional
             Sources that are to keep the shape of the PSF whatever they look like, such as saturated stars.
+        overwrite : bool
+            Change the scene's residual and weights in place instead of copies: two images less in memory.
 
         Returns
         -------
@@ -86,9 +95,11 @@ class DeblendTask(Task[DeblendConfig]):
         """
         is_point = self._is_point(scene) if point is None else self._is_point(scene) | point
         groups = self._groups(scene, footprints, is_point)
+        if groups.members.size and not overwrite:
+            scene = replace(scene, residual=scene.residual.copy(), weight_variance=scene.weight_variance.copy())
         for k in range(self.config.passes if groups.members.size else 0):
             if k:
-                is_point |= self._is_point(scene)
+                is_point |= self._is_point(_only(scene, groups.members))
             scene = self._refitted(self._shared(scene, groups, is_point), groups.members)
         return scene
 
@@ -105,25 +116,20 @@ class DeblendTask(Task[DeblendConfig]):
         Returns
         -------
         ndarray, bool, shape (ny, nx)
-            Footprints grown by ``halo`` of the radius of a circle of their area.
+            Footprints grown by ``halo`` of the radius of a circle of their area, or up to twice as far.
         """
         owner = _owners(scene, footprints)
         wanted = np.unique(owner[(owner >= 0) & ~self._is_point(scene)])
         reach = np.ceil(self.config.halo * np.sqrt(footprints.areas()[wanted] / np.pi) + 0.5 * scene.fwhm)
-        kind = np.full(footprints.size, -1)
-        kind[wanted] = np.ceil(np.log2(reach)).astype(int)
-        where = np.zeros(scene.residual.shape, bool)
-        spans, of_span = footprints.spans, kind[footprints.span_owner]
-        for power in np.unique(kind[wanted]):
-            mine = of_span == power
-            x, y = SpanSet(spans.y[mine], spans.x0[mine], spans.x1[mine]).pixels()
-            part = np.zeros(where.shape, bool)
-            part[y - scene.y0, x - scene.x0] = True
-            where |= ndimage.maximum_filter(part, 2 * 2**power + 1)
+        grown = np.full(footprints.size, -1)
+        grown[wanted] = 2 ** np.ceil(np.log2(reach)).astype(int)
+        where, spans = np.zeros(scene.residual.shape, bool), footprints.spans
+        y, x0, x1 = (edge.astype(np.int64) for edge in (spans.y - scene.y0, spans.x0 - scene.x0, spans.x1 - scene.x0))
+        paint_grown(y, x0, x1, grown[footprints.span_owner], where)
         return where
 
     def _shared(self, scene: Scene, groups: _Groups, is_point: NDArray[np.bool_]) -> Scene:
-        """Return the scene with the light of all groups shared anew."""
+        """Return the scene with the light of all groups shared anew; its residual and weights change in place."""
         box, old, psf = self._model_boxes(scene, groups, is_point), scene.light, scene.psf
         offset = np.concatenate([[0], np.cumsum(box[:, 2] * box[:, 3])])
         drawn = np.full(len(scene), np.nan)
@@ -134,14 +140,13 @@ class DeblendTask(Task[DeblendConfig]):
             scene.y, drawn, np.ascontiguousarray(box[:, 2]), offset, psf.size,
         )  # fmt: skip
         _copy_others(old, value, offset, groups.members)
-        residual, weight = scene.residual.copy(), scene.weight_variance.copy()
         deblend(
-            residual, weight, scene.variance, scene.slope, groups.boxes, groups.first, groups.members, is_point,
+            scene.residual, scene.weight_variance, scene.variance, scene.slope, groups.boxes, groups.first, groups.members, is_point,
             scene.x, scene.y, old.value, old.offset, np.column_stack([old.x0, old.y0, old.width, old.height]), value,
             offset, box, self.config.rounds,
         )  # fmt: skip
         light = SourceLight(value, offset, *(np.ascontiguousarray(column) for column in box.T))
-        return replace(scene, residual=residual, weight_variance=weight, light=light)
+        return replace(scene, light=light)
 
     def _is_point(self, scene: Scene) -> NDArray[np.bool_]:
         broad = Extendedness(self.config.broad).run(scene, {})["extendedness"]
@@ -206,6 +211,13 @@ class DeblendTask(Task[DeblendConfig]):
             self.config.max_shift * scene.fwhm, 3,
         )  # fmt: skip
         return replace(scene, x=x, y=y, psf_flux=flux, psf_chi2=chi2)
+
+
+def _only(scene: Scene, members: Index) -> Scene:
+    """Return the scene with sources that are no members without a flux, so that nothing is measured on them."""
+    flux = np.full(len(scene), np.nan)
+    flux[members] = scene.psf_flux[members]
+    return replace(scene, psf_flux=flux)
 
 
 def _owners(scene: Scene, footprints: FootprintSet) -> Index:

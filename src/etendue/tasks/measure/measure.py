@@ -306,7 +306,7 @@ class MeasureTask(Task[MeasureConfig]):
         scene = self._scene(exposure, frame, fit, psf_flux_err, forced=not free.any())
         if footprints is not None and self.config.share_light:
             saturated = flags["pixelFlags_saturatedCenter"]
-            scene = DeblendTask(self.config.deblend).run(scene, footprints, point=saturated)
+            scene = DeblendTask(self.config.deblend).run(scene, footprints, point=saturated, overwrite=True)
         here_x, here_y = scene.x + frame.x0, scene.y + frame.y0
         shift = self.config.max_shift * frame.fwhm
         stuck = (np.abs(here_x - start[0]) > 0.99 * shift) | (np.abs(here_y - start[1]) > 0.99 * shift)
