@@ -14,7 +14,7 @@ SHAPE = (7, 9)
         max_size=5,
     )
 )
-def test_painted_runs_are_all_pixels_within_their_reach(runs):
+def test_painted_runs_are_all_pixels_within_their_reach(runs: list[tuple[int, int, int, int]]) -> None:
     y, x0, length, reach = np.array(runs, np.int64).reshape(-1, 4).T
     where = np.zeros(SHAPE, bool)
     paint_grown(*(np.ascontiguousarray(column) for column in (y, x0, x0 + length, reach)), where)

@@ -75,8 +75,8 @@ def pixel_noise(image: Real, variance: Real, bad: NDArray[np.bool_]) -> PixelNoi
     Returns
     -------
     PixelNoise
-        Median of V over a lattice of at most some million pixels, and median of (V - V_sky) / I over all pixels 20 sigma
-        above the sky; 0 if there are fewer than 10.
+        Median of V over a lattice of at most some million pixels, and median of (V - V_sky) / I over all pixels 20
+        sigma above the sky; 0 if there are fewer than 10.
     """
     usable = _usable_values(variance, image, bad, 1 + int(np.sqrt(image.size / _NOISE_SAMPLE)))
     if not usable.size:

@@ -1,6 +1,5 @@
 """Runs of pixels painted into an image, on plain arrays."""
 
-import numpy as np
 from numba import njit, types
 
 from etendue.kernels.types import BOOL_2D_OUT, I64_1D
@@ -23,6 +22,6 @@ def paint_grown(y, x0, x1, reach, where):
     """
     ny, nx = where.shape
     for k in range(y.size):
-        left, right = max(0, x0[k] - reach[k]), min(nx, x1[k] + reach[k])
+        left, right = max(0, x0[k] - reach[k]), max(0, min(nx, x1[k] + reach[k]))
         for j in range(max(0, y[k] - reach[k]), min(ny, y[k] + reach[k] + 1) if reach[k] >= 0 else 0):
             where[j, left:right] = True

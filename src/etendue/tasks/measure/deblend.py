@@ -141,9 +141,9 @@ class DeblendTask(Task[DeblendConfig]):
         )  # fmt: skip
         _copy_others(old, value, offset, groups.members)
         deblend(
-            scene.residual, scene.weight_variance, scene.variance, scene.slope, groups.boxes, groups.first, groups.members, is_point,
-            scene.x, scene.y, old.value, old.offset, np.column_stack([old.x0, old.y0, old.width, old.height]), value,
-            offset, box, self.config.rounds,
+            scene.residual, scene.weight_variance, scene.variance, scene.slope, groups.boxes, groups.first,
+            groups.members, is_point, scene.x, scene.y, old.value, old.offset,
+            np.column_stack([old.x0, old.y0, old.width, old.height]), value, offset, box, self.config.rounds,
         )  # fmt: skip
         light = SourceLight(value, offset, *(np.ascontiguousarray(column) for column in box.T))
         return replace(scene, light=light)
