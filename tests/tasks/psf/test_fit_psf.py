@@ -8,7 +8,9 @@ from etendue.geom.box import Box
 from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.mask import Mask
+from etendue.image.psf import psf_from_parts
 from etendue.image.psf_gaussian import GaussianMixturePsf
+from etendue.image.psf_pixel_basis import stamp_moments
 from etendue.tasks.detect.detect import DetectConfig, DetectTask
 from etendue.tasks.psf.psf import FitPsfConfig, FitPsfTask
 
@@ -85,3 +87,60 @@ def test_stars_brighter_than_the_limit_are_not_used():
     assert peak[everything.candidate].max() > 2500.0
     assert limited.candidate.sum() > 15
     assert peak[limited.candidate].max() <= 1500.0
+
+
+def varied(width, x, y, flux, *, seed=2):
+    """Return an exposure of round Gaussian stars of given widths."""
+    pixels = np.random.default_rng(seed).normal(0.0, NOISE, (SHAPE[0] + 80, SHAPE[1] + 80))
+    for sigma, xi, yi, light in zip(width, x, y, flux, strict=True):
+        stamp = GaussianMixturePsf.circular(sigma, 31).draw(x=xi, y=yi)
+        pixels[stamp.y0[0] + 40 : stamp.y0[0] + 71, stamp.x0[0] + 40 : stamp.x0[0] + 71] += light * stamp.value[0]
+    box = Box.from_shape(SHAPE)
+    return Exposure(
+        image=Image(pixels[40:-40, 40:-40].astype(np.float32), box), mask=Mask.empty(box),
+        variance=Image.full(box, NOISE**2),
+    )  # fmt: skip
+
+
+def size_of(psf, x, y, **color):
+    """Return the widths of the PSF at whole pixels [px]."""
+    ixx, iyy, _ = stamp_moments(psf.draw(x=np.rint(x), y=np.rint(y), **color).value)
+    return np.sqrt(0.5 * (ixx + iyy))
+
+
+def test_the_psf_of_a_colour_has_the_width_of_stars_of_that_colour():
+    rng = np.random.default_rng(4)
+    grid = np.stack(np.meshgrid(*2 * [np.linspace(25.0, 275.0, 9)]), -1).reshape(-1, 2)
+    x, y = (grid + rng.uniform(-6.0, 6.0, grid.shape)).T
+    color = rng.uniform(0.0, 2.0, x.size)
+    image = varied(1.3 - 0.04 * color, x, y, rng.uniform(1e4, 8e4, x.size))
+    unknown = np.where(np.arange(x.size) % 9 == 0, np.nan, color)
+    psf = FitPsfTask(FitPsfConfig(order=0)).run(exposure=image, x=x, y=y, snr=np.full(x.size, 99.0), color=unknown).psf
+    sizes = [size_of(psf, 150.0, 150.0, color=one)[0] for one in (0.2, 1.0, 1.8)]
+    np.testing.assert_allclose(sizes, [1.292, 1.26, 1.228], rtol=0.004)
+    assert size_of(psf, 150.0, 150.0)[0] == pytest.approx(1.3 - 0.04 * psf.color, rel=0.004)  # where it is unknown
+    again = psf_from_parts(*psf.to_parts())
+    np.testing.assert_array_equal(again.draw(x=3.0, y=4.0, color=1.7).value, psf.draw(x=3.0, y=4.0, color=1.7).value)
+
+
+def test_gaussian_processes_follow_what_polynomials_cannot():
+    rng = np.random.default_rng(9)
+    grid = np.stack(np.meshgrid(*2 * [np.linspace(22.0, 278.0, 13)]), -1).reshape(-1, 2)
+    x, y = (grid + rng.uniform(-5.0, 5.0, grid.shape)).T
+
+    def width(x, y):
+        return 1.3 * (1.0 + 0.05 * np.sin(x / 25.0) * np.cos(y / 30.0))
+
+    image = varied(width(x, y), x, y, rng.uniform(1e4, 6e4, x.size))
+    test_x, test_y = np.rint(rng.uniform(30.0, 270.0, (2, 60)))
+    error = {}
+    for variation in ("polynomial", "gaussian_process"):
+        config = FitPsfConfig(variation=variation, reserved_fraction=0.0)
+        fit = FitPsfTask(config).run(exposure=image, x=x, y=y, snr=np.full(x.size, 99.0))
+        error[variation] = np.std(size_of(fit.psf, test_x, test_y) / width(test_x, test_y))
+    assert error["polynomial"] > 0.015
+    assert error["gaussian_process"] < 0.6 * error["polynomial"]
+    again = psf_from_parts(*fit.psf.to_parts())
+    assert len(fit.psf.field) >= 1
+    assert again.content_hash() == fit.psf.content_hash()
+    np.testing.assert_array_equal(again.draw(x=3.0, y=4.0).value, fit.psf.draw(x=3.0, y=4.0).value)

@@ -106,16 +106,7 @@ def convolved_psf(psf: Psf, kernel: NDArray[np.float64], *, x: float, y: float) 
     spread = np.zeros((1, size, size))
     spread[0, ::per_pixel, ::per_pixel] = kernel
     components = fftconvolve(sampled.components, spread, mode="same", axes=(1, 2))
-    return PixelBasisPsf(
-        components,
-        step=sampled.step,
-        order=sampled.order,
-        x_center=sampled.x_center,
-        y_center=sampled.y_center,
-        x_scale=sampled.x_scale,
-        y_scale=sampled.y_scale,
-        size=sampled.size,
-    )
+    return sampled.with_components(components)
 
 
 def _centred(kernel: NDArray[np.float64]) -> NDArray[np.float64]:

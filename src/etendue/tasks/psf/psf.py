@@ -1,6 +1,7 @@
 """Fit the PSF of an exposure to its stars."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +27,7 @@ from etendue.kernels.psf_fit import (
     solve_components,
     with_wings,
 )
+from etendue.tasks.psf.random_field import Places, with_random_field
 from etendue.tasks.psf.star_selection import select_stars
 from etendue.tasks.task import Task, TaskConfig
 
@@ -39,6 +41,16 @@ class FitPsfConfig(TaskConfig):
 
     order: int = Field(2, ge=0, le=4)
     """Total degree of the spatial polynomial; lowered when there are too few stars."""
+
+    variation: Literal["polynomial", "gaussian_process"] = "polynomial"
+    """What besides the polynomial the shape follows over the detector: nothing, or Gaussian processes, for short
+    exposures in which turbulence does not average out."""
+
+    field_rounds: int = Field(2, ge=1)
+    """Last rounds in which such fields are found anew."""
+
+    min_field_gain: float = Field(3.0, ge=0.0)
+    """Natural logarithm of how much more likely the stars' shapes must become by a field."""
 
     stars_per_term: int = Field(8, ge=2)
     """Stars needed per spatial term."""
@@ -116,7 +128,7 @@ class PsfResult:
     candidate: NDArray[np.bool_]  # (n,) taken for a star
     used: NDArray[np.bool_]  # (n,) fitted and not rejected
     reserved: NDArray[np.bool_]  # (n,) kept for validation
-    statistics: dict[str, float]  # n_used, n_reserved, fwhm [px], order, step, reserved_chi2, used_chi2, size_residual
+    statistics: dict[str, float]  # n_used, n_reserved, fwhm [px], order, fields, step, used_chi2, ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,7 @@ class _Frame:
     x: Real
     y: Real
     noise: PixelNoise
+    color: Real | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +190,9 @@ class FitPsfTask(Task[FitPsfConfig]):
         y: ArrayLike,
         snr: ArrayLike,
         known: NDArray[np.bool_] | None = None,
+        scale: int = 1,
+        color: ArrayLike | None = None,
+        in_halo: NDArray[np.bool_] | None = None,
     ) -> PsfResult:
         """Fit the PSF.
 
@@ -190,6 +206,13 @@ class FitPsfTask(Task[FitPsfConfig]):
             Their detection signal-to-noise ratios.
         known : ndarray, bool, shape (n,), optional
             Which of them a catalog knows as stars.
+        scale : int
+            Width of stars over that of ordinary ones (of up to 6 px FWHM), on which the first look at them depends.
+        color : array, shape (n,), optional
+            Their colours, NaN where unknown [mag]: the PSF then has a term that is linear in colour, if enough stars
+            have one.
+        in_halo : ndarray, bool, shape (n,), optional
+            Which stand in the light of something large, that would count as wings of theirs: no stars of the PSF.
 
         Returns
         -------
@@ -201,23 +224,27 @@ class FitPsfTask(Task[FitPsfConfig]):
         AlgorithmError
             If fewer than ``min_stars`` stars are usable, or they do not agree, or the fluxes of all sources diverge.
         """
-        frame = self._frame(exposure, x, y)
-        snr = np.asarray(snr, np.float64)
-        candidate, width = self._candidates(frame, snr, known)
+        frame = self._frame(exposure, x, y, color)
+        snr = np.asarray(snr, np.float64) if in_halo is None else np.where(in_halo, 0.0, snr)
+        candidate, width = self._candidates(frame, snr, known, scale)
         stars = np.flatnonzero(candidate)
         stars = stars[np.argsort(-snr[stars], kind="stable")][: self.config.max_stars]
         if stars.size < self.config.min_stars:
-            raise AlgorithmError("Too few stars for a PSF", stars=int(stars.size), needed=self.config.min_stars)
+            raise AlgorithmError(
+                "Too few stars for a PSF: give one (psf, fit_psf=False), or lower psf.min_stars or psf.min_snr",
+                stars=int(stars.size), needed=self.config.min_stars,
+            )  # fmt: skip
         reserved = self._reserve(stars)
-        psf = self._first_model(exposure, width, int(np.count_nonzero(~reserved)))
+        psf = self._first_model(exposure, width, frame, stars[~reserved])
         good, chi2, wings = np.ones(stars.size, np.bool_), np.ones(stars.size), None
         for k in range(self.config.rounds):
             mismatch = max(self.config.final_mismatch, 0.1 * 0.3**k)
             behind = wings if k >= self.config.wing_rounds else None
-            psf, good, chi2, wings = self._improved(frame, psf, exposure, stars, reserved, mismatch, behind)
+            fields = self.config.variation == "gaussian_process" and k >= self.config.rounds - self.config.field_rounds
+            psf, good, chi2, wings = self._improved(frame, psf, exposure, stars, reserved, mismatch, behind, fields)
         return self._result(exposure, psf, frame, candidate, stars, reserved, good, chi2)
 
-    def _frame(self, exposure: Exposure, x: ArrayLike, y: ArrayLike) -> _Frame:
+    def _frame(self, exposure: Exposure, x: ArrayLike, y: ArrayLike, color: ArrayLike | None) -> _Frame:
         image, variance = exposure.image.array.astype(np.float64), exposure.variance.array.astype(np.float64)
         bad = exposure.mask.any_of(self.config.bad_planes) | ~np.isfinite(image) | ~(variance > 0)
         return _Frame(
@@ -227,18 +254,22 @@ class FitPsfTask(Task[FitPsfConfig]):
             np.asarray(x, np.float64) - exposure.bbox.x.start,
             np.asarray(y, np.float64) - exposure.bbox.y.start,
             pixel_noise(image, variance, bad),
+            None if color is None else np.asarray(color, np.float64),
         )
 
-    def _candidates(self, frame: _Frame, snr: Real, known: NDArray[np.bool_] | None) -> tuple[NDArray[np.bool_], Real]:
+    def _candidates(
+        self, frame: _Frame, snr: Real, known: NDArray[np.bool_] | None, scale: int
+    ) -> tuple[NDArray[np.bool_], Real]:
         """Return which sources look like stars, and their median moments."""
         col, row = np.rint(frame.x).astype(np.int64), np.rint(frame.y).astype(np.int64)
-        bright = self._usable(frame, col, row, snr)
-        half = 7
+        bright = self._usable(frame, col, row, snr, 8 * scale)
+        half = 7 * scale
+        nothing = np.zeros((bright.size, 2 * half + 1, 2 * half + 1))
         stamps, bad = isolated_stamps(
-            frame.image, frame.bad, np.zeros((bright.size, 15, 15)), col[bright] - half, row[bright] - half, snr[bright]
+            frame.image, frame.bad, nothing, col[bright] - half, row[bright] - half, snr[bright]
         )
         offset_x, offset_y = frame.x[bright] - col[bright] + half, frame.y[bright] - row[bright] + half
-        ixx, iyy, ixy, _ = adaptive_moments(stamps, bad, offset_x, offset_y, 1.0, 100)
+        ixx, iyy, ixy, _ = adaptive_moments(stamps, bad, offset_x, offset_y, float(scale), 100)
         enough = self.config.min_known_stars
         of_catalog = known[bright] if known is not None and enough is not None else None
         chosen, width = select_stars(ixx, iyy, ixy, snr[bright], of_catalog, enough or 1)
@@ -246,9 +277,11 @@ class FitPsfTask(Task[FitPsfConfig]):
         candidate[bright[chosen]] = True
         return candidate, width
 
-    def _usable(self, frame: _Frame, col: NDArray[np.int64], row: NDArray[np.int64], snr: Real) -> NDArray[np.int64]:
+    def _usable(
+        self, frame: _Frame, col: NDArray[np.int64], row: NDArray[np.int64], snr: Real, margin: int
+    ) -> NDArray[np.int64]:
         """Return the sources away from edges and bad pixels, neither too faint nor too bright."""
-        (ny, nx), margin = frame.image.shape, 8
+        ny, nx = frame.image.shape
         inside = (col >= margin) & (row >= margin) & (col < nx - margin) & (row < ny - margin)
         clean = mask_bits(np.ascontiguousarray(frame.bad, np.int32), col, row, 3) == 0
         usable = np.flatnonzero(inside & clean & (snr > self.config.min_snr))
@@ -266,10 +299,10 @@ class FitPsfTask(Task[FitPsfConfig]):
         period = max(2, round(1.0 / fraction))
         return np.arange(stars.size) % period == period - 1
 
-    def _first_model(self, exposure: Exposure, width: Real, n_stars: int) -> PixelBasisPsf:
+    def _first_model(self, exposure: Exposure, width: Real, frame: _Frame, stars: NDArray[np.int64]) -> PixelBasisPsf:
         """Return a Gaussian of the stars' median moments on the grid of the final model."""
-        order = self.config.order
-        while order > 0 and n_stars < self.config.stars_per_term * (order + 1) * (order + 2) // 2:
+        order, color = self.config.order, self._middle_color(frame, stars)
+        while order > 0 and stars.size < self.config.stars_per_term * (order + 1) * (order + 2) // 2:
             order -= 1
         fwhm = 2.3548 * float(np.sqrt(0.5 * (width[0] + width[1])))
         step = float(np.clip(fwhm / self.config.samples_per_fwhm, 0.4, 1.0))
@@ -278,7 +311,8 @@ class FitPsfTask(Task[FitPsfConfig]):
         offset = (np.arange(2 * half + 1) - half) * step
         det = width[0] * width[1] - width[2] ** 2
         rho2 = width[1] * offset**2 - 2.0 * width[2] * offset * offset[:, None] + width[0] * offset[:, None] ** 2
-        components = np.zeros(((order + 1) * (order + 2) // 2, 2 * half + 1, 2 * half + 1))
+        n_terms = PixelBasisPsf.n_smooth_terms(order) + (color is not None)
+        components = np.zeros((n_terms, 2 * half + 1, 2 * half + 1))
         components[0] = np.exp(-0.5 * rho2 / det)
         box = exposure.bbox
         return PixelBasisPsf(
@@ -290,7 +324,13 @@ class FitPsfTask(Task[FitPsfConfig]):
             x_scale=0.5 * box.x.size,
             y_scale=0.5 * box.y.size,
             size=size,
+            color=color,
         )
+
+    def _middle_color(self, frame: _Frame, stars: NDArray[np.int64]) -> float | None:
+        """Return the median colour of the stars; None if too few have one for a term of colour."""
+        known = np.zeros(0) if frame.color is None else frame.color[stars][np.isfinite(frame.color[stars])]
+        return float(np.median(known)) if known.size >= 2 * self.config.stars_per_term else None
 
     def _improved(
         self,
@@ -301,10 +341,11 @@ class FitPsfTask(Task[FitPsfConfig]):
         reserved: NDArray[np.bool_],
         mismatch: float,
         wings: Wings | None,
+        fields: bool,
     ) -> tuple[PixelBasisPsf, NDArray[np.bool_], Real, Wings]:
         """Refit all sources with the current PSF, then the PSF with the stars' isolated stamps."""
         fit = self._fit_sources(frame, psf, exposure, 0 if wings is None else self.config.sky_cell)
-        data, weight, terms, dx, dy, chi2 = self._star_stamps(frame, psf, exposure, fit, stars, mismatch)
+        data, weight, dx, dy, chi2 = self._star_stamps(frame, psf, exposure, fit, stars, mismatch)
         good = _without_outliers(chi2, fit.flux[stars], self.config.max_chi2_sigma)
         train = good & ~reserved
         if np.count_nonzero(train) < min(self.config.min_stars, _FEWEST):
@@ -315,6 +356,9 @@ class FitPsfTask(Task[FitPsfConfig]):
         if wings is None:
             wings = ring_profile(data[train], weight[train], flux[train], 0.75 * reach)
             data -= wings.sky / np.where(good, flux, np.inf)[:, None, None]
+        if fields:
+            psf = self._with_fields(frame, psf, exposure, fit, stars[train], data[train], weight[train])
+        terms = psf.terms(**self._places(frame, exposure, fit, stars))
         core = Core.of(psf, reach)
         solved = solve_components(
             core.pixels(data[train]),
@@ -338,6 +382,27 @@ class FitPsfTask(Task[FitPsfConfig]):
         scale = aperture_scale(data[good], weight[good], model, terms[good], radius)
         return psf.with_components(renormalised(components, scale)), good, chi2, wings
 
+    def _places(self, frame: _Frame, exposure: Exposure, fit: PointSources, stars: NDArray[np.int64]) -> Places:
+        """Return parent positions and colours of stars."""
+        x, y = fit.x[stars] + exposure.bbox.x.start, fit.y[stars] + exposure.bbox.y.start
+        return {"x": x, "y": y, "color": None if frame.color is None else frame.color[stars]}
+
+    def _with_fields(
+        self,
+        frame: _Frame,
+        psf: PixelBasisPsf,
+        exposure: Exposure,
+        fit: PointSources,
+        stars: NDArray[np.int64],
+        data: Real,
+        weight: Real,
+    ) -> PixelBasisPsf:
+        """Find the fields that the PSF follows besides its polynomial."""
+        places, fwhm = self._places(frame, exposure, fit, stars), _width(psf, exposure)
+        return with_random_field(
+            psf, data=data, weight=weight, places=places, fwhm=fwhm, min_gain=self.config.min_field_gain
+        )
+
     def _fit_sources(self, frame: _Frame, psf: PixelBasisPsf, exposure: Exposure, sky_cell: int) -> PointSources:
         x0, y0 = exposure.bbox.x.start, exposure.bbox.y.start
         fwhm = _width(psf, exposure)
@@ -346,7 +411,7 @@ class FitPsfTask(Task[FitPsfConfig]):
             frame.variance,
             frame.bad,
             components=psf.components,
-            terms=psf.terms(x=frame.x + x0, y=frame.y + y0),
+            terms=psf.terms(x=frame.x + x0, y=frame.y + y0, color=frame.color),
             step=psf.step,
             size=psf.size,
             x=frame.x,
@@ -370,9 +435,9 @@ class FitPsfTask(Task[FitPsfConfig]):
         stars: NDArray[np.int64],
         mismatch: float,
     ) -> tuple[Real, ...]:
-        """Return unit-flux stamps, weights, spatial terms, sub-pixel offsets and reduced chi-squares of the stars."""
-        x, y, flux = fit.x[stars] + exposure.bbox.x.start, fit.y[stars] + exposure.bbox.y.start, fit.flux[stars]
-        model = psf.draw(x=x, y=y)
+        """Return unit-flux stamps, weights, sub-pixel offsets and reduced chi-squares of the stars."""
+        places, flux = self._places(frame, exposure, fit, stars), fit.flux[stars]
+        model = psf.draw(**places)
         x0, y0 = model.x0 - exposure.bbox.x.start, model.y0 - exposure.bbox.y.start
         data, bad = isolated_stamps(fit.residual, frame.bad, model.value, x0, y0, flux)
         variance, _ = isolated_stamps(fit.weight_variance, frame.bad, model.value, x0, y0, np.zeros(flux.size))
@@ -382,7 +447,8 @@ class FitPsfTask(Task[FitPsfConfig]):
         softened *= np.maximum(1.0, np.sqrt(misfit) / self.config.robust_sigma)
         core = slice(psf.size // 2 - 4, psf.size // 2 + 5)
         chi2 = misfit[:, core, core].sum(axis=(1, 2)) / np.maximum((~bad[:, core, core]).sum(axis=(1, 2)), 1)
-        return data / scale, scale**2 / softened, psf.terms(x=x, y=y), x - np.rint(x), y - np.rint(y), chi2
+        dx, dy = (fit.x[stars] - np.rint(fit.x[stars]), fit.y[stars] - np.rint(fit.y[stars]))
+        return data / scale, scale**2 / softened, dx, dy, chi2
 
     def _prior(self, psf: PixelBasisPsf) -> Real:
         """Let the mean profile grow wings like a Moffat profile's, and the spatial terms follow the mean profile."""
@@ -418,6 +484,7 @@ class FitPsfTask(Task[FitPsfConfig]):
             "fwhm": _width(psf, exposure),
             "effective_area": float(psf.effective_area(**centre)[0]),
             "order": float(psf.order),
+            "fields": float(0 if psf.field is None else len(psf.field)),
             "step": psf.step,
             "used_chi2": float(np.median(chi2[good & ~reserved])),
             "reserved_chi2": float(np.median(chi2[reserved])) if reserved.any() else float("nan"),
