@@ -10,6 +10,7 @@ from etendue.image.psf import PixelBasisPsf
 from etendue.kernels.kron import ellipse_overlap
 from etendue.kernels.weighted_light import absolute_value
 from etendue.tasks.measure.adaptive_shape import AdaptiveShapes
+from etendue.tasks.measure.centroids import SmoothedPeak
 from etendue.tasks.measure.gaap import Gaap, GaapConfig, gaap_name
 from etendue.tasks.measure.galaxies import Galaxies
 from etendue.tasks.measure.kron import Blendedness, Kron
@@ -71,7 +72,7 @@ def moments(pair):
 
 
 def test_every_measurement_fills_its_columns(pair, moments):
-    for one in (AdaptiveShapes(), Kron(), Blendedness(), Galaxies()):
+    for one in (AdaptiveShapes(), SmoothedPeak(), Kron(), Blendedness(), Galaxies()):
         columns = one.run(pair, moments)
         assert set(columns) == set(one.columns)
         assert all(np.shape(value) == (2,) for value in columns.values())
@@ -82,6 +83,22 @@ def test_moments_of_a_star_are_the_psf_and_lie_in_parent_pixels(moments):
         assert moments[name][0] == pytest.approx(moments[f"{name}PSF"][0], abs=2e-3)
     assert moments["hsm_x"][0] == pytest.approx(1000.0 + SIDE // 2 + 0.3, abs=1e-3)
     assert moments["hsm_y"][0] == pytest.approx(500.0 + SIDE // 2 - 0.2, abs=1e-3)
+
+
+@pytest.mark.parametrize("source", [STAR, GALAXY])
+def test_the_peak_of_smoothed_sources_is_their_place_even_behind_a_lopsided_telescope_and_its_error_is_right(source):
+    lopsided = galsim.Convolve(
+        galsim.OpticalPSF(lam_over_diam=0.9, coma1=0.1, obscuration=0.5), galsim.Kolmogorov(fwhm=2.5)
+    )
+    clean, rng, n, sigma = draw(source, lopsided, 0.3, -0.2), np.random.default_rng(4), 400, 2.0
+    many = scene(
+        [clean + rng.normal(0.0, sigma, clean.shape) for _ in range(n)], np.full(n, 0.3), -0.2, lopsided, sigma
+    )
+    found = SmoothedPeak().run(many, AdaptiveShapes().run(many, {}))
+    for axis, truth in (("x", many.x + 1000.0), ("y", many.y + 500.0)):
+        pull = (found[f"sdssCentroid_{axis}"] - truth) / found[f"sdssCentroid_{axis}Err"]
+        assert abs(pull.mean()) < 4.0 / np.sqrt(n)
+        assert pull.std() == pytest.approx(1.0, abs=4.0 / np.sqrt(2.0 * n))
 
 
 def test_regauss_finds_the_galaxy_behind_the_psf(moments):

@@ -18,6 +18,7 @@ from etendue.kernels.point_sources import PointSources, fit_point_sources, narro
 from etendue.kernels.source_light import draw_light
 from etendue.tasks.measure.adaptive_shape import AdaptiveShapesConfig
 from etendue.tasks.measure.apertures import AperturesConfig
+from etendue.tasks.measure.centroids import SmoothedPeakConfig
 from etendue.tasks.measure.deblend import DeblendConfig, DeblendTask
 from etendue.tasks.measure.extendedness import ExtendednessConfig
 from etendue.tasks.measure.gaap import GaapConfig
@@ -51,6 +52,9 @@ class MeasureConfig(TaskConfig):
 
     hsm: AdaptiveShapesConfig = AdaptiveShapesConfig()
     """Second moments and shapes corrected for the PSF, as HSM defines them."""
+
+    sdss_centroid: SmoothedPeakConfig = SmoothedPeakConfig()
+    """Positions that need no model; after moments, which tell how wide sources are."""
 
     galaxies: GalaxiesConfig = GalaxiesConfig()
     """Fits of galaxy profiles."""
