@@ -6,18 +6,39 @@ import numpy as np
 from numba import njit, types
 
 from etendue.kernels.galaxies import inverse_variances
-from etendue.kernels.galaxy_fit import ITERATIONS, TOLERANCE, predicted_gain, solve_damped
+from etendue.kernels.galaxy_fit import ITERATIONS, predicted_gain, solve_damped
 from etendue.kernels.noise_products import correlated_products
 from etendue.kernels.small_matrix import invert
 from etendue.kernels.source_light import cut_alone
-from etendue.kernels.types import BOOL_2D, F32_1D, F64, F64_2D, F64_2D_OUT, F64_3D, I64_1D
+from etendue.kernels.types import BOOL_2D, F32_1D, F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64_1D
 
 N = 5  # flux, x, y, length, angle
 SHORTEST = 0.01  # px
+_TOLERANCE = 1e-3  # chi-square a step must still win: 0.03 errors
 
 _CUBE = types.Array(types.float64, 3, "C")
 _LINE = types.Array(types.float64, 1, "C")
+_NODES = 32.0  # of the table of the error function, per unit
+_END = 6.0  # where it is 1
+_ERF = np.array([math.erf(k / _NODES) for k in range(int(_END * _NODES) + 2)])
+_BELL = np.exp(-((np.arange(_ERF.size) / _NODES) ** 2))
 _TABLE = types.Array(types.float64, 2, "C")
+
+
+@njit(inline="always")
+def _error_function(x):
+    """Return erf(x) and exp(-x^2), to 1e-9: Taylor's series about the nearest node of a table."""
+    size = abs(x)
+    if size >= _END:
+        return math.copysign(1.0, x), 0.0
+    k = int(size * _NODES + 0.5)
+    node, bell = k / _NODES, _BELL[k]
+    d = size - node
+    rise = node * node
+    series = d * (1.0 - d * (node - d * ((2.0 * rise - 1.0) / 3.0 - d * node * (2.0 * rise - 3.0) / 6.0)))
+    t = -d * (2.0 * node + d)
+    fall = 1.0 + t * (1.0 + t * (0.5 + t * (1.0 / 6.0 + t * (1.0 / 24.0 + t * (1.0 / 120.0 + t / 720.0)))))
+    return math.copysign(_ERF[k] + 2.0 / math.sqrt(math.pi) * bell * series, x), bell * fall
 
 
 @njit([types.void(F64, F64, F64, F64, F64_2D, _CUBE)], cache=True, nogil=True, error_model="numpy")
@@ -51,14 +72,29 @@ def draw_trail(x, y, length, angle, psf, out):
                 if far * far + v * v > 36.0 * sigma * sigma:
                     continue
                 across = math.exp(-0.5 * (v / sigma) ** 2)
-                start, end = math.exp(-((root * (u + half)) ** 2)), math.exp(-((root * (u - half)) ** 2))
-                value = scale * across * (math.erf(root * (u + half)) - math.erf(root * (u - half)))
+                since, start = _error_function(root * (u + half))
+                until, end = _error_function(root * (u - half))
+                value = scale * across * (since - until)
                 by_u, by_v = slope * across * (start - end), -v / (sigma * sigma) * value
                 out[0, j, i] += value
                 out[1, j, i] += s * by_v - c * by_u
                 out[2, j, i] -= s * by_u + c * by_v
                 out[3, j, i] += 0.5 * slope * across * (start + end) - value / length
                 out[4, j, i] += v * by_u - u * by_v
+
+
+@njit(
+    [F64(F64_1D, F64_1D, F64_1D)],
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+    fastmath={"reassoc", "contract"},
+)
+def _weighted_product(weight, first, second):
+    total = 0.0
+    for i in range(weight.size):
+        total += weight[i] * first[i] * second[i]
+    return total
 
 
 @njit(
@@ -69,22 +105,17 @@ def draw_trail(x, y, length, angle, psf, out):
 )
 def _normal_equations(data, weight, flux, drawn, matrix, right):
     """Fill the products of the slopes with each other and with the residual; return chi-square."""
-    matrix[:, :] = 0.0
-    right[:] = 0.0
-    chi2, slope = 0.0, np.empty(N)
-    for j in range(data.shape[0]):
-        for i in range(data.shape[1]):
-            w, residual = weight[j, i], data[j, i] - flux * drawn[0, j, i]
-            chi2 += w * residual * residual
-            for a in range(N):
-                slope[a] = drawn[a, j, i] * (1.0 if a == 0 else flux)
-                right[a] += w * residual * slope[a]
-                for b in range(a + 1):
-                    matrix[a, b] += w * slope[a] * slope[b]
+    pixels, weights, model = data.ravel(), weight.ravel(), drawn[0].ravel()
+    residual = pixels - flux * model
     for a in range(N):
-        for b in range(a):
+        first = drawn[a].ravel()
+        scale = 1.0 if a == 0 else flux
+        right[a] = scale * _weighted_product(weights, first, residual)
+        for b in range(a + 1):
+            both = scale * (1.0 if b == 0 else flux)
+            matrix[a, b] = both * _weighted_product(weights, first, drawn[b].ravel())
             matrix[b, a] = matrix[a, b]
-    return chi2
+    return _weighted_product(weights, residual, residual)
 
 
 @njit(
@@ -116,10 +147,10 @@ def _fit(data, weight, psf, theta, drawn, matrix):
         if gain >= 0.0:
             theta[:], drawn[:, :, :], matrix[:, :], right[:] = trial, moved, moved_matrix, moved_right
             chi2, damping = better, 0.1 * damping
-            if gain < TOLERANCE:
+            if gain < _TOLERANCE:
                 return chi2
             continue
-        if better < np.inf and predicted_gain(working, step, damping) < TOLERANCE:
+        if better < np.inf and predicted_gain(working, step, damping) < _TOLERANCE:
             return chi2
         damping = max(10.0 * damping, 1e-3)
         if damping > 1e10:
