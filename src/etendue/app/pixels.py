@@ -23,8 +23,8 @@ from etendue.tasks.measure.measure import MeasureConfig, MeasureTask
 from etendue.tasks.measure.source_columns import SourceColumns
 
 ALL_MEASUREMENTS = (
-    "apertures", "moments", "hsm", "sdss_centroid", "extendedness", "kron", "gaap", "blendedness", "galaxies", "sersic", "trail",
-    "local_background",
+    "apertures", "moments", "hsm", "sdss_centroid", "extendedness", "kron", "gaap", "blendedness", "galaxies", "sersic",
+    "trail", "dipole", "local_background",
 )  # fmt: skip
 _PILED_UP = 10  # pairs of neighbours at the highest value: they saturate
 

@@ -4,10 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from etendue.errors import AlgorithmError
 from etendue.image.exposure import Exposure
+from etendue.log import get_logger
 from etendue.refcat.sample import ReferenceSample
 from etendue.tasks.background.background import SubtractBackgroundConfig, SubtractBackgroundTask
 from etendue.tasks.characterize.crowded import FindCrowdedConfig, FindCrowdedTask
+from etendue.tasks.characterize.first_stars import FirstStars, FirstStarsConfig, FirstStarsTask
 from etendue.tasks.characterize.known_stars import KnownStarsConfig, KnownStarsTask
 from etendue.tasks.cosmicray.cosmicray import CosmicRayConfig, CosmicRayTask
 from etendue.tasks.detect.detect import DetectConfig, DetectResult, DetectTask
@@ -19,6 +22,10 @@ from etendue.tasks.stargal.star_probability import StarProbabilityConfig, StarPr
 from etendue.tasks.streak.streak import FindStreaksConfig, FindStreaksTask
 from etendue.tasks.task import Task, TaskConfig
 
+_LONG = 0.3  # ellipticity of a PSF that may be a satellite's
+_HOLLOW = 0.8  # middle over peak of the PSF of stars that are rings
+_log = get_logger(__name__)
+
 
 class CharacterizeConfig(TaskConfig):
     """The algorithms in the order in which they run."""
@@ -29,7 +36,7 @@ class CharacterizeConfig(TaskConfig):
     subtract_background: bool = True
     """Coadds and images that were characterized before keep their background."""
 
-    bright_detect: DetectConfig = DetectConfig(threshold_snr=10.0)
+    first_stars: FirstStarsConfig = FirstStarsConfig()
     """First detection, which finds the stars for the PSF."""
 
     known_stars: KnownStarsConfig = KnownStarsConfig()
@@ -37,6 +44,9 @@ class CharacterizeConfig(TaskConfig):
 
     psf: FitPsfConfig = FitPsfConfig()
     """PSF model."""
+
+    psf_color: str = ""
+    """Colour of the reference catalog, such as ``g-i``, that the PSF depends on; none by default."""
 
     fit_psf: bool = True
     """Fit the PSF; otherwise the exposure's own is used."""
@@ -105,7 +115,7 @@ class CharacterizeTask(Task[CharacterizeConfig]):
     def __init__(self, config: CharacterizeConfig | None = None):
         super().__init__(config)
         self.background = SubtractBackgroundTask(self.config.background)
-        self.bright_detect = DetectTask(self.config.bright_detect)
+        self.first_stars = FirstStarsTask(self.config.first_stars)
         self.known_stars = KnownStarsTask(self.config.known_stars)
         self.psf = FitPsfTask(self.config.psf)
         self.cosmic_rays = CosmicRayTask(self.config.cosmic_rays)
@@ -140,11 +150,10 @@ class CharacterizeTask(Task[CharacterizeConfig]):
         if self.config.subtract_background:
             exposure = self.background.run(exposure=exposure).exposure
         if self.config.fit_psf:
-            bright = self.bright_detect.run(exposure=exposure)
+            bright, psf_result = self._first_psf(exposure, reference)
             psf_x, psf_y = bright.x, bright.y
-            psf_result = self._psf(exposure, bright, reference)
             exposure = exposure.replace(psf=psf_result.psf)
-        if self.config.find_cosmic_rays and exposure.psf is not None:
+        if self.config.find_cosmic_rays and exposure.psf is not None and not _is_hollow(exposure):
             exposure = self.cosmic_rays.run(exposure=exposure, psf=exposure.psf)
         if self.config.find_streaks:
             exposure = self.streaks.run(exposure=exposure).exposure
@@ -156,7 +165,7 @@ class CharacterizeTask(Task[CharacterizeConfig]):
             detected = self.crowded.run(exposure=detected.exposure, detected=detected)
             if self.config.fit_psf:
                 psf_x, psf_y = detected.x, detected.y
-                psf_result = self._psf(detected.exposure, detected, reference)
+                psf_result = self._psf(detected.exposure, FirstStars.all_of(detected), reference)
                 detected = replace(detected, exposure=detected.exposure.replace(psf=psf_result.psf))
         columns = self.measure.run(
             exposure=detected.exposure, x=detected.x, y=detected.y, footprints=detected.footprints
@@ -166,16 +175,36 @@ class CharacterizeTask(Task[CharacterizeConfig]):
         exposure = detected.exposure.replace(aperture_corrections=corrections)
         return CharacterizeResult(exposure, detected, columns, psf_result, psf_x, psf_y)
 
-    def _psf(self, exposure: Exposure, found: DetectResult, reference: ReferenceSample | None) -> PsfResult:
+    def _first_psf(self, exposure: Exposure, reference: ReferenceSample | None) -> tuple[DetectResult, PsfResult]:
+        """Fit the PSF to bright stars; where they disagree or are long, once more without the trails of satellites."""
+        first, failure = self.first_stars.run(exposure=exposure), None
+        try:
+            fit = self._psf(exposure, first, reference)
+            if not self.config.find_streaks or _ellipticity(fit, exposure) < _LONG:
+                return first.detected, fit
+        except AlgorithmError as error:
+            failure = error
+        trails = self.streaks.run(exposure=exposure) if self.config.find_streaks else None
+        if trails is not None and trails.streaks:
+            first = self.first_stars.run(exposure=trails.exposure, mask_planes=("STREAK",))
+            fit, failure = self._psf(trails.exposure, first, reference), None
+        if failure is not None:
+            raise failure
+        return first.detected, fit
+
+    def _psf(self, exposure: Exposure, first: FirstStars, reference: ReferenceSample | None) -> PsfResult:
         """Fit the PSF to the stars among what was found."""
-        known = None
+        found, known, color = first.detected, None, None
         if reference is not None:
-            known = self.known_stars.run(
+            rows = self.known_stars.run(
                 exposure=exposure, x=found.x, y=found.y, brightness=found.peak_snr, reference=reference
             )
+            known = rows >= 0
+            color = reference.at(rows).color(self.config.psf_color) if self.config.psf_color else None
         return self.psf.run(
-            exposure=exposure, x=found.x, y=found.y, snr=found.peak_snr, known=None if known is None else known >= 0
-        )
+            exposure=exposure, x=found.x, y=found.y, snr=found.peak_snr, scale=first.scale,
+            known=known, color=color, in_halo=first.in_halo,
+        )  # fmt: skip
 
     def _told_from_galaxies(self, columns: SourceColumns) -> SourceColumns:
         """Add the probability of being a star."""
@@ -186,3 +215,19 @@ class CharacterizeTask(Task[CharacterizeConfig]):
             broad=measured["broadFraction"], broad_err=measured["broadFractionErr"], flux=columns.psf_flux
         )
         return replace(columns, measured={**measured, "starProbability": found.probability})
+
+
+def _ellipticity(fit: PsfResult, exposure: Exposure) -> float:
+    """Return the ellipticity of the PSF at the centre: 0 if it is round, 1 for a line."""
+    xx, yy, xy = (float(np.squeeze(one)) for one in fit.psf.moments(x=exposure.bbox.x.center, y=exposure.bbox.y.center))
+    return float(np.hypot(xx - yy, 2.0 * xy) / (xx + yy))
+
+
+def _is_hollow(exposure: Exposure) -> bool:
+    """Tell whether stars are rings, out of focus, whose rims look like the traces of cosmic rays."""
+    assert exposure.psf is not None
+    stamp = exposure.psf.stamp(x=exposure.bbox.x.center, y=exposure.bbox.y.center)
+    hollow = bool(stamp[stamp.shape[0] // 2, stamp.shape[1] // 2] < _HOLLOW * stamp.max())
+    if hollow:
+        _log.warning("stars are rings (out of focus?): cosmic rays are not looked for")
+    return hollow

@@ -64,6 +64,10 @@ class DetectConfig(TaskConfig):
     merge_margin: int = Field(3, ge=0)
     """Pixels around such a region that belong to it."""
 
+    merge_growth: float = Field(0.0, ge=0.0)
+    """And as many times its radius (that of a disc of its area): on the halo of a star that saturates far out, noise
+    makes peaks that look like stars where no PSF is known yet."""
+
     grow: int = Field(0, ge=0)
     """Pixels by which footprints grow; those that touch become one."""
 
@@ -243,18 +247,35 @@ class DetectTask(Task[DetectConfig]):
         self, exposure: Exposure, x: NDArray[np.float64], y: NDArray[np.float64], value: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
         """Tell which peaks are the highest, or the only one, of their saturated region."""
-        mask = exposure.mask
-        merged = masked_spans(np.ascontiguousarray(mask.array), np.int32(mask.bits(self.config.merge_planes)))
+        merged = masked_spans(
+            np.ascontiguousarray(exposure.mask.array), np.int32(exposure.mask.bits(self.config.merge_planes))
+        )
         if not merged[0].size or not x.size:
             return np.ones(x.size, np.bool_)
-        grown = grown_spans(*merged, self.config.merge_margin, *exposure.bbox.shape)
-        region = owner_at(*connected_spans(grown), np.rint(x).astype(np.int64), np.rint(y).astype(np.int64))
+        at = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
+        region = np.full(x.size, -1)
+        for spans, margin in self._merged(merged):
+            grown = connected_spans(grown_spans(*spans, margin, *exposure.bbox.shape))
+            here = owner_at(*grown, *at)
+            region = np.where(here >= 0, here + region.max(initial=0) + 1, region)
         order = np.lexsort((-value, region))
         first = np.ones(x.size, np.bool_)
         first[1:] = np.diff(region[order]) != 0
         keep = region < 0
         keep[order[first]] = True
         return keep
+
+    def _merged(self, spans: _Spans) -> list[tuple[_Spans, int]]:
+        """Return the spans of regions with the margins that belong to them, in powers of two of the least."""
+        config = self.config
+        if not config.merge_growth:
+            return [(spans, config.merge_margin)]
+        row, x0, x1 = spans
+        owner = span_owners(*spans)
+        least = max(config.merge_margin, 1)
+        radius = config.merge_growth * np.sqrt(np.bincount(owner, x1 - x0) / np.pi)
+        margin = least * 2 ** np.ceil(np.log2(np.maximum(radius / least, 1.0))).astype(np.int64)[owner]
+        return [((row[one], x0[one], x1[one]), int(k)) for k in np.unique(margin) for one in [margin == k]]
 
 
 class _Scanner:
