@@ -15,7 +15,8 @@ from survey_frame import FWHM, STAMP, mixture, true_psf
 
 THRESHOLD = 5.0
 CELL = 128
-RADII = (3.0, 6.0, 9.0, 12.0)
+FITS_OF_GALAXIES = ("galaxies", "sersic")
+RADII = (3.0, 4.5, 6.0, 9.0, 12.0, 17.0, 25.0, 35.0, 50.0, 70.0)  # LSST's
 FILTER = 15  # side of the matched filter [px]
 _SOURCE_EXTRACTOR_COLUMNS = (
     "XWIN_IMAGE", "YWIN_IMAGE", "ERRX2WIN_IMAGE", "ERRY2WIN_IMAGE", "X2_IMAGE", "Y2_IMAGE", "XY_IMAGE",
@@ -62,20 +63,37 @@ def ours(folder: Path, *, threshold: float = THRESHOLD, detect_only: bool = Fals
 
     background = SubtractBackgroundTask(SubtractBackgroundConfig(cell_size=CELL))
     detect = DetectTask(DetectConfig(threshold_snr=threshold))
-    measure = MeasureTask(MeasureConfig(apertures=AperturesConfig(radii=RADII)))
+    measure = MeasureTask(MeasureConfig(measurements=("apertures", "moments"), apertures=AperturesConfig(radii=RADII)))
 
     def work() -> dict[str, Any]:
         found = detect.run(exposure=background.run(exposure=_our_exposure(_read(folder))).exposure)
         if detect_only:
             return _write(folder, "ours", {"x": found.x, "y": found.y})
-        got = measure.run(exposure=found.exposure, x=found.x, y=found.y)
+        got = measure.run(exposure=found.exposure, x=found.x, y=found.y, footprints=found.footprints)
         moments = {name: got.measured[name] for name in ("ixx", "iyy", "ixy")}
         circles = [aperture_name(radius) for radius in RADII]
         apertures = {"aper": np.stack([got.measured[name] for name in circles], 1),
                      "aper_err": np.stack([got.measured[f"{name}Err"] for name in circles], 1)}  # fmt: skip
         fit = {"flux": got.psf_flux, "flux_err": got.psf_flux_err, "x_err": got.x_err, "y_err": got.y_err}
-        extended = {"extendedness": got.measured["extendedness"]}
-        return _write(folder, "ours", {"x": got.x, "y": got.y, **fit, **apertures, **moments, **extended})
+        return _write(folder, "ours", {"x": got.x, "y": got.y, **fit, **apertures, **moments})
+
+    return work
+
+
+def whole_chain(folder: Path, **_: Any) -> Work:
+    """From an image with its sky to all sources: every measurement but the fits of galaxies; the PSF is not known."""
+    from etendue.app.pixels import ALL_MEASUREMENTS
+    from etendue.tasks.characterize.characterize import CharacterizeConfig, CharacterizeTask
+    from etendue.tasks.measure.apertures import AperturesConfig
+    from etendue.tasks.measure.measure import MeasureConfig
+
+    names = tuple(name for name in ALL_MEASUREMENTS if name not in FITS_OF_GALAXIES)
+    measure = MeasureConfig(measurements=names, apertures=AperturesConfig(radii=RADII))
+    task = CharacterizeTask(CharacterizeConfig(measure=measure))
+
+    def work() -> dict[str, Any]:
+        columns = task.run(exposure=_our_exposure(_read(folder)).replace(psf=None)).columns
+        return _write(folder, "chain", {"x": columns.x, "y": columns.y, **columns.measured})
 
     return work
 
