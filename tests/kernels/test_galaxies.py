@@ -34,7 +34,7 @@ def fit(images, sigma, correlation=WHITE, forced=False):
     stamps, left = np.repeat(STAMP[np.newaxis], n, axis=0), x.astype(np.int64) - 30
     return fit_galaxies(
         *pixels, *light, start, np.full(n, HALF), DISC_PROFILE, BULGE_PROFILE, MIXTURE, none, stamps, left, none,
-        int(forced), correlation, 2.0, 0,
+        int(forced), correlation, 2.0, 1.0, 0,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from etendue.kernels.source_light import cut_alone
 from etendue.kernels.types import BOOL_2D, F32_1D, F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64, I64_1D
 
 POINT, DISC, BULGE = 0, 1, 2  # order of the models in what is returned
+NEGLIGIBLE = 14.0  # chi-square by which a model is worse that does not count: a weight of 1e-3
 
 _CUBE = types.Array(types.float64, 3, "C")
 _TABLE = types.Array(types.float64, 2, "C")
@@ -121,38 +122,66 @@ def _first_guess(model, start, theta, chi2):
 
 
 @njit(
-    [types.void(F64_2D, F64_2D, _FOURFOLD, F64_3D, F64_3D, F64_2D, F64, F64_2D, F64_3D, F64_1D, _LINE)],
+    [F64(F64_2D, F64_2D, _FOURFOLD, F64_3D, F64_3D, F64_2D, F64_2D, F64, F64, _LINE)],
     cache=True,
     nogil=True,
     error_model="numpy",
 )
-def _choose(data, weight, drawn, convolved, inverse, correlation, price, theta, covariance, chi2, total):
-    """Fill flux, error and the bulge's part of the simplest model that no richer one beats by its price.
+def _sum_of_both(data, weight, drawn, convolved, inverse, correlation, theta, rival, negligible, total):
+    """Fill flux, error and the bulge's part of the best sum of both profiles; return chi-square, NaN if there is none.
 
-    Every parameter more must lower chi-square by ``price``: from the point by three for a profile, from a profile by
-    one for the sum of both.
+    Sums whose chi-square is not below ``rival + negligible`` get no error, for they do not count.
     """
-    if not (np.isfinite(chi2[DISC]) or np.isfinite(chi2[BULGE])):
+    alpha = np.zeros(4)
+    disc, bulge = drawn[DISC, 0] + convolved[DISC], drawn[BULGE, 0] + convolved[BULGE]
+    chi2 = _best_sum(data, weight, disc, bulge, alpha)
+    if not chi2 < rival + negligible:
+        return np.nan
+    own = weight * (alpha[0] * disc + alpha[1] * bulge)
+    response = own.copy()
+    for model in (DISC, BULGE):
+        share = alpha[2] * (alpha[3] if model == BULGE else 1.0 - alpha[3])
+        _follow_shape(own, weight, drawn[model], convolved[model], inverse[model], theta[model, 0], share, response)
+    total[0], total[1], total[2] = alpha[2], _response_error(response, weight, correlation), alpha[3]
+    return chi2
+
+
+@njit(
+    [types.void(F64_2D, F64_2D, _FOURFOLD, F64_3D, F64_3D, F64_2D, F64, F64, F64_2D, F64_3D, F64_1D, _LINE)],
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+)
+def _average(data, weight, drawn, convolved, inverse, correlation, price, inflation, theta, covariance, chi2, total):
+    """Fill flux, error and the bulge's part of the mean of all models, by how likely each is.
+
+    Weights are ``exp(-(chi2 + price parameters) / 2 inflation)``; the variance is the mean of the models' own plus that
+    of their fluxes (Burnham & Anderson 2002, Model Selection and Multimodel Inference, section 4.3).
+    """
+    flux, error, part, cost = np.zeros(4), np.zeros(4), np.zeros(4), np.full(4, np.inf)
+    for model in range(3):
+        if np.isfinite(chi2[model]) and covariance[model, 0, 0] > 0.0:
+            flux[model], error[model] = theta[model, 0], np.sqrt(covariance[model, 0, 0])
+            part[model] = 1.0 if model == BULGE else 0.0
+            cost[model] = chi2[model] + price * (0.0 if model == POINT else 3.0)
+    if np.isfinite(cost[DISC]) and np.isfinite(cost[BULGE]):
+        both = np.zeros(3)
+        cost[3] = 4.0 * price + _sum_of_both(
+            data, weight, drawn, convolved, inverse, correlation, theta, cost.min() - 4.0 * price,
+            NEGLIGIBLE * inflation, both,
+        )  # fmt: skip
+        flux[3], error[3], part[3] = both
+    best = np.inf
+    for model in range(4):
+        cost[model] = cost[model] if error[model] > 0.0 and np.isfinite(cost[model]) else np.inf
+        best = min(best, cost[model])
+    if not best < np.inf:
         return
-    best = BULGE if not np.isfinite(chi2[DISC]) or chi2[BULGE] < chi2[DISC] else DISC
-    alpha, chi2_sum = np.zeros(4), np.nan
-    if np.isfinite(chi2[DISC]) and np.isfinite(chi2[BULGE]):
-        templates = drawn[DISC, 0] + convolved[DISC], drawn[BULGE, 0] + convolved[BULGE]
-        chi2_sum = _best_sum(data, weight, templates[0], templates[1], alpha)
-        if chi2_sum < chi2[best] - price and chi2_sum < chi2[POINT] - 4.0 * price:
-            own = weight * (alpha[0] * templates[0] + alpha[1] * templates[1])
-            response = own.copy()
-            for model in (DISC, BULGE):
-                share = alpha[2] * (alpha[3] if model == BULGE else 1.0 - alpha[3])
-                _follow_shape(
-                    own, weight, drawn[model], convolved[model], inverse[model], theta[model, 0], share, response
-                )
-            total[0], total[1], total[2] = alpha[2], _response_error(response, weight, correlation), alpha[3]
-            return
-    if not chi2[best] < chi2[POINT] - 3.0 * price and np.isfinite(chi2[POINT]):
-        best = POINT
-    total[0], total[1] = theta[best, 0], np.sqrt(covariance[best, 0, 0])
-    total[2] = 1.0 if best == BULGE else 0.0
+    likely = np.exp(-0.5 * (cost - best) / inflation)
+    likely /= likely.sum()
+    mean = np.sum(likely * flux)
+    total[0], total[1] = mean, np.sqrt(np.sum(likely * (error**2 + (flux - mean) ** 2)))
+    total[2] = np.sum(likely * flux * part) / mean
 
 
 @njit([types.void(_LINE, F64_2D, F64_2D)], cache=True, nogil=True, error_model="numpy")
@@ -170,7 +199,7 @@ def _remove_noise_bias(theta, inverse, covariance):
 @njit(
     [
         types.void(
-            F64_2D, F64_2D, F64_2D, F64_2D, F64_2D, F64_2D, I64, I64, I64, F64_2D, F64, F64_1D, F64_2D_OUT, _CUBE,
+            F64_2D, F64_2D, F64_2D, F64_2D, F64_2D, F64_2D, I64, I64, I64, F64_2D, F64, F64, F64_1D, F64_2D_OUT, _CUBE,
             _LINE, _LINE,
         )
     ],
@@ -179,8 +208,8 @@ def _remove_noise_bias(theta, inverse, covariance):
     error_model="numpy",
 )  # fmt: skip
 def _fit_one(
-    data, weight, disc, bulge, psf, departure, shift_x, shift_y, held, correlation, price, start, theta, covariance,
-    chi2, total,
+    data, weight, disc, bulge, psf, departure, shift_x, shift_y, held, correlation, price, inflation, start, theta,
+    covariance, chi2, total,
 ):  # fmt: skip
     """Fit all models to one window; fill parameters, covariances, chi-squares and (flux, error, bulge's part)."""
     shape = data.shape
@@ -202,7 +231,7 @@ def _fit_one(
             )  # fmt: skip
     if not held and np.isfinite(chi2[POINT]):
         _remove_noise_bias(theta[POINT], inverse[POINT], covariance[POINT])
-    _choose(data, weight, drawn, convolved, inverse, correlation, price, theta, covariance, chi2, total)
+    _average(data, weight, drawn, convolved, inverse, correlation, price, inflation, theta, covariance, chi2, total)
 
 
 @njit([I64(F64_2D, BOOL_2D, I64, I64, F64_2D_OUT)], cache=True, nogil=True, error_model="numpy")
@@ -238,7 +267,7 @@ def inverse_variances(variance, unusable, left, low, weight):
     [
         types.Tuple((_CUBE, _FOURFOLD, _TABLE, _TABLE))(
             F64_2D, F64_2D, BOOL_2D, F32_1D, I64_1D, I64_1D, I64_1D, I64_1D, I64_1D,
-            F64_2D, I64_1D, F64_2D, F64_2D, F64_3D, I64_1D, F64_3D, I64_1D, I64_1D, I64, F64_2D, F64, I64,
+            F64_2D, I64_1D, F64_2D, F64_2D, F64_3D, I64_1D, F64_3D, I64_1D, I64_1D, I64, F64_2D, F64, F64, I64,
         )
     ],
     cache=True,
@@ -247,14 +276,15 @@ def inverse_variances(variance, unusable, left, low, weight):
 )  # fmt: skip
 def fit_galaxies(
     residual, weight_variance, bad, value, offset, x0, y0, width, height,
-    start, half, disc, bulge, mixtures, cell, stamps, stamp_x0, stamp_y0, held, correlation, price, first,
+    start, half, disc, bulge, mixtures, cell, stamps, stamp_x0, stamp_y0, held, correlation, price, inflation, first,
 ):  # fmt: skip
     """Fit a point source, an exponential disc, a de Vaucouleurs bulge, and the best sum of the last two.
 
     Disc and bulge are fitted each alone, with flux, centre and ellipse free; then their fluxes together with their
     shapes held, none negative (the composite model of SDSS and HSC: Bosch et al. 2018, PASJ 70, S5, section 4.9.9).
-    The error of the sum follows the data through all three fits. A richer model must pay for its parameters: fluxes
-    that cannot be negative would otherwise bias those of stars and of pure profiles high by half an error.
+    The error of the sum follows the data through all three fits. The total is the mean of the four models by how likely
+    they are, and its error holds what they differ by. Richer models pay for their parameters: fluxes that cannot be
+    negative would otherwise bias those of stars and of pure profiles high by half an error.
 
     Parameters
     ----------
@@ -283,7 +313,9 @@ def fit_galaxies(
     correlation : ndarray, float64, shape (k, k)
         Noise autocorrelation against pixel lag; (1, 1) for white noise.
     price : float
-        By how much each parameter more must lower chi-square for a richer model to be believed.
+        By how much each parameter more must lower chi-square for a richer model to be as likely.
+    inflation : float
+        By how much correlated noise inflates differences of chi-square.
     first : int
         First source.
 
@@ -296,7 +328,7 @@ def fit_galaxies(
     chi2 : ndarray, float64, shape (m, 4)
         Chi-square of each, NaN where the fit did not settle; and the number of pixels.
     total : ndarray, float64, shape (m, 3)
-        Flux of the best sum, its error, and the bulge's part of it.
+        Mean flux of all models, its error, and the bulge's part of it.
     """
     m = stamps.shape[0]
     theta, covariance = np.full((m, 3, 6), np.nan), np.full((m, 3, 6, 6), np.nan)
@@ -319,7 +351,7 @@ def fit_galaxies(
         guess[1], guess[2] = start[s, 1] - left, start[s, 2] - low
         _fit_one(
             data, weight, disc, bulge, psf, departure, stamp_x0[k] - left, stamp_y0[k] - low, held, correlation, price,
-            guess, theta[k], covariance[k], chi2[k], total[k],
+            inflation, guess, theta[k], covariance[k], chi2[k], total[k],
         )  # fmt: skip
         chi2[k, 3] = used
         for model in range(3):

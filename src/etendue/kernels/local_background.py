@@ -115,6 +115,88 @@ def cell_medians(image, bad, cell):
     return medians
 
 
+@njit([types.UniTuple(_CELLS, 2)(F64_2D, F64_2D, BOOL_2D, I64)], cache=True, nogil=True, error_model="numpy")
+def cell_levels(image, variance, bad, cell):
+    """Take the median of an image in square cells, and its error.
+
+    Parameters
+    ----------
+    image, variance : ndarray, float64, shape (ny, nx)
+        Image and its variance.
+    bad : ndarray, bool, shape (ny, nx)
+        Pixels left out; others that are not finite are too.
+    cell : int
+        Cell side [px]; the last cells may be smaller.
+
+    Returns
+    -------
+    level, error : ndarray, float64, shape (ceil(ny / cell), ceil(nx / cell))
+        Medians m and ``sqrt(pi / 2 V / n)``, for independent pixels; 0 and infinite where less than a quarter of a
+        full cell is usable.
+    """
+    ny, nx = image.shape
+    rows, cols = (ny + cell - 1) // cell, (nx + cell - 1) // cell
+    level, error = np.zeros((rows, cols)), np.full((rows, cols), np.inf)
+    values, work = np.empty(cell * cell), np.empty(cell * cell)
+    for a in range(rows):
+        for b in range(cols):
+            n, weight = 0, 0.0
+            for j in range(a * cell, min(ny, (a + 1) * cell)):
+                for i in range(b * cell, min(nx, (b + 1) * cell)):
+                    if not bad[j, i] and np.isfinite(image[j, i]) and 0.0 < variance[j, i] < np.inf:
+                        values[n] = image[j, i]
+                        weight += 1.0 / variance[j, i]
+                        n += 1
+            if 4 * n >= cell * cell:
+                level[a, b], error[a, b] = _median(values[:n], work[:n]), np.sqrt(0.5 * np.pi / weight)
+    return level, error
+
+
+def significant_levels(
+    level: NDArray[np.float64], error: NDArray[np.float64], least: float, block: int = 4
+) -> NDArray[np.float64]:
+    """Keep of the levels of cells what noise cannot have made: of blocks of cells first, then of each cell.
+
+    Levels m of error e are shrunk to ``m max(0, 1 - least**2 e**2 / m**2)``, the positive part of James and Stein's
+    estimator (1961). Where the sky is flat any estimate of it on a small scale only adds noise to fluxes, and takes
+    light from galaxies.
+
+    Parameters
+    ----------
+    level, error : ndarray, float64, shape (rows, cols)
+        As from `cell_levels`.
+    least : float
+        Errors that a level must exceed.
+    block : int
+        Side of the blocks in cells.
+
+    Returns
+    -------
+    ndarray, float64, shape (rows, cols)
+    """
+    (rows, cols), shape = level.shape, [-(-n // block) for n in level.shape]
+    known = np.full((shape[0] * block, shape[1] * block), np.nan)
+    known[:rows, :cols] = np.where(np.isfinite(error), level, np.nan)
+    weight = np.zeros(known.shape)
+    weight[:rows, :cols] = 1.0 / error**2
+    known, weight = (
+        part.reshape(shape[0], block, shape[1], block).swapaxes(1, 2).reshape(*shape, block * block)
+        for part in (known, weight)
+    )
+    known[np.isnan(known).all(axis=2), 0] = 0.0
+    with np.errstate(divide="ignore"):
+        coarse = _shrunk(np.nanmedian(known, axis=2), np.sqrt(0.5 * np.pi / weight.sum(axis=2)), least)
+    y, x = np.indices(level.shape)
+    wide = cells_at(coarse, block, np.asarray(x), np.asarray(y))
+    return wide + _shrunk(np.where(np.isfinite(error), level - wide, 0.0), error, least)
+
+
+def _shrunk(level: NDArray[np.float64], error: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.fmax(0.0, 1.0 - (least * error / level) ** 2)
+    return np.where(np.isfinite(error), level * factor, 0.0)
+
+
 @njit([_CELLS(F32_2D, F32_2D, I32_2D, I32, I64, I64, F64)], cache=True, nogil=True, error_model="numpy")
 def significant_sky(image, variance, mask, bits, cell, step, least):
     """Take the median of an image in square cells, as far as noise cannot have made it (to 0.02 of the noise).

@@ -8,7 +8,7 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from etendue.kernels.centroid import fit_sources
-from etendue.kernels.local_background import cell_medians, cells_at, subtract_cells
+from etendue.kernels.local_background import cell_levels, cells_at, significant_levels, subtract_cells
 from etendue.kernels.psf import draw_pixel_basis
 from etendue.kernels.types import BOOL_2D, F64, F64_2D, F64_2D_OUT, I64
 
@@ -159,6 +159,7 @@ def fit_point_sources(
     max_shift: float = 1.5,
     sweeps: tuple[int, ...] = (3, 3),
     sky_cell: int = 0,
+    sky_significance: float = 0.0,
     noise: PixelNoise | None = None,
     not_sky: Callable[[PointSources], NDArray[np.bool_]] | None = None,
 ) -> PointSources:
@@ -196,6 +197,8 @@ def fit_point_sources(
         Visits of every source in each round.
     sky_cell : int
         Cell side of the local background [px]; 0 for none.
+    sky_significance : float
+        Errors that the background of a cell must exceed to be subtracted; 0 to subtract it as it is.
     noise : PixelNoise, optional
         Noise of the pixels, if it is known already.
     not_sky : callable, optional
@@ -232,10 +235,17 @@ def fit_point_sources(
         fit = PointSources(xs[back], ys[back], flux[back], residual, weight_variance, sky, noise.slope, side, diverged)
         if sky_cell and k < len(sweeps) - 1 and not diverged:
             no_sky = bad | not_sky(fit) if not_sky is not None and k == 0 else no_sky
-            cells = cell_medians(residual, no_sky, sky_cell)
-            subtract_cells(residual, cells, sky_cell)
+            cells = _take_sky(residual, variance, no_sky, sky_cell, sky_significance)
             sky += cells_at(cells, sky_cell, np.rint(x), np.rint(y)) * _inside(image, x, y)
     return fit
+
+
+def _take_sky(residual: Real, variance: Real, no_sky: NDArray[np.bool_], cell: int, significance: float) -> Real:
+    """Subtract the local background in place, as far as it is significant, and return it in cells."""
+    level, error = cell_levels(residual, variance, no_sky, cell)
+    cells = significant_levels(level, error, significance) if significance else level
+    subtract_cells(residual, cells, cell)
+    return cells
 
 
 def _inside(image: Real, x: Real, y: Real) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from etendue.kernels.kron import ellipse_overlap
 from etendue.kernels.weighted_light import absolute_value
 from etendue.tasks.measure.adaptive_shape import AdaptiveShapes
 from etendue.tasks.measure.centroids import SmoothedPeak
+from etendue.tasks.measure.dipole import Dipole
 from etendue.tasks.measure.gaap import Gaap, GaapConfig, gaap_name
 from etendue.tasks.measure.galaxies import Galaxies
 from etendue.tasks.measure.kron import Blendedness, Kron
@@ -246,3 +247,30 @@ def test_the_sky_around_sources_is_told_with_its_noise(good_seeing):
 def _middles(n):
     """Return the middles of n equal parts of a line from -0.5 to 0.5."""
     return (np.arange(n) + 0.5) / n - 0.5
+
+
+def test_a_dipole_is_found_with_its_errors_whichever_lobe_was_taken_for_the_source(good_seeing):
+    lobe = draw(STAR, good_seeing, 1.2, 0.5), draw(STAR, good_seeing, -1.0, 0.1)
+    rng, n, sigma = np.random.default_rng(9), 300, 0.5
+    clean = lobe[0] - 0.7 * lobe[1]
+    noisy = [clean + rng.normal(0.0, sigma, clean.shape) for _ in range(n)]
+    many = scene(noisy, np.where(np.arange(n) % 2, 1.2, -1.0), 0.3, good_seeing, sigma)
+    found = Dipole().run(many, {})
+    assert set(found) == set(Dipole.columns)
+    assert found["isDipole"].all()
+    assert not found["dipole_flag"].any()
+    truth = {
+        "dipole_positiveFlux": 1e3, "dipole_negativeFlux": -700.0, "dipoleMeanFlux": 850.0,
+        "dipole_differenceFlux": 300.0, "dipole_length": np.hypot(2.2, 0.4),
+        "dipole_angle": np.degrees(np.arctan2(0.4, 2.2)),
+    }  # fmt: skip
+    for name, true in truth.items():
+        pull = (found[name] - true) / found[f"{name}Err"]
+        assert abs(np.median(pull)) < 5.0 / np.sqrt(n), name
+        assert pull.std() == pytest.approx(1.0, abs=4.0 / np.sqrt(2.0 * n)), name
+
+
+def test_a_star_is_no_dipole(good_seeing):
+    star = scene([draw(STAR, good_seeing) + np.random.default_rng(2).normal(0.0, 1.0, (SIDE, SIDE))], [0.0], 0.0,
+                 good_seeing, 1.0)  # fmt: skip
+    assert not Dipole().run(star, {})["isDipole"].any()

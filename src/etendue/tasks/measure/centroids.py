@@ -22,7 +22,7 @@ class SmoothedPeakConfig(TaskConfig):
     """Choices of the centroid."""
 
     step: float = Field(1.5, gt=1.0)
-    """Smoothing Gaussians are as wide as the PSF, or as it times a power of this for sources whose moments are known."""
+    """Smoothing Gaussians are as wide as the PSF, times a power of this for sources whose moments are known."""
 
     widest: int = Field(4, ge=0)
     """Largest power."""

@@ -40,8 +40,8 @@ class GalaxiesConfig(TaskConfig):
     """Largest half side of the window [px]."""
 
     price: float = Field(2.0, ge=0.0)
-    """By how much each more parameter must lower chi-square for `cModelFlux` to take a richer model, if pixels are
-    independent."""
+    """By how much each more parameter must lower chi-square for a richer model to count as much in `cModelFlux`, if
+    pixels are independent."""
 
     block: int = Field(512, ge=1)
     """Sources whose PSFs are held in memory at once."""
@@ -51,8 +51,9 @@ class GalaxiesConfig(TaskConfig):
 class Galaxies(Measurement[GalaxiesConfig]):
     """Fits of profiles convolved with the PSF: point source, exponential, de Vaucouleurs, and the best of them.
 
-    Fluxes reach to infinity. `cModelFlux` is that of the simplest model the data ask for: point, one profile, or the
-    sum of both with shapes held. Errors are of model variance and pixel covariance, and follow the shapes. No priors.
+    Fluxes reach to infinity. `cModelFlux` is the mean of all models by their likelihoods and numbers of parameters:
+    point, either profile, and the sum of both with shapes held; its error holds what they differ by. Errors are of
+    model variance and pixel covariance, and follow the shapes. No priors.
     """
 
     columns = (
@@ -95,6 +96,7 @@ class Galaxies(Measurement[GalaxiesConfig]):
                     int(scene.forced),
                     scene.correlation,
                     self.config.price * inflated,
+                    inflated,
                     first,
                 )
             )

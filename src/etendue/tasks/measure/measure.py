@@ -20,6 +20,7 @@ from etendue.tasks.measure.adaptive_shape import AdaptiveShapesConfig
 from etendue.tasks.measure.apertures import AperturesConfig
 from etendue.tasks.measure.centroids import SmoothedPeakConfig
 from etendue.tasks.measure.deblend import DeblendConfig, DeblendTask
+from etendue.tasks.measure.dipole import DipoleConfig
 from etendue.tasks.measure.extendedness import ExtendednessConfig
 from etendue.tasks.measure.gaap import GaapConfig
 from etendue.tasks.measure.galaxies import GalaxiesConfig
@@ -83,6 +84,9 @@ class MeasureConfig(TaskConfig):
     trail: TrailConfig = TrailConfig()
     """Fits of trailed point sources; after moments."""
 
+    dipole: DipoleConfig = DipoleConfig()
+    """Fits of two point sources of opposite sign: for difference images."""
+
     local_background: LocalBackgroundConfig = LocalBackgroundConfig()
     """What is left of the sky in a ring around each source."""
 
@@ -103,6 +107,9 @@ class MeasureConfig(TaskConfig):
 
     sky_cell: int = Field(24, ge=0)
     """Cell side [px] of the local background, taken from the image minus all sources; 0 for none."""
+
+    sky_significance: float = Field(2.5, ge=0.0)
+    """Errors that it must exceed, in cells of this side or of four times it; 0 to subtract it as it is."""
 
     bad_planes: tuple[str, ...] = ("BAD", "SAT", "CR", "NO_DATA", "INTRP", "VIGNETTED")
     """Planes whose pixels are not used."""
@@ -271,6 +278,7 @@ class MeasureTask(Task[MeasureConfig]):
             max_shift=self.config.max_shift * frame.fwhm,
             sweeps=self.config.sweeps,
             sky_cell=self.config.sky_cell,
+            sky_significance=self.config.sky_significance * _level_inflation(exposure),
             not_sky=None if footprints is None else not_sky,
         )
 
@@ -400,6 +408,11 @@ def _pixel_scale(exposure: Exposure) -> float:
     if exposure.wcs is None:
         return float("nan")
     return float(exposure.wcs.pixel_scale(x=exposure.bbox.x.center, y=exposure.bbox.y.center))
+
+
+def _level_inflation(exposure: Exposure) -> float:
+    """Return how much larger the error of a mean over many pixels is than if they were independent."""
+    return 1.0 if exposure.noise is None else float(np.sqrt(max(exposure.noise.kernel.sum(), 1.0)))
 
 
 def _noise_factor(exposure: Exposure, frame: _Frame) -> float:
