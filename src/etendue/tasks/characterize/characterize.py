@@ -165,7 +165,8 @@ class CharacterizeTask(Task[CharacterizeConfig]):
             detected = self.crowded.run(exposure=detected.exposure, detected=detected)
             if self.config.fit_psf:
                 psf_x, psf_y = detected.x, detected.y
-                psf_result = self._psf(detected.exposure, FirstStars.all_of(detected), reference)
+                beside = self.crowded.beside_others(exposure=detected.exposure, found=detected)
+                psf_result = self._psf(detected.exposure, FirstStars(detected, 1, beside), reference)
                 detected = replace(detected, exposure=detected.exposure.replace(psf=psf_result.psf))
         columns = self.measure.run(
             exposure=detected.exposure, x=detected.x, y=detected.y, footprints=detected.footprints

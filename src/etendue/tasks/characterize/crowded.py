@@ -23,8 +23,8 @@ class FindCrowdedConfig(TaskConfig):
     rounds: int = Field(6, ge=1)
     """Searches of the residual at most."""
 
-    detect: DetectConfig = DetectConfig(wing_tolerance=0.0, sky_cell=0)
-    """How the residual is searched."""
+    detect: DetectConfig = DetectConfig(threshold_snr=4.0, wing_tolerance=0.0, sky_cell=0)
+    """How the residual is searched: stars that are not in the list are noise for the others."""
 
     mismatch: float = Field(0.02, ge=0.0)
     """Relative error of the PSF: what it leaves of bright stars is no star."""
@@ -40,6 +40,21 @@ class FindCrowdedConfig(TaskConfig):
 
     keep_snr: float = Field(3.0, ge=0.0)
     """Stars whose flux is found fainter once their neighbours are known are dropped."""
+
+    lone_snr: float = Field(5.0, ge=0.0)
+    """Fainter stars are kept where they disturb others only."""
+
+    alone_radius: float = Field(3.0, gt=0.0)
+    """That is, within this many FWHM; stars of the PSF have little of others' light within it..."""
+
+    alone_share: float = Field(0.3, gt=0.0)
+    """...in all no more than this part of theirs..."""
+
+    least_alone: int = Field(40, ge=1)
+    """...if there are so many..."""
+
+    alone_snr: float = Field(30.0, gt=0.0)
+    """...as bright as this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,11 +101,34 @@ class FindCrowdedTask(Task[FindCrowdedConfig]):
                 (stars.x, found.x[new]), (stars.y, found.y[new]), (stars.snr, found.peak_snr[new]))))  # fmt: skip
             if np.count_nonzero(new) <= self.config.least_gain * stars.x.size:
                 break
-        order = np.argsort(stars.y, kind="stable")
+        keep = np.flatnonzero((stars.snr >= self.config.lone_snr) | ~self._lone(stars, exposure))
+        order = keep[np.argsort(stars.y[keep], kind="stable")]
         return replace(
             detected, x=stars.x[order], y=stars.y[order], peak_snr=stars.snr[order],
             is_negative=np.zeros(order.size, bool),
         )  # fmt: skip
+
+    def beside_others(self, *, exposure: Exposure, found: DetectResult) -> NDArray[np.bool_]:
+        """Tell which stars stand in too much light of others to tell the PSF.
+
+        Parameters
+        ----------
+        exposure : Exposure
+            With PSF.
+        found : DetectResult
+            All stars.
+
+        Returns
+        -------
+        ndarray, bool, shape (n,)
+            Nowhere true if too few would be left.
+        """
+        one, other = self._pairs(found.x, found.y, exposure)
+        light = np.bincount(one, found.peak_snr[other], found.x.size)
+        light += np.bincount(other, found.peak_snr[one], found.x.size)
+        beside = light > self.config.alone_share * found.peak_snr
+        alone = np.count_nonzero(~beside & (found.peak_snr > self.config.alone_snr))
+        return beside if alone >= self.config.least_alone else np.zeros(found.x.size, np.bool_)
 
     def _fitted(self, exposure: Exposure, stars: _Stars) -> tuple[_Stars, Exposure]:
         """Return the stars as fitted together, without those that vanished, and the image minus all."""
@@ -114,3 +152,15 @@ class FindCrowdedTask(Task[FindCrowdedConfig]):
         distance, nearest = tree.query(np.column_stack([found.x, found.y]))
         faint = found.peak_snr < self.config.min_ratio * stars.snr[nearest]
         return (distance > self.config.min_separation * fwhm) & ~((distance < fwhm) & faint)
+
+    def _lone(self, stars: _Stars, exposure: Exposure) -> NDArray[np.bool_]:
+        """Tell which stars have no other near them."""
+        pairs = self._pairs(stars.x, stars.y, exposure)
+        return np.bincount(pairs.ravel(), minlength=stars.x.size) == 0
+
+    def _pairs(self, x: Real, y: Real, exposure: Exposure) -> NDArray[np.int64]:
+        """Return the stars that are near each other, shape (2, n_pairs)."""
+        assert exposure.psf is not None
+        fwhm = float(exposure.psf.fwhm(x=exposure.bbox.x.center, y=exposure.bbox.y.center)[0])
+        tree = cKDTree(np.column_stack([x, y]))
+        return np.asarray(tree.query_pairs(self.config.alone_radius * fwhm, output_type="ndarray").T)

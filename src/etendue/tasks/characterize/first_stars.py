@@ -62,12 +62,7 @@ class FirstStars(NamedTuple):
     """Side of the pixels that suit the stars, in pixels of the image: 1 unless stars are broad."""
 
     in_halo: NDArray[np.bool_]
-    """Sources in the light of something large, such as a bright star."""
-
-    @classmethod
-    def all_of(cls, detected: DetectResult) -> "FirstStars":
-        """Return sources of ordinary width, none of them in a halo."""
-        return cls(detected, 1, np.zeros(detected.x.size, np.bool_))
+    """Sources in the light of something large, such as a bright star: no stars for the PSF."""
 
 
 class FirstStarsTask(Task[FirstStarsConfig]):
