@@ -124,6 +124,18 @@ def test_wings_are_told_from_what_is_left_of_the_sky(sky):
     np.testing.assert_allclose(wings.profile[12:21], 2e-5 * (np.arange(12, 21) / 10.0) ** -4.0, rtol=0.1)
 
 
+def test_neighbours_of_every_star_do_not_make_its_wings_brighter():
+    rng = np.random.default_rng(8)
+    data, weight, flux = _stars_with_wings(rng, 0.0)
+    profiles = [ring_profile(data, weight, flux, 10.0).profile]
+    for star, (y, x) in zip(data, rng.integers(0, 71, (flux.size, 2)), strict=True):
+        star[y : y + 10, x : x + 10] += 1e-5 * (
+            max(abs(y - 35), abs(x - 35)) > 18
+        )  # half as bright as the wings at 10 px
+    profiles.append(ring_profile(data, weight, flux, 10.0).profile)
+    np.testing.assert_allclose(profiles[1][12:21], profiles[0][12:21], rtol=0.02)
+
+
 def test_light_beyond_the_last_ring_goes_on_to_infinity():
     profile = 3e-5 * np.maximum(np.arange(31.0), 1.0) ** -1.0
     wings = Wings(profile, 3.0, 0.0)

@@ -40,7 +40,7 @@ def scene():
         image=Image(pixels, box), mask=Mask.empty(box), variance=Image(pixels, box), unit="electron", wcs=WCS, band="r"
     )
     ra, dec = WCS.shifted(dx=12.0, dy=-9.0).pixel_to_sky(x=x[star], y=y[star])
-    fluxes = {"r": (flux[star], 0.01 * flux[star])}
+    fluxes = {"r": (flux[star], 0.01 * flux[star]), "g": (0.5 * flux[star], 0.01 * flux[star])}
     return exposure, x, y, flux, star, ReferenceSample(ra, dec, np.full(40, 0.01), fluxes)
 
 
@@ -66,3 +66,10 @@ def test_the_psf_is_that_of_the_catalog_s_stars(scene):
         sizes.append(float(np.sqrt(0.5 * (ixx + iyy))[0]))
     assert sizes[0] > 1.33  # by size alone the broader objects count
     assert sizes[1] == pytest.approx(1.3, rel=0.01)
+
+
+def test_a_colour_of_the_catalog_gives_the_psf_a_term(scene):
+    exposure, *_, sample = scene
+    config = CONFIG.model_copy(update={"psf_color": "g-r"})
+    psf = CharacterizeTask(config).run(exposure=exposure, reference=sample).exposure.psf
+    assert psf.color == pytest.approx(2.5 * np.log10(2.0))

@@ -92,7 +92,7 @@ class FitPsfConfig(TaskConfig):
     sky_cell: int = Field(24, ge=0)
     """Cell side [px] of the local background around the stars, in the rounds that know their wings; 0 for none."""
 
-    wing_rounds: int = Field(2, ge=1)
+    wing_rounds: int = Field(3, ge=1)
     """Rounds in which the wings are measured, on the sky as it is: a local background would take them too."""
 
     rounds: int = Field(4, ge=1)
@@ -104,7 +104,7 @@ class FitPsfConfig(TaskConfig):
     spatial_prior: float = Field(0.15, gt=0.0)
     """Expected relative change of the profile over the detector, per spatial term."""
 
-    wing_prior: float = Field(0.01, gt=0.0)
+    wing_prior: float = Field(0.05, gt=0.0)
     """Freedom of the mean profile's wings, relative to its peak at one FWHM from the centre."""
 
     bad_planes: tuple[str, ...] = ("BAD", "SAT", "CR", "NO_DATA", "INTRP", "VIGNETTED")
