@@ -245,7 +245,7 @@ def table(result):
 
 
 def main():
-    """Score the asked conditions and write the result."""
+    """Score the asked conditions and write the result, beside what the file holds of others."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="*", default=[7501, 7502])
     parser.add_argument("--conditions", nargs="*", help="such as isolated/white/true; all by default")
@@ -254,7 +254,10 @@ def main():
     every = list(product(("isolated", "crowded"), ("white", "correlated"), ("true", "fitted")))
     conditions = [tuple(one.split("/")) for one in options.conditions] if options.conditions else every
     scores = score_fields(options.seeds, conditions)
-    found = {"machine": machine_facts(), "seeds": options.seeds, "bars": BARS, "area_px2": AREA, "scores": scores}
+    before = json.loads(options.out.read_text()) if options.out.exists() else {}
+    seeds = before.get("seeds", {}) | dict.fromkeys(scores, options.seeds)
+    found = {"machine": machine_facts(), "seeds": seeds, "bars": BARS, "area_px2": AREA}
+    found["scores"] = before.get("scores", {}) | scores
     options.out.write_text(json.dumps(rounded(found), indent=1) + "\n")
     print("\n".join(table(scores)))
 

@@ -14,7 +14,7 @@ from etendue.kernels.types import F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64
 
 CENTRE, ELLIPSE = 1, 2  # what may be fitted besides the flux
 ITERATIONS = 40
-TOLERANCE = 1e-4  # chi-square a step must still win
+TOLERANCE = 5e-4  # chi-square a step must still win
 POINT_LIKE = 3e-4  # ellipses smaller than this part of the PSF's count as zero
 UNSEEN = 0.003  # chi-square that the departure must change to be drawn
 ROUNDS = 2  # times the departure of the PSF from Gaussians is convolved with the profile anew

@@ -11,6 +11,7 @@ from etendue.kernels.types import BOOL_2D, F32_2D, F64, F64_1D, F64_1D_OUT, F64_
 _CELLS = types.Array(types.float64, 2, "C")
 _BINS = 64
 _SKY_BINS = 256
+_MEDIAN_SQUARE = 0.4549  # median of the square of a Gaussian variate
 
 
 @njit([F64(F64_1D_OUT, I64)], cache=True, nogil=True, error_model="numpy")
@@ -158,8 +159,8 @@ def significant_levels(
     """Keep of the levels of cells what noise cannot have made: of blocks of cells first, then of each cell.
 
     Levels m of error e are shrunk to ``m max(0, 1 - least**2 e**2 / m**2)``, the positive part of James and Stein's
-    estimator (1961). Where the sky is flat any estimate of it on a small scale only adds noise to fluxes, and takes
-    light from galaxies.
+    estimator (1961), or to ``m S**2 / (S**2 + e**2)`` where levels vary by S all over the image. Where the sky is flat
+    any estimate of it on a small scale only adds noise to fluxes, and takes light from galaxies.
 
     Parameters
     ----------
@@ -192,9 +193,15 @@ def significant_levels(
 
 
 def _shrunk(level: NDArray[np.float64], error: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Shrink levels by their own significance, or by that of levels all over the image, whichever leaves more."""
+    finite = np.isfinite(error)
+    if not finite.any():
+        return np.zeros(level.shape)
+    square, noise = np.median(level[finite] ** 2) / _MEDIAN_SQUARE, np.median(error[finite] ** 2)
+    common = max(0.0, square - noise * (1.0 + 5.0 / np.sqrt(np.count_nonzero(finite))))
     with np.errstate(divide="ignore", invalid="ignore"):
-        factor = np.fmax(0.0, 1.0 - (least * error / level) ** 2)
-    return np.where(np.isfinite(error), level * factor, 0.0)
+        factor = np.fmax(1.0 - (least * error / level) ** 2, common / (common + error**2))
+    return np.where(finite, level * np.fmax(factor, 0.0), 0.0)
 
 
 @njit([_CELLS(F32_2D, F32_2D, I32_2D, I32, I64, I64, F64)], cache=True, nogil=True, error_model="numpy")
