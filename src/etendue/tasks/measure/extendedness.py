@@ -12,8 +12,6 @@ from etendue.tasks.measure.measurement import Columns, Measurement, measurement
 from etendue.tasks.measure.scene import Scene
 from etendue.tasks.task import TaskConfig
 
-_SIGMA_TO_FWHM = 2.3548
-
 
 class ExtendednessConfig(TaskConfig):
     """Configuration of `Extendedness`."""
@@ -48,7 +46,7 @@ class Extendedness(Measurement[ExtendednessConfig]):
 
     def _fraction(self, scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         radius, psf = self.config.fit_radius * scene.fwhm, scene.psf
-        broader = psf.broadened(self.config.broad_sigma * scene.fwhm / _SIGMA_TO_FWHM)
+        broader = psf.broadened(self.config.broad_sigma * scene.sigma)
         found: tuple[NDArray[np.float64], NDArray[np.float64]] = broad_fraction(
             scene.residual, scene.weight_variance, scene.variance, scene.bad, *scene.light.columns, psf.components,
             broader.components,

@@ -30,6 +30,7 @@ from etendue.tasks.measure.local_background import LocalBackgroundConfig
 from etendue.tasks.measure.measurement import Columns, Measurement, checked, find_measurement
 from etendue.tasks.measure.moments import MomentsConfig
 from etendue.tasks.measure.pixel_flags import pixel_flags
+from etendue.tasks.measure.point_fit import PointFit
 from etendue.tasks.measure.scene import Scene
 from etendue.tasks.measure.sersic import SersicConfig
 from etendue.tasks.measure.source_columns import SourceColumns
@@ -127,25 +128,6 @@ class _Frame:
     fwhm: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PointFit:
-    """Point sources fitted together.
-
-    Attributes
-    ----------
-    x, y, flux, flux_err : ndarray, float64, shape (n,)
-        Parent pixels and image units.
-    residual : ndarray, float64, shape (ny, nx)
-        Image minus all of them.
-    """
-
-    x: Real
-    y: Real
-    flux: Real
-    flux_err: Real
-    residual: Real
-
-
 class MeasureTask(Task[MeasureConfig]):
     """Joint PSF fit of all sources, then every measurement on each source alone, and flags.
 
@@ -201,14 +183,9 @@ class MeasureTask(Task[MeasureConfig]):
         AlgorithmError
             If the fluxes of overlapping sources diverge.
         """
-        x, y = np.atleast_1d(np.asarray(x, np.float64)), np.atleast_1d(np.asarray(y, np.float64))
-        if x.shape != y.shape or x.ndim != 1 or not (np.isfinite(x).all() and np.isfinite(y).all()):
-            raise InputError("positions must be finite columns of one length", value=(x.shape, y.shape))
-        frame = self._frame(exposure)
-        fit = self._fit(exposure, frame, x, y, forced, footprints)
-        if fit.diverged:
-            raise AlgorithmError("The fluxes of overlapping sources do not settle", sources=x.size)
-        return self._columns(exposure, frame, fit, np.full(x.size, not forced), (x, y), footprints)
+        frame, start = self._frame(exposure), _positions(x, y)
+        fit = self._fit(exposure, frame, start, forced, footprints)
+        return self._columns(exposure, frame, fit, np.full(fit.x.size, not forced), start, footprints)
 
     def fit(self, *, exposure: Exposure, x: ArrayLike, y: ArrayLike) -> PointFit:
         """Fit point sources together and measure nothing else.
@@ -229,12 +206,9 @@ class MeasureTask(Task[MeasureConfig]):
         InputError, AlgorithmError
             As `run`.
         """
-        x, y = np.atleast_1d(np.asarray(x, np.float64)), np.atleast_1d(np.asarray(y, np.float64))
         frame = self._frame(exposure)
-        fit = self._fit(exposure, frame, x, y, False, None)
-        if fit.diverged:
-            raise AlgorithmError("The fluxes of overlapping sources do not settle", sources=x.size)
-        covariance = self._covariances(frame, fit, np.ones(x.size, bool), _noise_factor(exposure, frame))
+        fit = self._fit(exposure, frame, _positions(x, y), False, None)
+        covariance = self._covariances(frame, fit, np.ones(fit.x.size, bool), _noise_factor(exposure, frame))
         return PointFit(fit.x + frame.x0, fit.y + frame.y0, fit.flux, np.sqrt(covariance[:, 0, 0]), fit.residual)
 
     def _frame(self, exposure: Exposure) -> _Frame:
@@ -255,14 +229,21 @@ class MeasureTask(Task[MeasureConfig]):
         )
 
     def _fit(
-        self, exposure: Exposure, frame: _Frame, x: Real, y: Real, forced: bool, footprints: FootprintSet | None
+        self,
+        exposure: Exposure,
+        frame: _Frame,
+        start: tuple[Real, Real],
+        forced: bool,
+        footprints: FootprintSet | None,
     ) -> PointSources:
+        x, y = start
+
         def not_sky(fit: PointSources) -> NDArray[np.bool_]:
             assert footprints is not None
             scene = self._scene(exposure, frame, fit, np.zeros(x.size), forced=forced)
             return DeblendTask(self.config.deblend).extended_regions(scene, footprints)
 
-        return fit_point_sources(
+        fit = fit_point_sources(
             exposure.image.array.astype(np.float64),
             frame.variance,
             frame.bad,
@@ -281,6 +262,9 @@ class MeasureTask(Task[MeasureConfig]):
             sky_significance=self.config.sky_significance * _level_inflation(exposure),
             not_sky=None if footprints is None else not_sky,
         )
+        if fit.diverged:
+            raise AlgorithmError("The fluxes of overlapping sources do not settle", sources=x.size)
+        return fit
 
     def _covariances(self, frame: _Frame, fit: PointSources, free: NDArray[np.bool_], noise_factor: float) -> Real:
         radius = self.config.fit_radius * frame.fwhm
@@ -388,6 +372,14 @@ class MeasureTask(Task[MeasureConfig]):
         for name, one in self.measurements:
             known |= checked(name, one.run(scene, known), len(scene))
         return known
+
+
+def _positions(x: ArrayLike, y: ArrayLike) -> tuple[Real, Real]:
+    """Return positions as columns, if they are finite and of one length."""
+    x, y = np.atleast_1d(np.asarray(x, np.float64)), np.atleast_1d(np.asarray(y, np.float64))
+    if x.shape != y.shape or x.ndim != 1 or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise InputError("positions must be finite columns of one length", value=(x.shape, y.shape))
+    return x, y
 
 
 def _on_pixel_basis(psf: Psf, exposure: Exposure) -> PixelBasisPsf:

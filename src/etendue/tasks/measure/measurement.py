@@ -1,5 +1,6 @@
 """The one interface of all measurements, and the list of those that exist."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
@@ -17,10 +18,11 @@ C = TypeVar("C", bound=TaskConfig)
 M = TypeVar("M", bound="type[Measurement[Any]]")
 
 ENTRY_POINTS = "etendue.measurements"
+REFERENCE = "reference_"  # what columns of another band are called among the known ones
 _registered: "dict[str, type[Measurement[Any]]]" = {}
 
 
-class Measurement(Task[C]):
+class Measurement(Task[C], ABC):
     """Measures one kind of thing on all sources of a scene at once.
 
     A subclass adds ``run``. Columns have LSST's names where LSST has one; those that end in ``Flux`` or ``FluxErr``
@@ -28,6 +30,7 @@ class Measurement(Task[C]):
     be measured is NaN, with a column that ends in ``_flag``.
     """
 
+    @abstractmethod
     def run(self, scene: Scene, known: Mapping[str, NDArray[Any]]) -> Columns:
         """Measure.
 
@@ -43,7 +46,6 @@ class Measurement(Task[C]):
         dict of str to ndarray, shape (n,)
             New columns.
         """
-        raise NotImplementedError
 
 
 def measurement(name: str) -> Callable[[M], M]:

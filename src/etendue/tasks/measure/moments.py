@@ -13,7 +13,6 @@ from etendue.tasks.measure.scene import Scene
 from etendue.tasks.task import TaskConfig
 
 _CHUNK = 2000  # sources whose stamps are in memory together
-_SIGMA_TO_FWHM = 2.3548
 
 
 class MomentsConfig(TaskConfig):
@@ -43,7 +42,7 @@ class Moments(Measurement[MomentsConfig]):
             x0, y0 = col[rows] - half, row[rows] - half
             data, bad = cut_stamps(scene.residual, scene.bad, *scene.light.columns, rows, x0, y0, 2 * half + 1)
             centre = scene.x[rows] - x0, scene.y[rows] - y0
-            found[:, rows] = adaptive_moments(data, bad, *centre, scene.fwhm / _SIGMA_TO_FWHM, 60)[:3]
+            found[:, rows] = adaptive_moments(data, bad, *centre, scene.sigma, 60)[:3]
         return found
 
 
