@@ -16,8 +16,8 @@ from etendue.tasks.task import TaskConfig
 class AperturesConfig(TaskConfig):
     """Configuration of `Apertures`."""
 
-    radii: tuple[float, ...] = (3.0, 6.0, 9.0, 12.0)
-    """Radii [px], rising."""
+    radii: tuple[float, ...] = (3.0, 4.5, 6.0, 9.0, 12.0, 17.0, 25.0, 35.0, 50.0, 70.0)
+    """Radii [px], rising; LSST's by default."""
 
 
 @measurement("apertures")
