@@ -103,8 +103,7 @@ class ProcessResult:
     def summary(self) -> dict[str, Any]:
         """Return the numbers of the frame, JSON-able; NaN where unknown."""
         exposure, facts = self.exposure, self.exposure.metadata
-        x, y = exposure.bbox.x.center, exposure.bbox.y.center
-        fwhm = float(np.squeeze(exposure.psf.fwhm(x=x, y=y))) if exposure.psf is not None else float("nan")
+        x, y, fwhm = exposure.bbox.x.center, exposure.bbox.y.center, exposure.fwhm
         calib, info = exposure.photo_calib, exposure.visit_info
         ra, dec, scale = float("nan"), float("nan"), float("nan")
         if exposure.wcs is not None:

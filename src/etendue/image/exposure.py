@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from etendue.errors import InputError
 from etendue.geom.box import Box
 from etendue.geom.content import content_digest
@@ -102,6 +105,30 @@ class Exposure:
     def bbox(self) -> Box:
         """Pixels covered, parent coordinates."""
         return self.image.bbox
+
+    @property
+    def fwhm(self) -> float:
+        """FWHM of the PSF at the centre [px]; NaN without a PSF."""
+        if self.psf is None:
+            return float("nan")
+        return float(np.ravel(self.psf.fwhm(x=self.bbox.x.center, y=self.bbox.y.center))[0])
+
+    def njy_per_unit(self, *, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the flux of one image unit.
+
+        Parameters
+        ----------
+        x, y : ndarray, float64, shape (n,)
+            Positions, parent pixels.
+
+        Returns
+        -------
+        ndarray, float64, shape (n,)
+            In nJy; 1 for images in nJy and those without a flux scale.
+        """
+        if self.unit == "nJy" or self.photo_calib is None:
+            return np.ones(np.shape(x))
+        return self.photo_calib.scale_at(x=x, y=y)
 
     def replace(self, **parts: Any) -> Exposure:
         """Return an exposure with some parts exchanged; the others are shared.

@@ -72,14 +72,13 @@ class MeasureSeries(Stage[MeasureSeriesConfig]):
         measured = self._measure(radii).run(exposure=quiet, x=x[inside], y=y[inside], forced=True)
         scale = (image.photo_calib or PhotoCalib(scale=1.0)).scale_at(x=x[inside], y=y[inside])
         info, n = image.visit_info or VisitInfo(), inside.size
-        fwhm = float(np.squeeze(image.psf.fwhm(x=image.bbox.x.center, y=image.bbox.y.center))) if image.psf else np.nan
         columns = {
             "isolated_star_id": stars["isolated_star_id"][inside], "visit": np.full(n, info.visit),
             "detector": np.full(n, image.detector), "band": np.full(n, image.band),
             "midpointMjdTai": np.full(n, info.mjd_tai), "exposureTime": np.full(n, info.exposure_time_s),
-            "airmass": np.full(n, info.airmass), "fwhm": np.full(n, fwhm), "x": measured.x, "y": measured.y,
+            "airmass": np.full(n, info.airmass), "fwhm": np.full(n, image.fwhm), "x": measured.x, "y": measured.y,
             "sky": measured.sky / scale + float(image.metadata.get("sky_level_electron", 0.0)),
-            "nNeighbour": self._neighbours(measured, fwhm), "usable": self._usable(measured, aperture_name(radii[-1])),
+            "nNeighbour": self._neighbours(measured, image.fwhm), "usable": self._usable(measured, aperture_name(radii[-1])),
             "saturated": measured.pixel_flags["pixelFlags_saturated"],
         }  # fmt: skip
         for k, radius in enumerate(radii):

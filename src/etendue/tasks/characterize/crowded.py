@@ -147,7 +147,7 @@ class FindCrowdedTask(Task[FindCrowdedConfig]):
         """Tell which peaks of the residual are stars of their own."""
         if not stars.x.size or not found.x.size or exposure.psf is None:
             return np.ones(found.x.size, bool)
-        fwhm = float(exposure.psf.fwhm(x=exposure.bbox.x.center, y=exposure.bbox.y.center)[0])
+        fwhm = exposure.fwhm
         tree = cKDTree(np.column_stack([stars.x, stars.y]))
         distance, nearest = tree.query(np.column_stack([found.x, found.y]))
         faint = found.peak_snr < self.config.min_ratio * stars.snr[nearest]
@@ -160,7 +160,5 @@ class FindCrowdedTask(Task[FindCrowdedConfig]):
 
     def _pairs(self, x: Real, y: Real, exposure: Exposure) -> NDArray[np.int64]:
         """Return the stars that are near each other, shape (2, n_pairs)."""
-        assert exposure.psf is not None
-        fwhm = float(exposure.psf.fwhm(x=exposure.bbox.x.center, y=exposure.bbox.y.center)[0])
         tree = cKDTree(np.column_stack([x, y]))
-        return np.asarray(tree.query_pairs(self.config.alone_radius * fwhm, output_type="ndarray").T)
+        return np.asarray(tree.query_pairs(self.config.alone_radius * exposure.fwhm, output_type="ndarray").T)

@@ -152,7 +152,7 @@ class MeasureTransferTask(Task[TransferConfig]):
 
     def _recovered(self, added: Columns, measured: SourceColumns, exposure: Exposure) -> Columns:
         """Return what was measured of each source."""
-        n, radius = added["x"].size, self.config.match_radius * _fwhm(exposure)
+        n, radius = added["x"].size, self.config.match_radius * exposure.fwhm
         names = {
             "x_measured": measured.x, "y_measured": measured.y, "psfFlux": measured.psf_flux,
             "psfFluxErr": measured.psf_flux_err, **measured.measured,
@@ -172,7 +172,7 @@ class MeasureTransferTask(Task[TransferConfig]):
 
     def _surroundings(self, added: Columns, exposure: Exposure, tree: cKDTree | None) -> Columns:
         """Return what was at the places of the sources before."""
-        fwhm, box = _fwhm(exposure), exposure.bbox
+        fwhm, box = exposure.fwhm, exposure.bbox
         reach = int(np.ceil(fwhm))
         chance = np.zeros(added["x"].size, bool)
         if tree is not None:
@@ -207,12 +207,5 @@ def depth_mag(exposure: Exposure) -> float:
     area = float(exposure.psf.effective_area(x=x, y=y)[0])
     good = ~exposure.mask.any_of(("BAD", "SAT", "NO_DATA", "DETECTED"))
     variance = float(np.median(exposure.variance.array[good])) if good.any() else float("nan")
-    scale = 1.0
-    if exposure.unit != "nJy" and exposure.photo_calib is not None:
-        scale = float(exposure.photo_calib.scale_at(x=x, y=y))
+    scale = exposure.njy_per_unit(x=np.array([x]), y=np.array([y]))[0]
     return float(njy_to_mag(5.0 * np.sqrt(variance * area) * scale))
-
-
-def _fwhm(exposure: Exposure) -> float:
-    assert exposure.psf is not None
-    return float(exposure.psf.fwhm(x=exposure.bbox.x.center, y=exposure.bbox.y.center)[0])

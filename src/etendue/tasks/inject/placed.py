@@ -77,7 +77,7 @@ class PlacedCatalog:
             (x > box.x.start - reach) & (x < box.x.stop + reach) & (y > box.y.start - reach) & (y < box.y.stop + reach)
         )
         x, y = x[row], y[row]
-        flux = mag_to_njy(catalog.mag[row]) / _njy_per_unit(exposure, x, y)
+        flux = mag_to_njy(catalog.mag[row]) / exposure.njy_per_unit(x=x, y=y)
         return cls(catalog, row, x, y, flux, _covariances(exposure, catalog, row, x, y))
 
     def light(self, exposure: Exposure, *, floor: float, largest_side: int) -> Real:
@@ -121,13 +121,6 @@ def _side(one: Drawable, floor: float, psf_size: int) -> int:
     long_axis = np.sqrt(np.linalg.eigvalsh(one.covariance)[-1])
     radius = bright_radius(np.array([one.flux]), np.array([long_axis]), np.array([one.n]), floor)[0]
     return int(2 * np.ceil(max(radius, 2.0 * long_axis)) + psf_size)
-
-
-def _njy_per_unit(exposure: Exposure, x: Real, y: Real) -> Real:
-    """Return the flux of one image unit at positions."""
-    if exposure.unit == "nJy" or exposure.photo_calib is None:
-        return np.ones(x.shape)
-    return exposure.photo_calib.scale_at(x=x, y=y)
 
 
 def _covariances(exposure: Exposure, catalog: InjectionCatalog, row: NDArray[np.int64], x: Real, y: Real) -> Real:

@@ -52,10 +52,7 @@ class InterpolateDefectsTask(Task[InterpolateDefectsConfig]):
         """
         config = self.config
         if fwhm is None:
-            fwhm = config.fwhm_px
-            if exposure.psf is not None:
-                x, y = (0.5 * (side.start + side.stop) for side in (exposure.bbox.x, exposure.bbox.y))
-                fwhm = float(np.ravel(exposure.psf.fwhm(x=x, y=y))[0])
+            fwhm = config.fwhm_px if exposure.psf is None else exposure.fwhm
         wanted = exposure.mask.any_of(config.planes) & ~exposure.mask.any_of(("NO_DATA",))
         bad = wanted | exposure.mask.any_of(config.unread_planes) | ~np.isfinite(exposure.image.array)
         image, variance = exposure.image.array.copy(), exposure.variance.array.copy()
