@@ -27,6 +27,7 @@ from etendue.tasks.measure.aperture_corrections import corrected
 from etendue.tasks.measure.apertures import AperturesConfig
 from etendue.tasks.measure.gaap import Gaap
 from etendue.tasks.measure.galaxies import Galaxies
+from etendue.tasks.measure.held_models import HeldModels
 from etendue.tasks.measure.measure import MeasureConfig
 
 SIZE, STARS, SKY, PIXEL = 1400, 450, 900.0, 0.2
@@ -121,8 +122,11 @@ def score_colours(seeds, snr=200.0, count=60, repeats=6):
                 noisy = stamps + rng.normal(0.0, 1.0, stamps.shape) * sigma[:, None, None]
                 scene = replace(build_scene(noisy, offsets, sigma, pixel_basis(seeing), None), forced=band == 1)
                 known = AdaptiveShapes().run(scene, {})
-                found.append({**Gaap().run(scene, known), **Galaxies().run(scene, known)})
-            for name in ("gaap0p7Flux", "gaap1p0Flux", "cModelFlux", "expFlux", "devFlux"):
+                models = Galaxies().run(scene, known)
+                reference = {f"reference_{name}": value for name, value in (models if not found else found[0]).items()}
+                held = {f"held {name}": value for name, value in HeldModels().run(scene, reference).items()}
+                found.append({**Gaap().run(scene, known), **models, **held})
+            for name in ("gaap0p7Flux", "gaap1p0Flux", "cModelFlux", "expFlux", "devFlux", "held cModelFlux"):
                 ratios.setdefault(name, []).append(found[0][name] / found[1][name])
         result[kind] = {name: summary(np.concatenate(parts)) for name, parts in ratios.items()}
     return result

@@ -1,5 +1,6 @@
 """Sources of an image in one call: a NumPy array, an exposure, a file, or an image of Rubin's package."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,7 @@ def measure(
     mask: ArrayLike | None = None,
     wcs: SkyWcs | None = None,
     measurements: tuple[str, ...] | None = None,
+    reference: Mapping[str, NDArray[Any]] | None = None,
 ) -> Sources:
     """Measure sources at given places.
 
@@ -139,6 +141,9 @@ def measure(
         Keep the places; else they are fitted.
     variance, gain, mask, wcs, measurements
         As for `characterize`.
+    reference : mapping of str to ndarray, shape (n,), optional
+        Columns of the same sources in another band on the same pixel grid, for measurements that hold their shapes
+        (``held_models``).
 
     Returns
     -------
@@ -152,7 +157,7 @@ def measure(
     """
     exposure = as_exposure(image, variance=variance, gain=gain, mask=mask, psf=psf, wcs=wcs)
     config = MeasureConfig() if measurements is None else MeasureConfig(measurements=measurements)
-    columns = MeasureTask(config).run(exposure=exposure, x=x, y=y, forced=forced)
+    columns = MeasureTask(config).run(exposure=exposure, x=x, y=y, forced=forced, reference=reference)
     return Sources(_table(columns, exposure), exposure)
 
 

@@ -14,6 +14,7 @@ from etendue.tasks.measure.centroids import SmoothedPeak
 from etendue.tasks.measure.dipole import Dipole
 from etendue.tasks.measure.gaap import Gaap, GaapConfig, gaap_name
 from etendue.tasks.measure.galaxies import Galaxies
+from etendue.tasks.measure.held_models import HeldModels
 from etendue.tasks.measure.kron import Blendedness, Kron
 from etendue.tasks.measure.light import SourceLight
 from etendue.tasks.measure.local_background import LocalBackground
@@ -274,3 +275,26 @@ def test_a_star_is_no_dipole(good_seeing):
     star = scene([draw(STAR, good_seeing) + np.random.default_rng(2).normal(0.0, 1.0, (SIDE, SIDE))], [0.0], 0.0,
                  good_seeing, 1.0)  # fmt: skip
     assert not Dipole().run(star, {})["isDipole"].any()
+
+
+def test_models_held_in_another_band_give_the_colour_of_galaxies_that_are_none_of_them(good_seeing):
+    rng, n, sigma = np.random.default_rng(3), 40, 0.05
+    galaxy = 0.4 * galsim.DeVaucouleurs(half_light_radius=1.5) + 0.6 * galsim.Exponential(half_light_radius=2.5)
+    fluxes, reference = [], {}
+    for seeing, flux in ((good_seeing, 1e3), (galsim.Moffat(beta=3.0, fwhm=4.0), 500.0)):
+        clean = draw(galaxy.withFlux(flux), seeing, 0.2, 0.1)
+        noisy = [clean + rng.normal(0.0, sigma, clean.shape) for _ in range(n)]
+        band = scene(noisy, np.full(n, 0.2), 0.1, seeing, sigma)
+        if not reference:
+            found = Galaxies().run(band, AdaptiveShapes().run(band, {}))
+            mean = {name: np.full(n, np.mean(value)) for name, value in found.items()}
+            reference = {f"reference_{name}": value for name, value in mean.items()}
+        held = HeldModels().run(band, reference)
+        assert held["cModelFluxErr"].mean() == pytest.approx(held["cModelFlux"].std(), rel=4.0 / np.sqrt(2.0 * n))
+        fluxes.append(held["cModelFlux"].mean())
+    assert fluxes[1] / fluxes[0] == pytest.approx(0.5, abs=0.5 * 0.003)
+
+
+def test_held_models_ask_for_their_reference(pair):
+    with pytest.raises(InputError, match="shapes of a reference band"):
+        HeldModels().run(pair, {})

@@ -1,6 +1,6 @@
 """Measure positions, fluxes and shapes of the sources of an exposure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +24,11 @@ from etendue.tasks.measure.dipole import DipoleConfig
 from etendue.tasks.measure.extendedness import ExtendednessConfig
 from etendue.tasks.measure.gaap import GaapConfig
 from etendue.tasks.measure.galaxies import GalaxiesConfig
+from etendue.tasks.measure.held_models import HeldModelsConfig
 from etendue.tasks.measure.kron import BlendednessConfig, KronConfig
 from etendue.tasks.measure.light import SourceLight
 from etendue.tasks.measure.local_background import LocalBackgroundConfig
-from etendue.tasks.measure.measurement import Columns, Measurement, checked, find_measurement
+from etendue.tasks.measure.measurement import REFERENCE, Columns, Measurement, checked, find_measurement
 from etendue.tasks.measure.moments import MomentsConfig
 from etendue.tasks.measure.pixel_flags import pixel_flags
 from etendue.tasks.measure.point_fit import PointFit
@@ -60,6 +61,9 @@ class MeasureConfig(TaskConfig):
 
     galaxies: GalaxiesConfig = GalaxiesConfig()
     """Fits of galaxy profiles."""
+
+    held_models: HeldModelsConfig = HeldModelsConfig()
+    """Fluxes of galaxy profiles with shapes of a reference band; where one is given."""
 
     sersic: SersicConfig = SersicConfig()
     """Fits of Sersic profiles; after ``galaxies``."""
@@ -156,6 +160,7 @@ class MeasureTask(Task[MeasureConfig]):
         y: ArrayLike,
         forced: bool = False,
         footprints: FootprintSet | None = None,
+        reference: Mapping[str, NDArray[Any]] | None = None,
     ) -> SourceColumns:
         """Measure sources near, or in forced mode exactly at, given positions.
 
@@ -170,6 +175,8 @@ class MeasureTask(Task[MeasureConfig]):
         footprints : FootprintSet, optional
             Detected regions: extended sources and their neighbours share the light of theirs. Without them every
             source's neighbours are taken for stars.
+        reference : mapping of str to ndarray, shape (n,), optional
+            What was measured on the same sources in another band, on the same pixel grid: ``measured`` of its result.
 
         Returns
         -------
@@ -185,7 +192,7 @@ class MeasureTask(Task[MeasureConfig]):
         """
         frame, start = self._frame(exposure), _positions(x, y)
         fit = self._fit(exposure, frame, start, forced, footprints)
-        return self._columns(exposure, frame, fit, np.full(fit.x.size, not forced), start, footprints)
+        return self._columns(exposure, frame, fit, np.full(fit.x.size, not forced), start, footprints, reference)
 
     def fit(self, *, exposure: Exposure, x: ArrayLike, y: ArrayLike) -> PointFit:
         """Fit point sources together and measure nothing else.
@@ -294,6 +301,7 @@ class MeasureTask(Task[MeasureConfig]):
         free: NDArray[np.bool_],
         start: tuple[Real, Real],
         footprints: FootprintSet | None,
+        reference: Mapping[str, NDArray[Any]] | None,
     ) -> SourceColumns:
         covariance = self._covariances(frame, fit, free, _noise_factor(exposure, frame))
         psf_flux_err, x_err, y_err = np.sqrt(np.einsum("ijj->ji", covariance))
@@ -321,7 +329,7 @@ class MeasureTask(Task[MeasureConfig]):
             sky=fit.sky + (background.at(x=here_x, y=here_y) if background else 0.0),
             n_neighbours=count_neighbours(scene.x, scene.y, self.config.blend_radius * frame.fwhm),
             pixel_flags=flags,
-            measured=self._measured(scene),
+            measured=self._measured(scene, reference or {}),
         )
 
     def _chi2(self, frame: _Frame, fit: PointSources) -> Real:
@@ -366,11 +374,12 @@ class MeasureTask(Task[MeasureConfig]):
         x0, y0 = np.rint(fit.x).astype(np.int64) - fit.side // 2, np.rint(fit.y).astype(np.int64) - fit.side // 2
         return SourceLight(value, offset, x0, y0, fit.side, fit.side)
 
-    def _measured(self, scene: Scene) -> Columns:
-        """Run all measurements, each of which sees what those before it found."""
+    def _measured(self, scene: Scene, reference: Mapping[str, NDArray[Any]]) -> Columns:
+        """Run all measurements, each of which sees what those before it found, and a reference band."""
         known: Columns = {}
+        other = checked("reference", {REFERENCE + name: value for name, value in reference.items()}, len(scene))
         for name, one in self.measurements:
-            known |= checked(name, one.run(scene, known), len(scene))
+            known |= checked(name, one.run(scene, {**other, **known}), len(scene))
         return known
 
 
