@@ -78,7 +78,8 @@ class MeasureSeries(Stage[MeasureSeriesConfig]):
             "midpointMjdTai": np.full(n, info.mjd_tai), "exposureTime": np.full(n, info.exposure_time_s),
             "airmass": np.full(n, info.airmass), "fwhm": np.full(n, image.fwhm), "x": measured.x, "y": measured.y,
             "sky": measured.sky / scale + float(image.metadata.get("sky_level_electron", 0.0)),
-            "nNeighbour": self._neighbours(measured, image.fwhm), "usable": self._usable(measured, aperture_name(radii[-1])),
+            "nNeighbour": self._neighbours(measured, image.fwhm),
+            "usable": self._usable(measured, aperture_name(radii[-1])),
             "saturated": measured.pixel_flags["pixelFlags_saturated"],
         }  # fmt: skip
         for k, radius in enumerate(radii):
