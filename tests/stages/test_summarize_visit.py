@@ -1,8 +1,11 @@
+import warnings
+
 import numpy as np
 import pytest
 
 from etendue.image.photo_calib import PhotoCalib
-from etendue.stages.summarize_visit import SummarizeVisit, SummarizeVisitConfig
+from etendue.image.visit_info import VisitInfo
+from etendue.stages.summarize_visit import Fiducial, SummarizeVisit, SummarizeVisitConfig
 
 FACTS = {
     "sky_level_electron": 900.0, "sky_noise_electron": 30.0, "sky_noise_njy": 60.0, "n_source": 5, "n_psf_star": 4,
@@ -57,3 +60,33 @@ def test_effective_time_is_the_exposure_time_under_fiducial_conditions(image):
     )  # fmt: skip
     row = SummarizeVisit(config).run(images=(image,)).summary
     assert row["effTime"][0] == pytest.approx(time, rel=1e-5)
+
+
+def test_a_fiducial_of_a_band_takes_the_place_of_the_common_one(image):
+    common = SummarizeVisitConfig(fiducial_seeing_arcsec=1.0, fiducial_sky_electron=10.0, fiducial_zero_point=25.0)
+    other = {"seeing_arcsec": 2.0, "sky_electron": 10.0, "zero_point": 25.0}
+    times = [
+        SummarizeVisit(common.model_copy(update={"fiducials": fiducials})).run(images=(image,)).summary["effTime"][0]
+        for fiducials in ({}, {"r": Fiducial(**other)}, {"g": Fiducial(**other)})
+    ]
+    assert times[1] == pytest.approx(4.0 * times[0])
+    assert times[2] == times[0]
+
+
+def test_the_azimuth_of_a_visit_agrees_with_astropy(visit_image, handle, wcs):
+    from astropy.coordinates import AltAz, EarthLocation, SkyCoord
+    from astropy.time import Time
+
+    info = VisitInfo(
+        visit=1, mjd_tai=60000.3, exposure_time_s=30.0, day_obs=20230225, longitude_deg=-111.4, latitude_deg=34.7
+    )
+    exposure = visit_image(metadata=FACTS, visit_info=info, photo_calib=PhotoCalib(scale=1.0))
+    row = SummarizeVisit().run(images=(handle(exposure, detector=0, band="r", physical_filter="VR"),)).summary
+    where = AltAz(
+        obstime=Time(60000.3, format="mjd", scale="tai"), location=EarthLocation(lon=-111.4, lat=34.7, height=0.0)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Earth rotation tables that are not there
+        seen = SkyCoord(float(row["ra"][0]), float(row["dec"][0]), unit="deg").transform_to(where)
+    off = (row["azimuth"][0] - seen.az.deg + 180.0) % 360.0 - 180.0
+    assert abs(off) * np.cos(seen.alt.rad) < 0.5

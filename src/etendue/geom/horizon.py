@@ -41,6 +41,27 @@ def zenith_and_parallactic_deg(
     return np.degrees(np.arctan2(np.hypot(east, north), up)), np.degrees(np.arctan2(east, north))
 
 
+def azimuth_deg(
+    ra_deg: ArrayLike, dec_deg: ArrayLike, *, mjd_tai: ArrayLike, longitude_deg: float, latitude_deg: float
+) -> NDArray[np.float64]:
+    """Return azimuths from north through east, 0 to 360 [deg], as good as `zenith_and_parallactic_deg`.
+
+    Parameters
+    ----------
+    ra_deg, dec_deg, mjd_tai, longitude_deg, latitude_deg : array_like
+        As in `zenith_and_parallactic_deg`.
+
+    Returns
+    -------
+    ndarray, float64
+    """
+    mjd_utc = np.asarray(mjd_tai, np.float64) - _TAI_MINUS_UTC_DAYS
+    hour_angle = np.radians(sidereal_deg(mjd_utc, longitude_deg) - np.asarray(ra_deg, np.float64))
+    dec, latitude = np.radians(np.asarray(dec_deg, np.float64)), np.radians(latitude_deg)
+    north = np.cos(latitude) * np.sin(dec) - np.sin(latitude) * np.cos(dec) * np.cos(hour_angle)
+    return np.asarray(np.degrees(np.arctan2(-np.cos(dec) * np.sin(hour_angle), north)) % 360.0)
+
+
 def toward_zenith(
     ra_deg: ArrayLike, dec_deg: ArrayLike, *, mjd_tai: ArrayLike, longitude_deg: float, latitude_deg: float
 ) -> Pair:

@@ -1,6 +1,7 @@
 """Apply the joint calibration to one detector of a visit."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,8 +10,10 @@ from etendue.image.exposure import Exposure
 from etendue.image.image import Image
 from etendue.image.photo_calib import PhotoCalib
 from etendue.stages.stage import Input, Output, Stage, StageConfig
+from etendue.stages.with_visit_sky import measured_again, with_visit_sky
 from etendue.table.table import Table
 from etendue.tasks.astrometry.joint_calibration import ExposureCalibration, JointCalibration
+from etendue.tasks.characterize.characterize import CharacterizeConfig
 from etendue.tasks.match.sky import MatchSkyConfig, MatchSkyTask
 
 
@@ -19,6 +22,15 @@ class FinalizeVisitConfig(StageConfig):
 
     match: MatchSkyConfig = MatchSkyConfig()
     """Match of the sources to the isolated stars; its radius is at least half a pixel."""
+
+    use_visit_sky: bool = False
+    """Put the sky that `MeasureVisitSky` fitted to all detectors in place of each one's own, which takes light of
+    objects as large as a detector, and measure again."""
+
+    measure_again: CharacterizeConfig = CharacterizeConfig(
+        subtract_background=False, fit_psf=False, find_cosmic_rays=False, find_streaks=False
+    )
+    """How."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,8 @@ class FinalizeVisitResult:
 class FinalizeVisit(Stage[FinalizeVisitConfig]):
     """Give a preliminary image its final WCS and flux scale, and its sources theirs.
 
-    Positions and fluxes were measured on the same pixels before, so they are transformed and not measured again.
+    Positions and fluxes were measured on the same pixels before, so they are transformed and not measured again, unless
+    the sky of the visit takes the place of the detector's.
     """
 
     dimensions = ("instrument", "visit", "detector")
@@ -40,6 +53,7 @@ class FinalizeVisit(Stage[FinalizeVisitConfig]):
     stars = Input("single_visit_star", ("instrument", "visit", "detector"), "EtendueTable")
     calibrations = Input("joint_calibration", ("instrument", "skymap", "tract"), "EtendueCalibration", multiple=True)
     isolated_stars = Input("isolated_star", ("instrument", "skymap", "tract"), "EtendueTable", multiple=True)
+    visit_sky = Input("visit_sky", ("instrument", "visit"), "EtendueJson", switch="use_visit_sky")
     visit_image = Output("visit_image", ("instrument", "visit", "detector"), "EtendueExposure")
     source = Output("source", ("instrument", "visit", "detector"), "EtendueTable")
 
@@ -50,13 +64,14 @@ class FinalizeVisit(Stage[FinalizeVisitConfig]):
         stars: Table,
         calibrations: tuple[JointCalibration, ...],
         isolated_stars: tuple[Table, ...],
+        visit_sky: dict[str, Any] | None = None,
     ) -> FinalizeVisitResult:
         """Calibrate with the solution, of all tracts that the image overlaps, that rests on the most stars.
 
         Raises
         ------
         AlgorithmError
-            If no solution holds this exposure.
+            If no solution, or no sky of the visit, holds this exposure.
         """
         visit = exposure.visit_info.visit if exposure.visit_info else 0
         solutions = [c.get(visit=visit, detector=exposure.detector) for c in calibrations
@@ -64,6 +79,8 @@ class FinalizeVisit(Stage[FinalizeVisitConfig]):
         if not solutions:
             raise AlgorithmError("no joint calibration holds this exposure", visit=visit, detector=exposure.detector)
         best = max(solutions, key=lambda solution: solution.n_stars_astrometry)
+        if visit_sky is not None:
+            exposure, stars = measured_again(with_visit_sky(exposure, visit_sky), stars, self.config.measure_again)
         preliminary = exposure.photo_calib or PhotoCalib(scale=1.0)
         image = calibrated(exposure, best)
         source = self._source(stars, image, preliminary, best, isolated_stars)
@@ -130,10 +147,8 @@ def calibrated(exposure: Exposure, best: ExposureCalibration) -> Exposure:
 
 def _facts(exposure: Exposure, best: ExposureCalibration) -> dict[str, float | int | None]:
     """Return the numbers that later stages and the visit summary need without reading pixels."""
-    fwhm = None
-    if exposure.psf is not None:
-        x, y = exposure.bbox.x.center, exposure.bbox.y.center
-        fwhm = float(np.squeeze(exposure.psf.fwhm(x=x, y=y))) * float(np.squeeze(best.wcs.pixel_scale(x=x, y=y)))
+    scale = best.wcs.pixel_scale(x=exposure.bbox.x.center, y=exposure.bbox.y.center)
+    fwhm = None if exposure.psf is None else exposure.fwhm * float(np.squeeze(scale))
     return {
         "fwhm_arcsec": fwhm,
         "sky_noise_njy": exposure.metadata["sky_noise_electron"] * best.photo_calib.scale,

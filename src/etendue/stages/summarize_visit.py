@@ -7,14 +7,29 @@ import numpy as np
 from pydantic import Field
 
 from etendue.geom.box import Box
-from etendue.geom.horizon import zenith_and_parallactic_deg
+from etendue.geom.horizon import azimuth_deg, zenith_and_parallactic_deg
+from etendue.geom.sphere import sky_position, unit_vector
 from etendue.image.photo_calib import PhotoCalib
 from etendue.image.visit_info import VisitInfo
 from etendue.stages.stage import DatasetHandle, Input, Output, Stage, StageConfig
 from etendue.table.table import Table
 from etendue.tasks.photometry.exposure_summary import determinant_radius, effective_time, limiting_magnitude
+from etendue.tasks.task import TaskConfig
 
 _FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
+
+
+class Fiducial(TaskConfig):
+    """An exposure whose effective time is its exposure time, in one band."""
+
+    seeing_arcsec: float = Field(gt=0.0)
+    """PSF width, as ``fiducial_seeing_arcsec`` [arcsec]."""
+
+    sky_electron: float = Field(gt=0.0)
+    """Sky [electron/s/px]."""
+
+    zero_point: float
+    """Magnitude of one electron per second [mag]."""
 
 
 class SummarizeVisitConfig(StageConfig):
@@ -32,6 +47,9 @@ class SummarizeVisitConfig(StageConfig):
 
     fiducial_zero_point: float = 0.0
     """Its magnitude of one electron per second [mag]; 0 for none."""
+
+    fiducials: dict[str, Fiducial] = Field(default_factory=dict)
+    """What differs from these in single bands."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +69,8 @@ class SummarizeVisit(Stage[SummarizeVisitConfig]):
     def run(self, *, images: tuple[DatasetHandle, ...]) -> SummarizeVisitResult:
         """Read the parts of ``images``, one row each."""
         rows = [self._row(image) for image in images]
+        azimuth = _azimuth(images[0].get(component="visit_info"), rows)
+        rows = [row | {"azimuth": azimuth} for row in rows]
         return SummarizeVisitResult(summary=Table("visit_summary", {k: [row[k] for row in rows] for k in rows[0]}))
 
     def _row(self, image: DatasetHandle) -> dict[str, Any]:
@@ -79,7 +99,7 @@ class SummarizeVisit(Stage[SummarizeVisitConfig]):
             ),
             "ellipticity": float(np.hypot(ixx - iyy, 2.0 * ixy) / (ixx + iyy)),
             "zenithDistance": zenith, "altitude": 90.0 - zenith, "skyRotation": info.rotation_deg,
-            **self._effective_time(info, calib, facts, sigma, scale),
+            **self._effective_time(str(image.data_id["band"]), info, calib, facts, sigma * scale, scale),
             "airmass": info.airmass, "day_obs": info.day_obs, "seq": info.seq, "instrument": info.instrument,
             "target": info.object, "xSize": box.x.size, "ySize": box.y.size, **_corners(wcs, box),
             **{name: facts[key] for name, key in _COUNTS.items()},
@@ -89,19 +109,24 @@ class SummarizeVisit(Stage[SummarizeVisitConfig]):
         }  # fmt: skip
 
     def _effective_time(
-        self, info: VisitInfo, calib: PhotoCalib, facts: dict[str, Any], sigma_px: float, scale: float
+        self, band: str, info: VisitInfo, calib: PhotoCalib, facts: dict[str, Any], sigma_arcsec: float, scale: float
     ) -> dict[str, float]:
         """Return the effective time and its factors; NaN where there is no fiducial."""
-        config = self.config
-        if not (config.fiducial_seeing_arcsec and config.fiducial_sky_electron and config.fiducial_zero_point):
+        fiducial = self.config.fiducials.get(band) or _common_fiducial(self.config)
+        if fiducial is None:
             return dict.fromkeys(_EFFECTIVE_TIME, float("nan"))
         return effective_time(
-            exposure_time_s=info.exposure_time_s, psf_sigma_px=sigma_px, sky_electron=facts["sky_level_electron"],
-            zero_point_mag=calib.zero_point_mag,
-            fiducial_psf_sigma_px=config.fiducial_seeing_arcsec / _FWHM_PER_SIGMA / scale,
-            fiducial_sky_electron_per_s=config.fiducial_sky_electron,
-            fiducial_zero_point_mag=config.fiducial_zero_point,
+            exposure_time_s=info.exposure_time_s, psf_sigma_px=sigma_arcsec / scale,
+            sky_electron=facts["sky_level_electron"], zero_point_mag=calib.zero_point_mag,
+            fiducial_psf_sigma_px=fiducial.seeing_arcsec / _FWHM_PER_SIGMA / scale,
+            fiducial_sky_electron_per_s=fiducial.sky_electron, fiducial_zero_point_mag=fiducial.zero_point,
         )  # fmt: skip
+
+
+def _common_fiducial(config: SummarizeVisitConfig) -> Fiducial | None:
+    """Return the fiducial of all bands, if there is one."""
+    values = config.fiducial_seeing_arcsec, config.fiducial_sky_electron, config.fiducial_zero_point
+    return Fiducial(seeing_arcsec=values[0], sky_electron=values[1], zero_point=values[2]) if all(values) else None
 
 
 _COUNTS = {
@@ -139,6 +164,15 @@ def _zenith_distance(info: VisitInfo, ra_deg: float, dec_deg: float) -> float:
         ra_deg, dec_deg, mjd_tai=info.mjd_tai, longitude_deg=info.longitude_deg, latitude_deg=info.latitude_deg
     )
     return float(zenith)
+
+
+def _azimuth(info: VisitInfo, rows: list[dict[str, Any]]) -> float:
+    """Return the azimuth of the middle of the detectors [deg]; NaN where time or site is unknown."""
+    ra, dec = (np.array([row[name] for row in rows]) for name in ("ra", "dec"))
+    middle = sky_position(unit_vector(ra, dec).mean(axis=0))
+    return float(
+        azimuth_deg(*middle, mjd_tai=info.mjd_tai, longitude_deg=info.longitude_deg, latitude_deg=info.latitude_deg)
+    )
 
 
 def _corners(wcs: object, box: Box) -> dict[str, float]:

@@ -48,6 +48,25 @@ class VisitSkyResult:
     offsets: NDArray[np.float64]  # (n,) mean residual of each detector's cells that count [image units]; NaN for none
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DetectorCells:
+    """The sky of a detector's cells, and where they are."""
+
+    sky: MeasuredSky
+    ra: NDArray[np.float64]  # (n_cells,) [deg]
+    dec: NDArray[np.float64]  # (n_cells,) [deg]
+
+
+@dataclass(frozen=True, slots=True)
+class VisitSky:
+    """The sky of a visit on each of its detectors, in the order given; the rest as in `VisitSkyResult`."""
+
+    backgrounds: tuple[Background, ...]
+    scatter: float
+    share: float
+    offsets: NDArray[np.float64]
+
+
 class VisitSkyTask(Task[VisitSkyConfig]):
     """Fit a polynomial of low order over the field of view to the cells of all detectors (as LSST's skyCorr)."""
 
@@ -74,21 +93,59 @@ class VisitSkyTask(Task[VisitSkyConfig]):
         if not exposures:
             raise InputError("the sky of a visit needs its exposures", remedy="give at least one")
         restored = [_restored(exposure) for exposure in exposures]
-        task = SubtractBackgroundTask(self.config.cells)
-        skies = [task.measure(exposure=exposure) for exposure in restored]
-        places = _places(restored, skies)
+        found = self.fit([self.cells(exposure) for exposure in restored])
+        subtracted = [subtract_background(*pair) for pair in zip(restored, found.backgrounds, strict=True)]
+        return VisitSkyResult(tuple(subtracted), found.scatter, found.share, found.offsets)
+
+    def cells(self, exposure: Exposure) -> DetectorCells:
+        """Measure the cells of one detector.
+
+        Parameters
+        ----------
+        exposure : Exposure
+            With its sky in it, and with WCS.
+
+        Returns
+        -------
+        DetectorCells
+
+        Raises
+        ------
+        InputError
+            If there is no WCS.
+        AlgorithmError
+            If no cell has usable pixels.
+        """
+        sky = SubtractBackgroundTask(self.config.cells).measure(exposure=exposure)
+        return DetectorCells(sky, *_positions(exposure, sky))
+
+    def fit(self, detectors: Sequence[DetectorCells]) -> VisitSky:
+        """Fit the sky to the cells of all detectors.
+
+        Parameters
+        ----------
+        detectors : sequence of DetectorCells
+            Of one visit.
+
+        Returns
+        -------
+        VisitSky
+
+        Raises
+        ------
+        AlgorithmError
+            If too few cells hold sky.
+        """
+        skies = [detector.sky for detector in detectors]
         level = np.concatenate([sky.level.ravel() for sky in skies])
         pixels = np.concatenate([np.where(np.isfinite(sky.level), sky.pixels, 0.0).ravel() for sky in skies])
-        surface, use = self._fit(np.nan_to_num(level), pixels, _terms(places, self.config.order))
+        surface, use = self._fit(np.nan_to_num(level), pixels, _terms(_places(detectors), self.config.order))
         residual = np.where(use, level - surface, np.nan)
         parts = np.split(np.arange(level.size), np.cumsum([sky.level.size for sky in skies])[:-1])
-        subtracted = [
-            subtract_background(exposure, _on_grid(surface[part], sky.background))
-            for exposure, sky, part in zip(restored, skies, parts, strict=True)
-        ]
+        backgrounds = [_on_grid(surface[part], sky.background) for part, sky in zip(parts, skies, strict=True)]
         offsets = [float(np.mean(residual[part][use[part]])) if use[part].any() else np.nan for part in parts]
         scatter = float(np.sqrt(np.mean(residual[use] ** 2)))
-        return VisitSkyResult(tuple(subtracted), scatter, float(use.sum() / np.sum(pixels > 0.0)), np.array(offsets))
+        return VisitSky(tuple(backgrounds), scatter, float(use.sum() / np.sum(pixels > 0.0)), np.array(offsets))
 
     def _fit(
         self, level: NDArray[np.float64], pixels: NDArray[np.float64], terms: NDArray[np.float64]
@@ -115,8 +172,6 @@ class VisitSkyTask(Task[VisitSkyConfig]):
 
 def _restored(exposure: Exposure) -> Exposure:
     """Put back what was subtracted."""
-    if exposure.wcs is None:
-        raise InputError("the sky of a visit needs the WCS of every exposure", remedy="solve them first")
     if exposure.background is None:
         return exposure
     before = exposure.background
@@ -124,20 +179,21 @@ def _restored(exposure: Exposure) -> Exposure:
     return subtract_background(exposure, added).replace(background=None)
 
 
-def _places(exposures: list[Exposure], skies: list[MeasuredSky]) -> NDArray[np.float64]:
+def _positions(exposure: Exposure, sky: MeasuredSky) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the positions of the cell centres [deg]."""
+    if exposure.wcs is None:
+        raise InputError("the sky of a visit needs the WCS of every exposure", remedy="solve them first")
+    edges = [
+        np.append(np.arange(interval.start, interval.stop, sky.background.bin_size), interval.stop)
+        for interval in (exposure.bbox.y, exposure.bbox.x)
+    ]
+    grid_y, grid_x = np.meshgrid(*(0.5 * (edge[:-1] + edge[1:] - 1.0) for edge in edges), indexing="ij")
+    return exposure.wcs.pixel_to_sky(x=grid_x.ravel(), y=grid_y.ravel())
+
+
+def _places(detectors: Sequence[DetectorCells]) -> NDArray[np.float64]:
     """Return the cell centres on a plane tangent to the middle of the field, as shares of its half width; (2, n)."""
-    ra, dec = [], []
-    for exposure, sky in zip(exposures, skies, strict=True):
-        edges = [
-            np.append(np.arange(interval.start, interval.stop, sky.background.bin_size), interval.stop)
-            for interval in (exposure.bbox.y, exposure.bbox.x)
-        ]
-        grid_y, grid_x = np.meshgrid(*(0.5 * (edge[:-1] + edge[1:] - 1.0) for edge in edges), indexing="ij")
-        assert exposure.wcs is not None
-        position = exposure.wcs.pixel_to_sky(x=grid_x.ravel(), y=grid_y.ravel())
-        ra.append(position[0])
-        dec.append(position[1])
-    everywhere = np.concatenate(ra), np.concatenate(dec)
+    everywhere = np.concatenate([one.ra for one in detectors]), np.concatenate([one.dec for one in detectors])
     ra0, dec0 = sky_position(unit_vector(*everywhere).mean(axis=0))
     plane = np.stack(tangent_plane(*everywhere, ra0, dec0))
     return np.asarray(plane / max(float(np.abs(plane).max()), 1e-12))

@@ -10,8 +10,11 @@ from etendue.tasks.task import Task, TaskConfig
 
 Real = NDArray[np.float64]
 
-_NODES = np.geomspace(0.02, 6.0, 16)  # broad fractions of galaxies; each stands for those around it
-_NODE_WIDTH = 0.25  # of a node, relative to its place
+_NODES = np.geomspace(0.02, 6.0, 32)  # broad fractions of galaxies; each stands for those around it
+_NODE_WIDTH = 0.12  # of a node, relative to its place
+_LOG_NODES = np.log(_NODES)
+_USUAL_SIZE, _USUAL_WIDTH = np.log(0.5), 0.7  # of galaxies' broad fractions, where no galaxy is seen
+_LEAST_WIDTH = 0.1
 _BIN_MAG = 0.25
 
 
@@ -26,6 +29,9 @@ class StarProbabilityConfig(TaskConfig):
 
     freedom: float = Field(3.0, gt=0.0)
     """Expected size of its coefficients per half the range of magnitudes, where the data say nothing."""
+
+    usual_galaxies: float = Field(5.0, gt=0.0)
+    """Galaxies of usual size that are added to those of the image."""
 
     iterations: int = Field(300, ge=1)
     """Rounds of the fit at most."""
@@ -53,8 +59,9 @@ class StarProbability:
 class StarProbabilityTask(Task[StarProbabilityConfig]):
     """Mixture of stars and galaxies in shape and magnitude, fitted to the image itself (Slater et al. 2020).
 
-    The broad fraction e of a star is 0 but for its error; galaxies have a distribution of e, common to the image, that
-    is deconvolved from the errors together with the share of stars, a smooth function of the magnitude.
+    The broad fraction e of a star is 0 but for its error; that of galaxies is log-normal, with a mean that is linear in
+    the magnitude. Both are deconvolved from the errors together with the share of stars, a smooth function of the
+    magnitude. A distribution of e that is free near 0 could take the stars for galaxies.
     """
 
     def run(self, *, broad: Real, broad_err: Real, flux: Real) -> StarProbability:
@@ -81,10 +88,10 @@ class StarProbabilityTask(Task[StarProbabilityConfig]):
         powers = np.arange(self.config.order + 1)
         design = ((mag - middle) / half)[:, None] ** powers
         star, galaxy = self._likelihoods(broad[usable], broad_err[usable])
-        odds, sizes = np.zeros(powers.size), np.full(_NODES.size, 1.0 / _NODES.size)
+        odds, sizes = np.zeros(powers.size), _log_normal(np.full(mag.size, _USUAL_SIZE), _USUAL_WIDTH)
         for _ in range(self.config.iterations):
             is_star, before = self._probability(star, galaxy, _share(design, odds), sizes), odds
-            sizes = self._sizes(galaxy, sizes, 1.0 - is_star)
+            sizes = self._sizes(galaxy, sizes, 1.0 - is_star, (mag - middle) / half)
             odds = self._odds(design, odds, is_star)
             if np.abs(odds - before).max() < 1e-4:
                 break
@@ -103,13 +110,19 @@ class StarProbabilityTask(Task[StarProbabilityConfig]):
 
     def _probability(self, star: Real, galaxy: Real, share: Real, sizes: Real) -> Real:
         of_star = share * star
-        return np.asarray(of_star / (of_star + (1.0 - share) * (galaxy @ sizes)))
+        return np.asarray(of_star / (of_star + (1.0 - share) * np.einsum("nk,nk->n", galaxy, sizes)))
 
-    def _sizes(self, galaxy: Real, sizes: Real, is_galaxy: Real) -> Real:
-        """Return the distribution of galaxies over nodes that explains them better."""
+    def _sizes(self, galaxy: Real, sizes: Real, is_galaxy: Real, mag: Real) -> Real:
+        """Return the distribution of each source over nodes, were it a galaxy, that explains the galaxies better."""
         part = galaxy * sizes
-        total = (is_galaxy[:, None] * part / part.sum(axis=1, keepdims=True)).sum(axis=0) + 1.0 / _NODES.size
-        return np.asarray(total / total.sum())
+        part *= (is_galaxy / part.sum(axis=1))[:, None]
+        design, known = np.stack([np.ones(mag.size), mag], axis=1), self.config.usual_galaxies
+        normal = (design * is_galaxy[:, None]).T @ design + known * np.eye(2)
+        mean = np.linalg.solve(normal, design.T @ (part @ _LOG_NODES) + known * np.array([_USUAL_SIZE, 0.0]))
+        off = _LOG_NODES - (design @ mean)[:, None]
+        square = np.sum(part * off**2) + known * _USUAL_WIDTH**2
+        width = max(float(np.sqrt(square / (is_galaxy.sum() + known))), _LEAST_WIDTH)
+        return _log_normal(design @ mean, width)
 
     def _odds(self, design: Real, odds: Real, is_star: Real) -> Real:
         """Return better coefficients of the logarithm of stars over galaxies, by a Newton step."""
@@ -145,5 +158,11 @@ def selection_curve(probability: Real) -> tuple[Real, Real, Real]:
     return ranked, stars / np.arange(1, ranked.size + 1), stars / max(stars[-1], 1e-300)
 
 
-def _gaussian(offset: Real, width: Real) -> Real:
+def _gaussian(offset: Real, width: Real | float) -> Real:
     return np.asarray(np.exp(-0.5 * (offset / width) ** 2) / (np.sqrt(2.0 * np.pi) * width))
+
+
+def _log_normal(mean: Real, width: float) -> Real:
+    """Return shares of the nodes of log-normal distributions, shape (n, n_nodes)."""
+    shares = _gaussian(_LOG_NODES - mean[:, None], width) + 1e-12
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
