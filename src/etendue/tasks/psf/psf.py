@@ -1,11 +1,12 @@
 """Fit the PSF of an exposure to its stars."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
+from scipy.spatial import cKDTree
 
 from etendue.errors import AlgorithmError
 from etendue.image.exposure import Exposure
@@ -33,6 +34,7 @@ from etendue.tasks.task import Task, TaskConfig
 
 Real = NDArray[np.float64]
 
+_WIDE_SNR = 100.0  # fainter sources have no wings that matter
 _FEWEST = 3  # stars without which the fit has nothing to average
 
 
@@ -64,7 +66,7 @@ class FitPsfConfig(TaskConfig):
     max_peak: float | None = Field(None, gt=0.0)
     """Brightest pixel of a star [unit of the image]: brighter stars are broader, as charge repels charge."""
 
-    min_known_stars: int | None = Field(60, ge=1)
+    min_known_stars: int | None = Field(100, ge=1)
     """Stars of a catalog, where there are as many, are the only ones used; fewer tell where the stellar locus is, and
     what else lies on it is used too. None leaves the catalog aside."""
 
@@ -142,6 +144,10 @@ class _Frame:
     y: Real
     noise: PixelNoise
     color: Real | None
+
+    def of(self, rows: NDArray[np.int64]) -> "_Frame":
+        """Return the frame with some of its sources."""
+        return replace(self, x=self.x[rows], y=self.y[rows], color=None if self.color is None else self.color[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,13 +242,15 @@ class FitPsfTask(Task[FitPsfConfig]):
             )  # fmt: skip
         reserved = self._reserve(stars)
         psf = self._first_model(exposure, width, frame, stars[~reserved])
+        beside = self._beside(frame, snr, stars, psf)
+        frame, stars = frame.of(beside), np.searchsorted(beside, stars)
         good, chi2, wings = np.ones(stars.size, np.bool_), np.ones(stars.size), None
         for k in range(self.config.rounds):
             mismatch = max(self.config.final_mismatch, 0.1 * 0.3**k)
             behind = wings if k >= self.config.wing_rounds else None
             fields = self.config.variation == "gaussian_process" and k >= self.config.rounds - self.config.field_rounds
             psf, good, chi2, wings = self._improved(frame, psf, exposure, stars, reserved, mismatch, behind, fields)
-        return self._result(exposure, psf, frame, candidate, stars, reserved, good, chi2)
+        return self._result(exposure, psf, candidate, beside[stars], reserved, good, chi2)
 
     def _frame(self, exposure: Exposure, x: ArrayLike, y: ArrayLike, color: ArrayLike | None) -> _Frame:
         image, variance = exposure.image.array.astype(np.float64), exposure.variance.array.astype(np.float64)
@@ -290,6 +298,14 @@ class FitPsfTask(Task[FitPsfConfig]):
         near = np.arange(-1, 2)
         peak = frame.image[row[usable, None, None] + near[:, None], col[usable, None, None] + near].max(axis=(1, 2))
         return usable[peak <= self.config.max_peak]
+
+    def _beside(self, frame: _Frame, snr: Real, stars: NDArray[np.int64], psf: PixelBasisPsf) -> NDArray[np.int64]:
+        """Return the sources that reach into the stamps of the stars or the cells of sky under them, in order."""
+        place = np.stack([frame.x, frame.y], axis=1)
+        distance, _ = cKDTree(place[stars]).query(place, p=np.inf)
+        near = psf.size // 2 + self.config.fit_radius * psf.fwhm(x=psf.x_center, y=psf.y_center)[0] + 2.0
+        reach = np.where(snr > _WIDE_SNR, psf.size + 1.0, near + self.config.sky_cell)
+        return np.flatnonzero(distance <= reach)
 
     def _reserve(self, stars: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Keep every k-th star in order of brightness for validation."""
@@ -466,14 +482,13 @@ class FitPsfTask(Task[FitPsfConfig]):
         self,
         exposure: Exposure,
         psf: PixelBasisPsf,
-        frame: _Frame,
         candidate: NDArray[np.bool_],
         stars: NDArray[np.int64],
         reserved: NDArray[np.bool_],
         good: NDArray[np.bool_],
         chi2: Real,
     ) -> PsfResult:
-        used, held = np.zeros(frame.x.size, np.bool_), np.zeros(frame.x.size, np.bool_)
+        used, held = np.zeros(candidate.size, np.bool_), np.zeros(candidate.size, np.bool_)
         used[stars[good & ~reserved]] = True
         held[stars[reserved]] = True
         centre = {"x": exposure.bbox.x.center, "y": exposure.bbox.y.center}
