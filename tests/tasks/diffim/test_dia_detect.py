@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
 
+from etendue.geom.box import Box
+from etendue.geom.sky_wcs import SkyWcs
+from etendue.image.exposure import Exposure
+from etendue.image.image import Image
+from etendue.image.mask import Mask
+from etendue.image.psf_gaussian import GaussianMixturePsf
 from etendue.schema.table_schema import load_schema
 from etendue.tasks.detect.detect import DetectConfig
 from etendue.tasks.diffim.dia_detect import DiaDetectConfig, DiaDetectTask
+from etendue.tasks.diffim.dipole_columns import dipole_columns
 from etendue.tasks.diffim.subtract import SubtractTask
 
 
@@ -113,3 +120,28 @@ def test_a_difference_without_psf_is_refused(field_factory):
     bare = field.science.replace(psf=None)
     with pytest.raises(Exception, match="needs PSF"):
         DiaDetectTask().run(difference=bare, science=bare, matched_template=bare)
+
+
+def test_dipoles_are_measured_on_the_sky():
+    rng, box = np.random.default_rng(8), Box.from_shape((120, 120), y0=300, x0=700)
+    psf = GaussianMixturePsf.circular(1.6, 41)
+    image = rng.normal(0.0, 2.0, (200, 200))
+    for x, y, flux in ((760.4, 358.0, 3000.0), (757.4, 354.0, -2400.0)):
+        stamps = psf.draw(x=x, y=y)
+        row, col = int(stamps.y0[0]) - 260, int(stamps.x0[0]) - 660
+        image[row : row + 41, col : col + 41] += flux * stamps.value[0]
+    difference = Exposure(
+        image=Image(image[40:160, 40:160].astype(np.float32), box), mask=Mask.empty(box), variance=Image.full(box, 4.0),
+        psf=psf, wcs=SkyWcs.from_polynomial(
+            crpix=(760.0, 360.0), crval=(10.0, 30.0), cd=np.diag([-2e-4, 2e-4]), sip_a=[[0.0]], sip_b=[[0.0]]
+        ),
+    )  # fmt: skip
+    candidate, none = np.array([True, False]), np.zeros((120, 120), bool)
+    c = dipole_columns(difference, none, np.array([758.9, 800.0]), np.array([356.0, 400.0]), 3.8, candidate)
+    assert c["dipoleFitAttempted"].tolist() == [True, False]
+    assert np.isnan(c["dipoleMeanFlux"][1])
+    assert c["dipoleMeanFlux"][0] == pytest.approx(2700.0, abs=4.0 * c["dipoleMeanFluxErr"][0])
+    assert c["dipoleFluxDiff"][0] == pytest.approx(600.0, abs=4.0 * c["dipoleFluxDiffErr"][0])
+    assert c["dipoleLength"][0] == pytest.approx(5.0 * 0.72, rel=0.02)
+    assert c["dipoleAngle"][0] == pytest.approx(360.0 - np.degrees(np.arctan2(3.0, 4.0)), abs=1.0)  # x runs west
+    assert set(c) <= {column.name for column in load_schema("dia_source").columns}

@@ -15,6 +15,7 @@ from etendue.image.psf import Psf
 from etendue.kernels.moments import adaptive_moments
 from etendue.kernels.photometry import mask_bits
 from etendue.tasks.detect.detect import DetectConfig, DetectTask, NoiseModel
+from etendue.tasks.diffim.dipole_columns import dipole_columns
 from etendue.tasks.diffim.point_source_fit import PointSourceFit, fit_point_sources, gather_stamps
 from etendue.tasks.task import Task, TaskConfig
 
@@ -228,7 +229,7 @@ class DiaDetectTask(Task[DiaDetectConfig]):
         y: NDArray[np.float64],
         fwhm: float,
     ) -> dict[str, NDArray]:
-        """Look for a lobe of opposite sign next to each source."""
+        """Look for a lobe of opposite sign next to each source, and fit both where there is one."""
         reach = self.config.dipole_widths * fwhm
         half = int(np.ceil(reach))
         columns, rows = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
@@ -238,7 +239,7 @@ class DiaDetectTask(Task[DiaDetectConfig]):
         snr = np.where(near, data * np.sqrt(weight) * np.where(negative, -1.0, 1.0)[:, None, None], 0.0)
         main, opposite = snr.max(axis=(1, 2), initial=0.0), -snr.min(axis=(1, 2), initial=0.0)
         is_dipole = (opposite > self.config.dipole_snr) & (opposite > self.config.dipole_fraction * main)
-        return {"isDipole": is_dipole, "dipoleFitAttempted": np.zeros(x.size, np.bool_)}
+        return {"isDipole": is_dipole, **dipole_columns(difference, bad, x, y, fwhm, is_dipole)}
 
     def _flag_columns(self, difference: Exposure, x: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, NDArray]:
         mask, bbox = difference.mask, difference.bbox
