@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from etendue.errors import AlgorithmError
-from etendue.stages.calibrate_image import CalibrateImage
+from etendue.stages.calibrate_image import CalibrateImage, CalibrateImageConfig
 from etendue.table.table import Table
+from etendue.tasks.characterize.characterize import CharacterizeConfig
+from etendue.tasks.psf.psf import FitPsfConfig
 
 SKY, ZERO = 400.0, 26.0  # electrons, AB magnitude of one electron
 
@@ -89,6 +91,17 @@ def test_psf_stars_are_marked_among_the_sources(relative):
     assert used.sum() == relative.exposure.metadata["n_psf_star"]
     assert reserved.any()
     assert not (used & reserved).any()
+
+
+def test_the_stars_of_the_catalog_are_the_stars_of_the_psf(frame, ccd, shards, stars):
+    known = (np.arange(stars["x"].size) % 3 > 0) & (np.arange(stars["x"].size) < len(shards[0]))
+    catalog = (shards[0].take(np.flatnonzero(known)),)
+    psf = FitPsfConfig(min_known_stars=10)
+    config = CalibrateImageConfig(characterize=CharacterizeConfig(psf=psf))
+    found = CalibrateImage(config).run(raws=(frame,), camera=ccd, reference=catalog).stars
+    candidate = np.asarray(found["calib_psf_candidate"])[nearest(found, stars)]
+    assert candidate[known].sum() >= 10
+    assert not candidate[~known].any()
 
 
 def test_two_snaps_make_one_image_of_twice_the_time(frame, ccd, relative):
