@@ -1,12 +1,13 @@
 """Score the sky against the sky that was put in: star and galaxy fields, large galaxies, the halo of a bright star.
 
-Usage: python benchmarks/background.py [--only fields galaxies halo] [--seeds 8101 8102 ...] [--out benchmarks/results]
+Usage: python benchmarks/background.py [--only fields galaxies visit halo] [--seeds 8101 ...] [--out benchmarks/results]
 """
 
 import argparse
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +112,165 @@ def galaxies(seeds: Sequence[int], size: int, settings: dict[str, Any]) -> dict[
     return result
 
 
+def visit(seeds: Sequence[int], size: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """Measure the light that the sky of a visit of three by three detectors takes from large galaxies."""
+
+    side, result = size // 2, {}
+    for index in (1.0, 4.0):
+        for radius in RADII_ARCSEC:
+            rows = [_visit_of(seed, side, settings, (index, radius)) for seed in seeds]
+            result[f"n={index:g} r_e={radius:g} arcsec"] = {"mag": GALAXY_MAG[radius]} | {
+                name: {"flux_bias": float(np.mean(bias)), "worst_flux_bias": max(bias, key=abs),
+                       "deepest_ring_over_29_mag": min(ring)}
+                for name, bias, ring in ((name, *zip(*(row[name] for row in rows), strict=True)) for name in rows[0])
+            }  # fmt: skip
+            print(index, radius, json.dumps(rounded(result[f"n={index:g} r_e={radius:g} arcsec"])), flush=True)
+    return result
+
+
+def _visit_of(
+    seed: int, side: int, settings: dict[str, Any], galaxy: tuple[float, float]
+) -> dict[str, tuple[float, float]]:
+    """Return share of the galaxy that each sky takes, and the deepest ring over the faintest brightness."""
+    from etendue.tasks.background.background import SubtractBackgroundConfig
+    from etendue.tasks.background.visit_sky import VisitSkyConfig, VisitSkyTask
+
+    tasks = {f"visit, order {k}": VisitSkyTask(VisitSkyConfig(order=k, cells=SubtractBackgroundConfig(**settings)))
+             for k in (1, 3)}  # fmt: skip
+    rng, cells, parts = np.random.default_rng([seed, 4]), [], []
+    place, axis = side * rng.uniform(1.35, 1.65, 2), rng.uniform(0.6, 1.0)
+    for k in range(9):
+        image, light, true, distance = _detector(k, side, seed, place, axis, galaxy)
+        own, exposure = fitted(image, settings, 2)
+        cells.append(next(iter(tasks.values())).cells(_with_sky(exposure, own, k, side)))
+        parts.append((light, true, distance, own))
+    limit = electrons(FAINT_MAG) * PIXEL_ARCSEC**2
+    skies = {"detector by detector": [part[3] for part in parts]}
+    skies |= {name: [sky.image().array for sky in task.fit(cells).backgrounds] for name, task in tasks.items()}
+    scores = {}
+    for name, sky in skies.items():
+        off = [one - part[1] for one, part in zip(sky, parts, strict=True)]
+        bright = [part[0] > limit for part in parts]
+        total = sum(float(part[0][use].sum()) for part, use in zip(parts, bright, strict=True))
+        taken = -sum(float(one[use].sum()) for one, use in zip(off, bright, strict=True)) / total
+        scores[name] = taken, _deepest_ring(parts, off) / limit
+    return scores
+
+
+def _detector(
+    k: int, side: int, seed: int, place: Real, axis: float, galaxy: tuple[float, float]
+) -> tuple[NDArray[np.float32], Real, Real, Real]:
+    """Return pixels, the galaxy's light, the sky and the distance from the galaxy on one of nine detectors."""
+    frame, rng = survey_frame.render(side, seed=100 * seed + k), np.random.default_rng([seed, 5, k])
+    y, x = np.indices((side, side), dtype=np.float64) + np.array([side * (k // 3), side * (k % 3)])[:, None, None]
+    distance = np.hypot((x - place[0]) * np.sqrt(axis), (y - place[1]) / np.sqrt(axis))
+    index, radius = galaxy
+    flux = electrons(GALAXY_MAG[radius])
+    light = sersic(np.maximum(distance, 0.5), radius / PIXEL_ARCSEC, index, flux)
+    sky = SKY * (1.0 + 0.03 * (x / (3 * side) - 0.5) - 0.02 * (y / (3 * side) - 0.5) ** 2)
+    return (frame.image - frame.sky + sky + rng.poisson(light)).astype(np.float32), light, sky, distance
+
+
+def _with_sky(exposure: Any, own: Real, k: int, side: int) -> Any:
+    """Return an exposure with its sky in it and a place in the field."""
+    from etendue.geom.sky_wcs import SkyWcs
+    from etendue.image.image import Image
+
+    scale = PIXEL_ARCSEC / 3600.0
+    wcs = SkyWcs.tan(
+        crpix_x=side * (1.5 - k % 3), crpix_y=side * (1.5 - k // 3), crval_ra_deg=30.0, crval_dec_deg=10.0,
+        cd=np.diag([-scale, scale]),
+    )  # fmt: skip
+    pixels = (exposure.image.array + own).astype(np.float32)
+    return exposure.replace(image=Image(pixels, exposure.bbox), wcs=wcs, background=None)
+
+
+def _deepest_ring(parts: Sequence[tuple[Real, ...]], off: Sequence[Real]) -> float:
+    """Return the lowest mean brightness of light minus error of the sky in rings of 40 px [e-/px]."""
+    bins = np.concatenate([(part[2] / 40.0).astype(np.int64).ravel() for part in parts])
+    left = np.concatenate([(part[0] - one).ravel() for part, one in zip(parts, off, strict=True)])
+    n = np.bincount(bins)
+    return float((np.bincount(bins, left) / np.maximum(n, 1))[n > 1000].min())
+
+
+_HALO_RADII = (5.0, 8.0, 12.0, 20.0, 35.0, 60.0)  # arcsec, edges of bins
+_AUREOLE_MAG = 24.0  # per square arcsecond, 60 arcsec from a star of 8 mag, falling as r^-2 (King 1971, PASP 83, 199)
+
+
+def halo(seeds: Sequence[int], size: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """Measure PSF fluxes of stars in the halo of a star of 8 mag against the same stars without it."""
+    sides = {"as it is": False, "modelled": True}
+    return {name: _halo_score(seeds, settings, subtract) for name, subtract in sides.items()}
+
+
+def _halo_score(seeds: Sequence[int], settings: dict[str, Any], subtract: bool) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    rows: list[tuple[float, float, float, float]] = []
+    for seed in seeds:
+        for turn in range(4):
+            rows += _halo_field(np.random.default_rng([seed, 6, turn]), 1024, settings, subtract)
+    radius, ratio, error, clear = np.array(rows).T
+    for low, high in pairwise(_HALO_RADII):
+        here = (radius >= low) & (radius < high)
+        good = here & np.isfinite(ratio)
+        off = -2.5e3 * np.log10(np.maximum(ratio[good], 1e-3))
+        result[f"{low:g} to {high:g} arcsec"] = {
+            "stars": int(here.sum()), "measured": float(good.sum() / here.sum()), "bias_mmag": float(np.median(off)),
+            "bias_err_mmag": float(1.25 * np.std(off) / np.sqrt(max(good.sum(), 1))) if good.any() else float("nan"),
+            "without_it_mmag": float(np.median(-2.5e3 * np.log10(clear[good]))) if good.any() else float("nan"),
+            "pull_mean": float(np.median((ratio[good] - 1.0) / error[good])) if good.any() else float("nan"),
+        }  # fmt: skip
+    return result
+
+
+def _halo_field(
+    rng: np.random.Generator, side: int, settings: dict[str, Any], subtract: bool
+) -> list[tuple[float, float, float, float]]:
+    """Return distance [arcsec], flux over truth, its error, and the same without the bright star, of each star."""
+    from scipy.spatial import cKDTree
+
+    radius, angle = np.zeros(0), np.zeros(0)
+    while radius.size < 24:  # apart by 3 arcsec
+        r, a = 5.0 * 12.0 ** rng.random(), rng.uniform(0.0, 2.0 * np.pi)
+        if (np.abs(r * np.exp(1j * a) - radius * np.exp(1j * angle)) > 3.0).all():
+            radius, angle = np.append(radius, r), np.append(angle, a)
+    x, y = (side / 2 + radius / PIXEL_ARCSEC * part for part in (np.cos(angle), np.sin(angle)))
+    flux, light = np.full(x.size, 1e5), np.zeros((side, side))
+    survey_frame.draw_points(light, x, y, flux, floor=0.01)
+    few = rng.uniform(0.0, side, (2, 150))
+    far = np.hypot(few[0] - side / 2, few[1] - side / 2) > 360.0
+    survey_frame.draw_points(light, few[0][far], few[1][far], np.minimum(3e3 / rng.random(far.sum()), 1e5), floor=0.01)
+    row, col = np.indices((side, side)) - side / 2
+    aureole = electrons(_AUREOLE_MAG) * PIXEL_ARCSEC**2 * (300.0 / np.maximum(np.hypot(row, col), 5.0)) ** 2
+    star = np.zeros((side, side))
+    survey_frame.draw_points(star, *(np.full(1, side / 2.0) for _ in range(2)), np.full(1, electrons(8.0)), floor=0.01)
+    out = []
+    for extra in (aureole + star, 0.0 * star):
+        image = np.minimum(rng.poisson(light + extra + SKY), 1e5).astype(np.float32)
+        columns = _measured(image, settings, subtract)
+        distance, own = cKDTree(np.column_stack([columns.x, columns.y])).query(np.column_stack([x, y]))
+        bad = (distance > 1.5) | columns.psf_flux_flag[own]
+        out.append(np.where(bad, np.nan, [columns.psf_flux[own] / flux, columns.psf_flux_err[own] / flux]))
+    return list(zip(radius, out[0][0], out[0][1], out[1][0], strict=True))
+
+
+def _measured(image: NDArray[np.float32], settings: dict[str, Any], subtract: bool) -> Any:
+    """Return the sources of a frame whose PSF is known."""
+    from etendue.app.pixels import as_exposure
+    from etendue.image.psf import GaussianMixturePsf
+    from etendue.tasks.background.background import SubtractBackgroundConfig
+    from etendue.tasks.characterize.characterize import CharacterizeConfig, CharacterizeTask
+
+    amplitude, moments = survey_frame.mixture()
+    psf = GaussianMixturePsf(list(amplitude), *(list(part) for part in moments), 61)
+    sky = SubtractBackgroundConfig(**settings)
+    config = CharacterizeConfig(fit_psf=False, background=sky, subtract_haloes=subtract)
+    return CharacterizeTask(config).run(exposure=as_exposure(image, gain=1.0, psf=psf)).columns
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="The fitted sky against the true one.")
-    parts = {"fields": fields, "galaxies": galaxies}
+    parts = {"fields": fields, "galaxies": galaxies, "visit": visit, "halo": halo}
     parser.add_argument("--only", nargs="*", choices=tuple(parts))
     parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
     parser.add_argument("--size", type=int, default=2048, help="side of the fields [px]; galaxies take twice that")

@@ -348,11 +348,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results")
     args = parser.parse_args()
     when = datetime.now(UTC).strftime("%Y-%m-%d")
-    record: dict[str, Any] = {"date": when, "seeds": list(args.seeds), "machine": machine_facts()}
-    for name in args.only:
-        record[name] = {"pairs": pairs, "crowded": crowded}[name](args.seeds)
     args.out.mkdir(exist_ok=True)
-    (args.out / f"blends-{when}.json").write_text(json.dumps(rounded(record), indent=1) + "\n")
+    path = args.out / f"blends-{when}.json"
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    record |= {"date": when, "machine": machine_facts()}
+    for name in args.only:
+        record[name] = {"seeds": list(args.seeds)} | {"pairs": pairs, "crowded": crowded}[name](args.seeds)
+        path.write_text(json.dumps(rounded(record), indent=1) + "\n")
 
 
 if __name__ == "__main__":

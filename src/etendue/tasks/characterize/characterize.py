@@ -9,6 +9,7 @@ from etendue.image.exposure import Exposure
 from etendue.log import get_logger
 from etendue.refcat.sample import ReferenceSample
 from etendue.tasks.background.background import SubtractBackgroundConfig, SubtractBackgroundTask
+from etendue.tasks.background.haloes import SubtractHaloesConfig, SubtractHaloesTask
 from etendue.tasks.characterize.crowded import FindCrowdedConfig, FindCrowdedTask
 from etendue.tasks.characterize.first_stars import FirstStars, FirstStarsConfig, FirstStarsTask
 from etendue.tasks.characterize.known_stars import KnownStarsConfig, KnownStarsTask
@@ -35,6 +36,12 @@ class CharacterizeConfig(TaskConfig):
 
     subtract_background: bool = True
     """Coadds and images that were characterized before keep their background."""
+
+    subtract_haloes: bool = False
+    """Take the round haloes of saturated stars off the image, for what lies in them."""
+
+    haloes: SubtractHaloesConfig = SubtractHaloesConfig()
+    """How."""
 
     first_stars: FirstStarsConfig = FirstStarsConfig()
     """First detection, which finds the stars for the PSF."""
@@ -115,6 +122,7 @@ class CharacterizeTask(Task[CharacterizeConfig]):
     def __init__(self, config: CharacterizeConfig | None = None):
         super().__init__(config)
         self.background = SubtractBackgroundTask(self.config.background)
+        self.haloes = SubtractHaloesTask(self.config.haloes)
         self.first_stars = FirstStarsTask(self.config.first_stars)
         self.known_stars = KnownStarsTask(self.config.known_stars)
         self.psf = FitPsfTask(self.config.psf)
@@ -149,6 +157,8 @@ class CharacterizeTask(Task[CharacterizeConfig]):
         psf_result, psf_x, psf_y = None, np.zeros(0), np.zeros(0)
         if self.config.subtract_background:
             exposure = self.background.run(exposure=exposure).exposure
+        if self.config.subtract_haloes:
+            exposure = self.haloes.run(exposure).exposure
         if self.config.fit_psf:
             bright, psf_result = self._first_psf(exposure, reference)
             psf_x, psf_y = bright.x, bright.y
