@@ -3,13 +3,15 @@
 import numpy as np
 from numba import njit, types
 
-from etendue.kernels.galaxy_fit import CENTRE, ELLIPSE, fit_covariance, fit_profile
+from etendue.kernels.composite import fit_sum
+from etendue.kernels.galaxy_fit import CENTRE, ELLIPSE, ellipse_of, fit_covariance, fit_profile
 from etendue.kernels.galaxy_model import draw_profile
 from etendue.kernels.noise_products import correlated_products
 from etendue.kernels.source_light import cut_alone
 from etendue.kernels.types import BOOL_2D, F32_1D, F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64, I64_1D
 
 POINT, DISC, BULGE = 0, 1, 2  # order of the models in what is returned
+CLEAR = 8.0  # chi-square by which a sum must be better than either profile for sizes to be fitted together
 NEGLIGIBLE = 14.0  # chi-square by which a model is worse that does not count: a weight of 1e-3
 
 _CUBE = types.Array(types.float64, 3, "C")
@@ -147,12 +149,42 @@ def _sum_of_both(data, weight, drawn, convolved, inverse, correlation, theta, ri
 
 
 @njit(
-    [types.void(F64_2D, F64_2D, _FOURFOLD, F64_3D, F64_3D, F64_2D, F64, F64, F64_2D, F64_3D, F64_1D, _LINE)],
+    [F64(F64_2D, F64_2D, F64_2D, F64_2D, F64_2D, F64_2D, I64, I64, F64_2D, F64_2D, F64_1D, _LINE)],
     cache=True,
     nogil=True,
     error_model="numpy",
 )
-def _average(data, weight, drawn, convolved, inverse, correlation, price, inflation, theta, covariance, chi2, total):
+def _sum_of_free_sizes(data, weight, disc, bulge, psf, departure, shift_x, shift_y, correlation, theta, chi2, total):
+    """Fit fluxes and sizes of both profiles together from the sum in ``total``; as `fit_sum` returns."""
+    ellipses, q, found = np.empty((2, 3)), np.zeros(4), np.zeros(3)
+    ellipse_of(theta[DISC], ellipses[0])
+    ellipse_of(theta[BULGE], ellipses[1])
+    q[0], q[1] = total[0] * (1.0 - total[2]), total[0] * total[2]
+    best = DISC if chi2[DISC] < chi2[BULGE] else BULGE
+    reached = fit_sum(
+        data, weight, disc, bulge, psf, departure, shift_x, shift_y, theta[best, 1], theta[best, 2], ellipses,
+        correlation, q, found,
+    )  # fmt: skip
+    if np.isfinite(reached):
+        total[:] = found
+    return reached
+
+
+@njit(
+    [
+        types.void(
+            F64_2D, F64_2D, F64_2D, F64_2D, F64_2D, F64_2D, I64, I64, _FOURFOLD, F64_3D, F64_3D, F64_2D, F64, F64,
+            F64_2D, F64_3D, F64_1D, _LINE,
+        )
+    ],
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+)  # fmt: skip
+def _average(
+    data, weight, disc, bulge, psf, departure, shift_x, shift_y, drawn, convolved, inverse, correlation, price,
+    inflation, theta, covariance, chi2, total,
+):  # fmt: skip
     """Fill flux, error and the bulge's part of the mean of all models, by how likely each is.
 
     Weights are ``exp(-(chi2 + price parameters) / 2 inflation)``; the variance is the mean of the models' own plus that
@@ -166,10 +198,16 @@ def _average(data, weight, drawn, convolved, inverse, correlation, price, inflat
             cost[model] = chi2[model] + price * (0.0 if model == POINT else 3.0)
     if np.isfinite(cost[DISC]) and np.isfinite(cost[BULGE]):
         both = np.zeros(3)
-        cost[3] = 4.0 * price + _sum_of_both(
+        reached = _sum_of_both(
             data, weight, drawn, convolved, inverse, correlation, theta, cost.min() - 4.0 * price,
             NEGLIGIBLE * inflation, both,
         )  # fmt: skip
+        cost[3] = reached + 4.0 * price
+        if reached < min(chi2[DISC], chi2[BULGE]) - CLEAR * inflation:
+            freed = _sum_of_free_sizes(
+                data, weight, disc, bulge, psf, departure, shift_x, shift_y, correlation, theta, chi2, both
+            )
+            cost[3] = freed + 6.0 * price if np.isfinite(freed) else cost[3]
         flux[3], error[3], part[3] = both
     best = np.inf
     for model in range(4):
@@ -231,7 +269,10 @@ def _fit_one(
             )  # fmt: skip
     if not held and np.isfinite(chi2[POINT]):
         _remove_noise_bias(theta[POINT], inverse[POINT], covariance[POINT])
-    _average(data, weight, drawn, convolved, inverse, correlation, price, inflation, theta, covariance, chi2, total)
+    _average(
+        data, weight, disc, bulge, psf, departure, shift_x, shift_y, drawn, convolved, inverse, correlation, price,
+        inflation, theta, covariance, chi2, total,
+    )  # fmt: skip
 
 
 @njit([I64(F64_2D, BOOL_2D, I64, I64, F64_2D_OUT)], cache=True, nogil=True, error_model="numpy")
@@ -283,8 +324,9 @@ def fit_galaxies(
     Disc and bulge are fitted each alone, with flux, centre and ellipse free; then their fluxes together with their
     shapes held, none negative (the composite model of SDSS and HSC: Bosch et al. 2018, PASJ 70, S5, section 4.9.9).
     The error of the sum follows the data through all three fits. The total is the mean of the four models by how likely
-    they are, and its error holds what they differ by. Richer models pay for their parameters: fluxes that cannot be
-    negative would otherwise bias those of stars and of pure profiles high by half an error.
+    they are, and its error holds what they differ by. Where the sum is clearly better than either profile, both sizes
+    are fitted together with the fluxes. Richer models pay for their parameters: fluxes that cannot be negative would
+    otherwise bias those of stars and of pure profiles high by half an error.
 
     Parameters
     ----------

@@ -298,3 +298,13 @@ def test_models_held_in_another_band_give_the_colour_of_galaxies_that_are_none_o
 def test_held_models_ask_for_their_reference(pair):
     with pytest.raises(InputError, match="shapes of a reference band"):
         HeldModels().run(pair, {})
+
+
+def test_a_bulge_with_a_disc_has_its_whole_flux_where_both_are_clear(good_seeing):
+    galaxy = 0.4 * galsim.DeVaucouleurs(half_light_radius=1.5) + 0.6 * galsim.Exponential(half_light_radius=2.5)
+    image = draw(galaxy.shear(g1=0.1, g2=0.05).withFlux(1e3), good_seeing, 0.2, 0.1)
+    one = scene([image], [0.2], 0.1, good_seeing, 0.02)
+    found = Galaxies().run(one, AdaptiveShapes().run(one, {}))
+    assert found["cModelFlux"][0] == pytest.approx(1e3, rel=0.01)
+    assert found["cModel_fracDev"][0] == pytest.approx(0.4, abs=0.05)
+    assert max(found["devFlux"][0] / 1e3, 1e3 / found["expFlux"][0]) > 1.05  # neither profile alone has it
