@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from etendue.tasks.stargal.star_probability import StarProbabilityTask, selection_curve
+from etendue.tasks.stargal.star_probability import StarProbabilityTask, roc_curve, selection_curve
 
 
 def population(seed, n=8000):
@@ -80,6 +80,17 @@ def test_purity_and_completeness_of_a_threshold_are_as_told(found):
     )  # faint ones are hard to count
 
 
+def test_the_roc_curve_is_that_of_the_truth(found):
+    result, star, _, _ = found
+    threshold, stars, galaxies = roc_curve(result.probability)
+    for k in np.searchsorted(stars, [0.5, 0.8]):
+        above = result.probability >= threshold[k]
+        assert (star & above).sum() / star.sum() == pytest.approx(stars[k], abs=0.05)
+        assert (~star & above).sum() / (~star).sum() == pytest.approx(galaxies[k], abs=0.02)
+    assert stars[-1] == pytest.approx(1.0)
+    assert galaxies[-1] == pytest.approx(1.0)
+
+
 def test_sources_without_a_shape_have_no_probability():
     result = StarProbabilityTask().run(
         broad=np.array([np.nan, 0.0]), broad_err=np.array([0.1, 0.1]), flux=np.array([1.0, 10.0])
@@ -88,4 +99,4 @@ def test_sources_without_a_shape_have_no_probability():
     assert 0.0 < result.probability[1] < 1.0
     nothing = StarProbabilityTask().run(broad=np.zeros(0), broad_err=np.zeros(0), flux=np.zeros(0))
     assert nothing.probability.size == 0
-    assert all(part.size == 0 for part in selection_curve(nothing.probability))
+    assert all(part.size == 0 for curve in (selection_curve, roc_curve) for part in curve(nothing.probability))

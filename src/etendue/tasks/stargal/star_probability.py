@@ -158,6 +158,24 @@ def selection_curve(probability: Real) -> tuple[Real, Real, Real]:
     return ranked, stars / np.arange(1, ranked.size + 1), stars / max(stars[-1], 1e-300)
 
 
+def roc_curve(probability: Real) -> tuple[Real, Real, Real]:
+    """Return what part of the stars and of the galaxies is above each threshold, as far as the probabilities are right.
+
+    Parameters
+    ----------
+    probability : ndarray, float64, shape (n,)
+        Of being a star; NaN is left out.
+
+    Returns
+    -------
+    threshold, stars, galaxies : ndarray, float64, shape (m,)
+        Falling thresholds; expected share of all stars, and of all galaxies, at or above each.
+    """
+    threshold, _, stars = selection_curve(probability)
+    galaxies = np.cumsum(1.0 - threshold)
+    return threshold, stars, galaxies / max(float(galaxies[-1]), 1e-300) if galaxies.size else galaxies
+
+
 def _gaussian(offset: Real, width: Real | float) -> Real:
     return np.asarray(np.exp(-0.5 * (offset / width) ** 2) / (np.sqrt(2.0 * np.pi) * width))
 
