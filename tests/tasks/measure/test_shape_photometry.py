@@ -12,6 +12,7 @@ from etendue.kernels.weighted_light import absolute_value
 from etendue.tasks.measure.adaptive_shape import AdaptiveShapes
 from etendue.tasks.measure.centroids import SmoothedPeak
 from etendue.tasks.measure.dipole import Dipole
+from etendue.tasks.measure.extendedness import Extendedness
 from etendue.tasks.measure.gaap import Gaap, GaapConfig, gaap_name
 from etendue.tasks.measure.galaxies import Galaxies
 from etendue.tasks.measure.held_models import HeldModels
@@ -161,6 +162,18 @@ def test_errors_of_kron_and_gaussian_apertures_are_their_scatter(good_seeing, co
             pull = (found[name] - truth[name][0]) / found[f"{name}Err"]
             assert np.std(pull) == pytest.approx(1.0, abs=4.0 / np.sqrt(2 * n))
             assert np.median(pull) == pytest.approx(0.0, abs=5.0 / np.sqrt(n))
+
+
+def test_errors_of_broad_fractions_of_stars_hold_in_correlated_noise(good_seeing):
+    rng, n, sigma = np.random.default_rng(6), 200, 2.0
+    spectrum = np.fft.rfft2(KERNEL / np.sqrt((KERNEL**2).sum()), (SIDE, SIDE))
+    noise = np.fft.irfft2(np.fft.rfft2(rng.normal(0.0, sigma, (n, SIDE, SIDE))) * spectrum, (SIDE, SIDE))
+    images = list(draw(STAR, good_seeing) + noise)
+    found = Extendedness().run(
+        scene(images, 0.0, 0.0, good_seeing, sigma, NoiseAutocorrelation.from_filter(KERNEL)), {}
+    )
+    pull = found["broadFraction"] / found["broadFractionErr"]
+    assert 0.7413 * np.subtract(*np.percentile(pull, [75, 25])) == pytest.approx(1.0, abs=4.0 * 1.16 / np.sqrt(n))
 
 
 def test_a_neighbour_s_light_counts_as_blendedness(pair, moments):
