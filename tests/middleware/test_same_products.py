@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.slurm import slurm_cluster
 
@@ -73,6 +74,34 @@ def made(home: Repository, output: str, **how: Any) -> dict[str, str]:
     report = run_pipeline(home, "drp", inputs=INPUTS, output=output, where=WHERE, progress=False, **how)
     assert not [outcome for outcome in report.outcomes if outcome.status in ("failed", "skipped")]
     return content_hashes(home, output, sorted(PRODUCTS))
+
+
+def test_one_sky_of_a_visit_is_fitted_and_used(home, here):
+    report = run_pipeline(
+        home, "drp_visit_sky", inputs=INPUTS, output="ours/sky", where=WHERE, workers=1, progress=False
+    )
+    assert not [outcome for outcome in report.outcomes if outcome.status in ("failed", "skipped")]
+    skies = [home.butler.get(ref) for ref in home.query("visit_sky", collections="ours/sky")]
+    assert [list(sky["detectors"]) for sky in skies] == [["0"], ["0"]]
+    sources = [
+        {ref.dataId["visit"]: home.butler.get(ref) for ref in home.query("source", collections=f"ours/{run}")}
+        for run in ("sky", "here")
+    ]
+    for visit in sources[0]:
+        fluxes = [np.nanmedian(np.asarray(side[visit]["psfFlux"])) for side in sources]
+        assert fluxes[0] == pytest.approx(fluxes[1], rel=0.1)
+        assert fluxes[0] != fluxes[1]
+
+
+def test_the_extinction_of_a_night_follows_from_its_summaries(home, here):
+    run_pipeline(
+        home, "extinction", inputs=["ours/here"], output="ours/extinction", where="instrument='simcam'", workers=1,
+        progress=False, overrides=["measure_extinction:night.min_clear=2"],
+    )  # fmt: skip
+    (ref,) = home.query("night_extinction", collections="ours/extinction")
+    found = home.butler.get(ref)
+    assert 24.0 < found["nominal_zero_point"] < 27.0
+    assert [visit["clear"] for visit in found["visits"]] == [True, True]
 
 
 def test_every_product_of_pipetask_is_ours(here, stock):

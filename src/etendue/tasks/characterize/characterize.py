@@ -38,7 +38,7 @@ class CharacterizeConfig(TaskConfig):
     """Coadds and images that were characterized before keep their background."""
 
     subtract_haloes: bool = False
-    """Take the round haloes of saturated stars off the image, for what lies in them."""
+    """Take the round haloes of saturated stars off the image, for what lies in them; frames that fail are tried with it."""
 
     haloes: SubtractHaloesConfig = SubtractHaloesConfig()
     """How."""
@@ -154,6 +154,17 @@ class CharacterizeTask(Task[CharacterizeConfig]):
         AlgorithmError
             If nothing is detected, or too few stars make a PSF.
         """
+        try:
+            return self._run(exposure, reference)
+        except AlgorithmError as error:
+            if self.config.subtract_haloes or not exposure.mask.count("SAT"):
+                raise
+            _log.warning("%s: once more without the haloes of saturated stars", error)
+        again = self.config.model_copy(update={"subtract_haloes": True})
+        return CharacterizeTask(again).run(exposure=exposure, reference=reference)
+
+    def _run(self, exposure: Exposure, reference: ReferenceSample | None) -> CharacterizeResult:
+        """Characterize once."""
         psf_result, psf_x, psf_y = None, np.zeros(0), np.zeros(0)
         if self.config.subtract_background:
             exposure = self.background.run(exposure=exposure).exposure
