@@ -38,7 +38,7 @@ class CharacterizeConfig(TaskConfig):
     """Coadds and images that were characterized before keep their background."""
 
     subtract_haloes: bool = False
-    """Take the round haloes of saturated stars off the image, for what lies in them; frames that fail are tried with it."""
+    """Take round haloes of saturated stars off the image, for what lies in them; frames that fail get it anyway."""
 
     haloes: SubtractHaloesConfig = SubtractHaloesConfig()
     """How."""
