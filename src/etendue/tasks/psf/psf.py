@@ -66,7 +66,7 @@ class FitPsfConfig(TaskConfig):
     max_peak: float | None = Field(None, gt=0.0)
     """Brightest pixel of a star [unit of the image]: brighter stars are broader, as charge repels charge."""
 
-    min_known_stars: int | None = Field(100, ge=1)
+    min_known_stars: int | None = Field(60, ge=1)
     """Stars of a catalog, where there are as many, are the only ones used; fewer tell where the stellar locus is, and
     what else lies on it is used too. None leaves the catalog aside."""
 
