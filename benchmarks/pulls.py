@@ -258,7 +258,7 @@ def main():
     seeds = before.get("seeds", {}) | dict.fromkeys(scores, options.seeds)
     found = {"machine": machine_facts(), "seeds": seeds, "bars": BARS, "area_px2": AREA}
     found["scores"] = before.get("scores", {}) | scores
-    options.out.write_text(json.dumps(rounded(found), indent=1) + "\n")
+    options.out.write_text(json.dumps(rounded(found), separators=(",", ":")) + "\n")
     print("\n".join(table(scores)))
 
 
