@@ -89,12 +89,18 @@ class FindCrowdedTask(Task[FindCrowdedConfig]):
         DetectResult
             Positions as fitted; footprints and planes are those given.
         """
-        stars = _Stars(detected.x, detected.y, detected.peak_snr)
+        stars = best = _Stars(detected.x, detected.y, detected.peak_snr)
+        least = np.inf
         for _ in range(self.config.rounds):
             try:
-                stars, residual = self._fitted(exposure, stars)
+                fitted, residual = self._fitted(exposure, stars)
             except AlgorithmError:  # more stars than the pixels can tell apart: the last list is the best
                 break
+            left = _misfit(residual)
+            if left > least:  # more stars explain less: the fit is running away
+                stars = best
+                break
+            stars, best, least = fitted, fitted, left
             found = self.detect.run(exposure=residual)
             new = self._new(stars, found, exposure)
             stars = _Stars(*(np.concatenate(pair) for pair in (
@@ -162,3 +168,10 @@ class FindCrowdedTask(Task[FindCrowdedConfig]):
         """Return the stars that are near each other, shape (2, n_pairs)."""
         tree = cKDTree(np.column_stack([x, y]))
         return np.asarray(tree.query_pairs(self.config.alone_radius * exposure.fwhm, output_type="ndarray").T)
+
+
+def _misfit(residual: Exposure) -> float:
+    """Return the mean square of what is left in units of the noise; single pixels count up to 5 sigma."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        square = residual.image.array.astype(np.float64) ** 2 / residual.variance.array
+    return float(np.mean(np.minimum(np.nan_to_num(square, nan=0.0, posinf=0.0), 25.0)))
