@@ -216,7 +216,9 @@ class MeasureTask(Task[MeasureConfig]):
         frame = self._frame(exposure)
         fit = self._fit(exposure, frame, _positions(x, y), False, None)
         covariance = self._covariances(frame, fit, np.ones(fit.x.size, bool), _noise_factor(exposure, frame))
-        return PointFit(fit.x + frame.x0, fit.y + frame.y0, fit.flux, np.sqrt(covariance[:, 0, 0]), fit.residual)
+        with np.errstate(invalid="ignore"):
+            error = np.sqrt(covariance[:, 0, 0])
+        return PointFit(fit.x + frame.x0, fit.y + frame.y0, fit.flux, error, fit.residual)
 
     def _frame(self, exposure: Exposure) -> _Frame:
         if exposure.psf is None:
@@ -304,7 +306,8 @@ class MeasureTask(Task[MeasureConfig]):
         reference: Mapping[str, NDArray[Any]] | None,
     ) -> SourceColumns:
         covariance = self._covariances(frame, fit, free, _noise_factor(exposure, frame))
-        psf_flux_err, x_err, y_err = np.sqrt(np.einsum("ijj->ji", covariance))
+        with np.errstate(invalid="ignore"):  # of sources that lie on each other
+            psf_flux_err, x_err, y_err = np.sqrt(np.einsum("ijj->ji", covariance))
         failed = ~np.isfinite(psf_flux_err)
         flags = pixel_flags(exposure.mask, fit.x + frame.x0, fit.y + frame.y0, frame.fwhm)
         scene = self._scene(exposure, frame, fit, psf_flux_err, forced=not free.any())
