@@ -166,8 +166,9 @@ def fit_point_sources(
     """Fit flux and position of all sources of an image together.
 
     The first round weights by the sky noise, later ones by the noise of the model; between rounds a local background
-    is taken from the image minus all sources. Each source has weights of its own, so that where dozens of sources
-    overlap at every pixel, as in noise taken for sources, the rounds may not settle but diverge.
+    is taken from the image minus all sources. Each source has weights of its own: what the PSF may be wrong by counts
+    as noise in its own core only. Where bright sources overlap that need not settle; all are then fitted once more with
+    the error of the whole model as noise for everybody, which descends to a common minimum.
 
     Parameters
     ----------
@@ -210,34 +211,53 @@ def fit_point_sources(
         Fluxes, positions, residual image, weights, and whether they diverged.
     """
     half = int(np.ceil(radius)) + 1
+    noise = pixel_noise(image, variance, bad) if noise is None else noise
+    order, n_wide, limit = _brightest_first(image, noise, components, terms, step, half, x, y)
+    narrow, back, start = narrow_components(components, step, half), np.argsort(order), (x[order], y[order])
+    side = np.where(back < n_wide, size, 2 * half + 1)
+
+    def fitted(own: float, common: float) -> PointSources:
+        residual, no_sky, sky = np.where(np.isfinite(image), image, 0.0), bad, np.zeros(x.size)
+        xs, ys, flux, weight_variance = start[0].copy(), start[1].copy(), np.zeros(x.size), np.empty_like(residual)
+        for k, visits in enumerate(sweeps):
+            model_variance(variance, residual, noise.slope, bad, weight_variance)
+            weights = _with_mismatch(weight_variance, image, residual, common, k) if common else weight_variance
+            fit_sources(
+                residual, weights, components, narrow, np.ascontiguousarray(terms[order]), step,
+                xs, ys, flux, *start, free[order], n_wide, size, 2 * half + 1, radius, own, max_shift, visits,
+            )  # fmt: skip
+            diverged = not np.abs(flux).max(initial=0.0) <= limit
+            fit = PointSources(
+                xs[back], ys[back], flux[back], residual, weight_variance, sky, noise.slope, side, diverged
+            )
+            if sky_cell and k < len(sweeps) - 1 and not diverged:
+                no_sky = bad | not_sky(fit) if not_sky is not None and k == 0 else no_sky
+                cells = _take_sky(residual, variance, no_sky, sky_cell, sky_significance)
+                sky += cells_at(cells, sky_cell, np.rint(x), np.rint(y)) * _inside(image, x, y)
+        return fit
+
+    fit = fitted(softening, 0.0)
+    return fitted(0.0, softening) if fit.diverged else fit
+
+
+def _brightest_first(
+    image: Real, noise: PixelNoise, components: Real, terms: Real, step: float, half: int, x: Real, y: Real
+) -> tuple[NDArray[np.int64], int, float]:
+    """Return the order of the sources, how many need whole stamps, and what no flux may exceed."""
     guess = _value_at(image, x, y)
     middle = terms.mean(axis=0, keepdims=True) if len(terms) else np.eye(1, terms.shape[1])
     stamp = draw_pixel_basis(components, middle, step, np.zeros(1), np.zeros(1), 2 * half + 1)
     edge = float(np.mean(stamp[0, [half, half, 0, -1], [0, -1, half, half]]))
-    noise = pixel_noise(image, variance, bad) if noise is None else noise
     faintest = 0.2 * np.sqrt(noise.sky_variance) if np.isfinite(noise.sky_variance) else 0.2
-    order = np.argsort(-guess, kind="stable")
     n_wide = int(np.count_nonzero(guess * edge / stamp.max() > faintest))
-    residual = np.where(np.isfinite(image), image, 0.0)
-    weight_variance = np.empty_like(residual)
-    xs, ys, flux, narrow = x[order].copy(), y[order].copy(), np.zeros(x.size), narrow_components(components, step, half)
-    sky, back, no_sky = np.zeros(x.size), np.argsort(order), bad
-    side = np.where(back < n_wide, size, 2 * half + 1)
     limit = _DIVERGED * max(np.abs(guess).max(initial=0.0), faintest) / stamp.max()
-    for k, visits in enumerate(sweeps):
-        model_variance(variance, residual, noise.slope, bad, weight_variance)
-        fit_sources(
-            residual, weight_variance, components, narrow, np.ascontiguousarray(terms[order]), step,
-            xs, ys, flux, x[order], y[order], free[order], n_wide, size, 2 * half + 1,
-            radius, softening, max_shift, visits,
-        )  # fmt: skip
-        diverged = not np.abs(flux).max(initial=0.0) <= limit
-        fit = PointSources(xs[back], ys[back], flux[back], residual, weight_variance, sky, noise.slope, side, diverged)
-        if sky_cell and k < len(sweeps) - 1 and not diverged:
-            no_sky = bad | not_sky(fit) if not_sky is not None and k == 0 else no_sky
-            cells = _take_sky(residual, variance, no_sky, sky_cell, sky_significance)
-            sky += cells_at(cells, sky_cell, np.rint(x), np.rint(y)) * _inside(image, x, y)
-    return fit
+    return np.argsort(-guess, kind="stable"), n_wide, float(limit)
+
+
+def _with_mismatch(weight_variance: Real, image: Real, residual: Real, softening: float, k: int) -> Real:
+    """Return variances to which the error of the model is added: of the data before the first round."""
+    model = np.nan_to_num(image) if k == 0 else np.nan_to_num(image) - residual
+    return weight_variance + (softening * model) ** 2
 
 
 def _take_sky(residual: Real, variance: Real, no_sky: NDArray[np.bool_], cell: int, significance: float) -> Real:
