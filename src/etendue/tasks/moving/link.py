@@ -53,7 +53,10 @@ class LinkConfig(TaskConfig):
     """In what fraction of the frames they must recur."""
 
     density_radius: float = Field(40.0, gt=0.0)
-    """Radius around the track inside which the density of other detections is counted [arcsec]."""
+    """Radius around the track inside which the density of other detections is counted [arcsec]..."""
+
+    clump_radius: float = Field(10.0, gt=0.0)
+    """...and a smaller one, for rings of residuals around a star; the higher density counts [arcsec]."""
 
     inverse_distance: float = 0.6
     """Expected 1/distance, which scales diurnal parallax [1/au]."""
@@ -212,7 +215,7 @@ class LinkTask(Task[LinkConfig]):
         """Expect chance tracks from detections strewn at the density found along this one.
 
         Pairs within reach, times the binomial chance that n - 2 of the other frames have something in
-        the corridor. The density is that of the surroundings: residuals gather around bright stars.
+        the corridor. The density is that of the surroundings, near and wide: residuals gather around bright stars.
         """
         counts = frames.counts.astype(float)
         hours = frames.hours
@@ -221,9 +224,10 @@ class LinkTask(Task[LinkConfig]):
         reach = np.pi * (self.config.max_rate * gap) ** 2 / frames.area
         pairs = float((counts[:, None] * counts[None, :] * np.minimum(reach, 1.0))[usable].sum())
         place, _ = self._predict(frames, track)
-        wide = self.config.density_radius
-        near = cKDTree(np.stack([frames.x, frames.y], axis=-1)).query_ball_point(place, wide, return_length=True)
-        per_frame = np.maximum(near - n, 1.0).mean() / frames.visit.size
-        chance = min(float(per_frame) * (self.config.tolerance / wide) ** 2, 1.0)
+        tree, chance = cKDTree(np.stack([frames.x, frames.y], axis=-1)), 0.0
+        for radius in (self.config.clump_radius, self.config.density_radius):
+            others = tree.query_ball_point(place, radius, return_length=True) - n
+            per_frame = float(np.maximum(others, 1.0).mean()) / frames.visit.size
+            chance = min(max(chance, per_frame * (self.config.tolerance / radius) ** 2), 1.0)
         tail = binom.logsf(n - 3, frames.visit.size - 2, chance) / np.log(10.0)
         return float(np.log10(max(pairs, 1.0)) + max(tail, -300.0))
