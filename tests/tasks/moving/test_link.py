@@ -12,8 +12,8 @@ SITE = Site(-111.5, 35.1, 2200.0)
 EPOCH = 58568.2
 
 
-def night(tracks, *, frames=18, noise=0.1, clutter=30, seed=0):
-    """Detections of movers (x, y, vx, vy in arcsec and arcsec/h at mid-night) among random ones."""
+def night(tracks, *, frames=18, noise=0.1, clutter=30, ring=0, seed=0):
+    """Detections of movers (x, y, vx, vy in arcsec and arcsec/h at mid-night) among random ones, some around a star."""
     rng = np.random.default_rng(seed)
     hours = (np.arange(frames) - (frames - 1) / 2) * 0.172
     observer = SITE.position_au(EPOCH + hours / 24.0)
@@ -24,6 +24,7 @@ def night(tracks, *, frames=18, noise=0.1, clutter=30, seed=0):
             place = design[k] @ np.array([x, vx, 0.0, y, vy, 0.0, per_distance])
             rows.append((k, *(place + rng.normal(0.0, noise, 2))))
         rows.extend((k, *rng.uniform(-700, 700, 2)) for _ in range(clutter))
+        rows.extend((k, 5.0 * np.cos(a), 5.0 * np.sin(a)) for a in rng.uniform(0.0, 2.0 * np.pi, ring))
     frame, x, y = np.array(rows).T
     n = frame.size
     dec = 25.3 + y / 3600.0
@@ -51,6 +52,13 @@ def test_movers_are_linked_whole_and_clutter_makes_no_track(seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_pure_clutter_makes_no_track(seed):
     assert LinkTask().run(sources=night([], clutter=80, seed=seed), site=SITE) == ()
+
+
+def test_rings_of_residuals_around_a_star_hardly_make_a_track():
+    linked = [
+        LinkTask().run(sources=night([], frames=4, clutter=10, ring=14, seed=seed), site=SITE) for seed in range(30)
+    ]
+    assert sum(map(len, linked)) <= 1  # 14 by the density within 40 arcsec alone
 
 
 def test_a_star_that_stands_still_is_no_mover():
