@@ -6,12 +6,11 @@ Images that were subtracted with a small offset leave them at every star. Both l
 import numpy as np
 from numba import njit, types
 
-from etendue.kernels.galaxies import inverse_variances
 from etendue.kernels.galaxy_fit import predicted_gain, solve_damped
 from etendue.kernels.noise_products import correlated_products
 from etendue.kernels.psf import combine, draw_one
 from etendue.kernels.small_matrix import invert
-from etendue.kernels.source_light import add_light, cut_alone
+from etendue.kernels.source_light import add_light, weighed_window
 from etendue.kernels.types import BOOL_2D, F32_1D, F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64, I64_1D
 
 N = 6  # flux, x, y of the positive lobe; the same of the negative one, whose flux is its amount
@@ -184,18 +183,17 @@ def fit_dipoles(
     found, covariance, chi2 = np.full((n, N), np.nan), np.full((n, N, N), np.nan), np.full((n, 3), np.nan)
     grid, drawn = np.empty(components.shape[1:]), np.empty((N, side, side))
     matrix, inverse, noise = np.empty((N, N)), np.empty((N, N)), np.empty((N, N))
-    data, unusable, weight = np.empty((side, side)), np.empty((side, side), np.bool_), np.empty((side, side))
     theta, beside = np.zeros(N), np.zeros(n)
     for s in range(n):
         if not (np.isfinite(x[s]) and np.isfinite(y[s]) and np.isfinite(flux[s])):
             continue
         left, low = int(np.rint(x[s])) - half, int(np.rint(y[s])) - half
-        cut_alone(residual, bad, value, offset[s], x0[s], y0[s], width[s], height[s], left, low, data, unusable)
+        data, weight, used = weighed_window(
+            residual, weight_variance, bad, value, offset[s], x0[s], y0[s], width[s], height[s], left, low, side
+        )
         _opposite(x, y, flux, s, 2.0 * reach, beside)
         for m in np.flatnonzero(beside):
             add_light(data, value, offset[m], x0[m] - left, y0[m] - low, width[m], height[m], 1.0)
-        weight[:, :] = 0.0
-        used = inverse_variances(weight_variance, unusable, left, low, weight)
         if used < 20:
             continue
         combine(components, terms[s], grid)

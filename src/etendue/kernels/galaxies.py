@@ -7,7 +7,7 @@ from etendue.kernels.composite import fit_sum
 from etendue.kernels.galaxy_fit import CENTRE, ELLIPSE, ellipse_of, fit_covariance, fit_profile
 from etendue.kernels.galaxy_model import draw_profile
 from etendue.kernels.noise_products import correlated_products
-from etendue.kernels.source_light import cut_alone
+from etendue.kernels.source_light import weighed_window
 from etendue.kernels.types import BOOL_2D, F32_1D, F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64, I64_1D
 
 POINT, DISC, BULGE = 0, 1, 2  # order of the models in what is returned
@@ -275,35 +275,6 @@ def _fit_one(
     )  # fmt: skip
 
 
-@njit([I64(F64_2D, BOOL_2D, I64, I64, F64_2D_OUT)], cache=True, nogil=True, error_model="numpy")
-def inverse_variances(variance, unusable, left, low, weight):
-    """Fill the inverse variances of a window.
-
-    Parameters
-    ----------
-    variance : ndarray, float64, shape (ny, nx)
-        Of the image; infinite where unusable.
-    unusable : ndarray, bool, shape (h, w)
-        Pixels of the window that do not count.
-    left, low : int
-        Image pixel of the window's first sample.
-    weight : ndarray, float64, shape (h, w)
-        Output: zero at first, and where a pixel does not count.
-
-    Returns
-    -------
-    int
-        Pixels that count.
-    """
-    used = 0
-    for j in range(weight.shape[0]):
-        for i in range(weight.shape[1]):
-            if not unusable[j, i] and 0.0 < variance[low + j, left + i] < np.inf:
-                weight[j, i] = 1.0 / variance[low + j, left + i]
-                used += 1
-    return used
-
-
 @njit(
     [
         types.Tuple((_CUBE, _FOURFOLD, _TABLE, _TABLE))(
@@ -381,10 +352,10 @@ def fit_galaxies(
         if not np.isfinite(start[s]).all():
             continue
         left, low = int(np.rint(start[s, 1])) - half[s], int(np.rint(start[s, 2])) - half[s]
-        data = np.empty((2 * half[s] + 1, 2 * half[s] + 1))
-        unusable, weight = np.empty(data.shape, np.bool_), np.zeros(data.shape)
-        cut_alone(residual, bad, value, offset[s], x0[s], y0[s], width[s], height[s], left, low, data, unusable)
-        used = inverse_variances(weight_variance, unusable, left, low, weight)
+        data, weight, used = weighed_window(
+            residual, weight_variance, bad, value, offset[s], x0[s], y0[s], width[s], height[s], left, low,
+            2 * half[s] + 1,
+        )  # fmt: skip
         if used < 20:
             continue
         psf = mixtures[cell[s]]

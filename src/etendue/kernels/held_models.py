@@ -3,10 +3,10 @@
 import numpy as np
 from numba import njit, types
 
-from etendue.kernels.galaxies import BULGE, DISC, POINT, inverse_variances, psf_departure
+from etendue.kernels.galaxies import BULGE, DISC, POINT, psf_departure
 from etendue.kernels.galaxy_model import draw_departure, draw_profile, merge_narrow
 from etendue.kernels.noise_products import correlated_products
-from etendue.kernels.source_light import cut_alone
+from etendue.kernels.source_light import weighed_window
 from etendue.kernels.types import BOOL_2D, F32_1D, F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64, I64_1D
 
 SUM = 3  # after point, disc and bulge
@@ -88,10 +88,11 @@ def held_fluxes(
         if not (np.isfinite(x[s]) and np.isfinite(y[s])):
             continue
         left, low = int(np.rint(x[s])) - half[s], int(np.rint(y[s])) - half[s]
-        data = np.empty((2 * half[s] + 1, 2 * half[s] + 1))
-        unusable, weight = np.empty(data.shape, np.bool_), np.zeros(data.shape)
-        cut_alone(residual, bad, value, offset[s], x0[s], y0[s], width[s], height[s], left, low, data, unusable)
-        if inverse_variances(weight_variance, unusable, left, low, weight) < 20:
+        data, weight, used = weighed_window(
+            residual, weight_variance, bad, value, offset[s], x0[s], y0[s], width[s], height[s], left, low,
+            2 * half[s] + 1,
+        )  # fmt: skip
+        if used < 20:
             continue
         psf, drawn, template = mixtures[cell[s]], np.empty((6, *data.shape)), np.zeros((3, *data.shape))
         psf_departure(stamps[k], x[s] - stamp_x0[k], y[s] - stamp_y0[k], psf, departure)

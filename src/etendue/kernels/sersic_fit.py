@@ -7,12 +7,12 @@ which makes it continuous in the index with an exact slope.
 import numpy as np
 from numba import njit, types
 
-from etendue.kernels.galaxies import inverse_variances, psf_departure
+from etendue.kernels.galaxies import psf_departure
 from etendue.kernels.galaxy_fit import ITERATIONS, POINT_LIKE, TOLERANCE, predicted_gain, solve_damped
 from etendue.kernels.galaxy_model import draw_departure, draw_profile, merge_narrow
 from etendue.kernels.noise_products import correlated_products
 from etendue.kernels.small_matrix import invert
-from etendue.kernels.source_light import cut_alone
+from etendue.kernels.source_light import weighed_window
 from etendue.kernels.types import BOOL_2D, F32_1D, F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64, I64_1D
 
 N = 7  # flux, x, y, ellipse or triangle, place in the table of indices
@@ -219,10 +219,11 @@ def fit_sersic(
         if not np.isfinite(start[s]).all() or not start[s, 3] > 0.0:
             continue
         left, low = int(np.rint(start[s, 1])) - half[s], int(np.rint(start[s, 2])) - half[s]
-        data = np.empty((2 * half[s] + 1, 2 * half[s] + 1))
-        unusable, weight = np.empty(data.shape, np.bool_), np.zeros(data.shape)
-        cut_alone(residual, bad, value, offset[s], x0[s], y0[s], width[s], height[s], left, low, data, unusable)
-        if inverse_variances(weight_variance, unusable, left, low, weight) < 20:
+        data, weight, used = weighed_window(
+            residual, weight_variance, bad, value, offset[s], x0[s], y0[s], width[s], height[s], left, low,
+            2 * half[s] + 1,
+        )  # fmt: skip
+        if used < 20:
             continue
         psf = mixtures[cell[s]]
         psf_departure(stamps[k], start[s, 1] - stamp_x0[k], start[s, 2] - stamp_y0[k], psf, departure)

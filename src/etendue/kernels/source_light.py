@@ -11,6 +11,7 @@ from etendue.kernels.psf import combine, draw_value
 from etendue.kernels.types import BOOL_2D, BOOL_2D_OUT, F32_1D, F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64, I64_1D
 
 _LIGHT = types.Array(types.float32, 1, "C")
+_IMAGE = types.Array(types.float64, 2, "C")
 _STAMPS = types.Array(types.float64, 3, "C")
 _FLAGS = types.Array(types.boolean, 3, "C")
 
@@ -106,6 +107,54 @@ def cut_alone(residual, bad, value, start, light_x0, light_y0, width, height, x0
             out[j, i] += value[line + x0 + i - light_x0]
 
 
+@njit(
+    [
+        types.Tuple((_IMAGE, _IMAGE, types.int64))(
+            F64_2D, F64_2D, BOOL_2D, F32_1D, I64, I64, I64, I64, I64, I64, I64, I64
+        )
+    ],
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+)
+def weighed_window(residual, variance, bad, value, start, light_x0, light_y0, width, height, x0, y0, side):
+    """Cut a square window around one source with all other sources taken away, and its weights.
+
+    Parameters
+    ----------
+    residual, variance : ndarray, float64, shape (ny, nx)
+        Image minus the light of all sources, and the variance of what is modelled, infinite where unusable.
+    bad : ndarray, bool, shape (ny, nx)
+        Unusable pixels.
+    value : ndarray, float32
+        Light of all sources.
+    start, light_x0, light_y0, width, height : int
+        Where the source's stamp begins in ``value``, its first pixel and its sides.
+    x0, y0 : int
+        Image pixel of the window's first sample.
+    side : int
+        Of the window [px].
+
+    Returns
+    -------
+    data : ndarray, float64, shape (side, side)
+        As from `cut_alone`.
+    weight : ndarray, float64, shape (side, side)
+        Inverse variances; zero where a pixel does not count.
+    used : int
+        Pixels that count.
+    """
+    data, unusable, weight = np.empty((side, side)), np.empty((side, side), np.bool_), np.zeros((side, side))
+    cut_alone(residual, bad, value, start, light_x0, light_y0, width, height, x0, y0, data, unusable)
+    used = 0
+    for j in range(side):
+        for i in range(side):
+            if not unusable[j, i] and 0.0 < variance[y0 + j, x0 + i] < np.inf:
+                weight[j, i] = 1.0 / variance[y0 + j, x0 + i]
+                used += 1
+    return data, weight, used
+
+
 @njit([types.void(F64_2D_OUT, F32_1D, I64, I64, I64, I64, I64, F64)], cache=True, nogil=True, error_model="numpy")
 def add_light(image, value, start, x0, y0, width, height, factor):
     """Add one source's light to an image in place, cut at the image's edges.
@@ -174,7 +223,7 @@ def cut_stamps(residual, bad, value, offset, light_x0, light_y0, width, height, 
 
 
 @njit(
-    [types.Array(types.float64, 2, "C")(F64_2D, F32_1D, I64_1D, I64_1D, I64_1D, I64_1D, I64_1D)],
+    [_IMAGE(F64_2D, F32_1D, I64_1D, I64_1D, I64_1D, I64_1D, I64_1D)],
     cache=True,
     nogil=True,
     error_model="numpy",

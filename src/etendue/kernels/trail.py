@@ -5,11 +5,10 @@ import math
 import numpy as np
 from numba import njit, types
 
-from etendue.kernels.galaxies import inverse_variances
 from etendue.kernels.galaxy_fit import ITERATIONS, predicted_gain, solve_damped
 from etendue.kernels.noise_products import correlated_products
 from etendue.kernels.small_matrix import invert
-from etendue.kernels.source_light import cut_alone
+from etendue.kernels.source_light import weighed_window
 from etendue.kernels.types import BOOL_2D, F32_1D, F64, F64_1D, F64_2D, F64_2D_OUT, F64_3D, I64_1D
 
 N = 5  # flux, x, y, length, angle
@@ -209,10 +208,10 @@ def fit_trails(
         if not np.isfinite(start[s]).all():
             continue
         left, low = int(np.rint(start[s, 1])) - half[s], int(np.rint(start[s, 2])) - half[s]
-        data = np.empty((2 * half[s] + 1, 2 * half[s] + 1))
-        unusable, weight = np.empty(data.shape, np.bool_), np.zeros(data.shape)
-        cut_alone(residual, bad, value, offset[s], x0[s], y0[s], width[s], height[s], left, low, data, unusable)
-        used = inverse_variances(weight_variance, unusable, left, low, weight)
+        data, weight, used = weighed_window(
+            residual, weight_variance, bad, value, offset[s], x0[s], y0[s], width[s], height[s], left, low,
+            2 * half[s] + 1,
+        )  # fmt: skip
         if used < 20:
             continue
         theta, drawn = start[s].copy(), np.empty((N, *data.shape))

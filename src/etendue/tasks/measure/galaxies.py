@@ -9,9 +9,9 @@ from pydantic import Field
 
 from etendue.kernels.galaxies import BULGE, DISC, POINT, fit_galaxies
 from etendue.kernels.profiles import sersic_mixture
-from etendue.kernels.psf_mixture import first_mixture, psf_mixture
 from etendue.tasks.measure.measurement import Columns, Measurement, measurement
 from etendue.tasks.measure.scene import Scene
+from etendue.tasks.measure.source_psfs import psf_blocks, psf_mixtures
 from etendue.tasks.task import TaskConfig
 
 Real = NDArray[np.float64]
@@ -73,11 +73,7 @@ class Galaxies(Measurement[GalaxiesConfig]):
         inflated = _inflation(scene)
         disc, bulge = sersic_mixture(1.0, self.config.disc_gaussians), sersic_mixture(4.0, self.config.bulge_gaussians)
         parts: list[Real] = []
-        size = min(scene.psf.size, 2 * (int(half.max(initial=0)) + 12) + 1)
-        for first in range(0, len(scene), self.config.block):
-            some = slice(first, first + self.config.block)
-            x, y = (np.where(np.isfinite(v[some]), v[some], 0.0) for v in (scene.x, scene.y))
-            stamps = scene.psf.draw(x=x + scene.x0, y=y + scene.y0, size=size)
+        for first, stamps, *corner in psf_blocks(scene, scene.x, scene.y, half, self.config.block):
             parts.append(
                 fit_galaxies(
                     scene.residual,
@@ -90,9 +86,8 @@ class Galaxies(Measurement[GalaxiesConfig]):
                     bulge,
                     mixtures,
                     cell,
-                    stamps.value,
-                    stamps.x0 - scene.x0,
-                    stamps.y0 - scene.y0,
+                    stamps,
+                    *corner,
                     int(scene.forced),
                     scene.correlation,
                     self.config.price * inflated,
@@ -100,8 +95,6 @@ class Galaxies(Measurement[GalaxiesConfig]):
                     first,
                 )
             )
-        if not parts:
-            return {name: np.zeros(0, np.bool_ if name.endswith("_flag") else np.float64) for name in self.columns}
         theta, covariance, chi2, total = (np.concatenate(part) for part in zip(*parts, strict=True))
         return self._columns(scene, theta, covariance, chi2, total, inflated)
 
@@ -140,36 +133,6 @@ class Galaxies(Measurement[GalaxiesConfig]):
         gain = chi2[:, POINT] - np.fmin(chi2[:, DISC], chi2[:, BULGE])
         columns["extended_logRatio"] = 0.5 * gain / inflated
         return columns | {"galaxy_nPixels": chi2[:, 3]}
-
-
-def psf_mixtures(scene: Scene, cells: int) -> tuple[Real, Index]:
-    """Write the PSF in cells of an image as sums of Gaussians.
-
-    Parameters
-    ----------
-    scene : Scene
-        Its PSF is written.
-    cells : int
-        Along each axis; one will do where the PSF does not vary.
-
-    Returns
-    -------
-    mixtures : ndarray, float64, shape (cells**2, k, 4)
-        Amplitudes and covariances xx, xy, yy [px**2].
-    cell : ndarray, int64, shape (n,)
-        Cell of every source.
-    """
-    count, (ny, nx) = (cells if scene.psf.order else 1), scene.residual.shape
-    found, last = [], first_mixture(scene.sigma)
-    for row in range(count):
-        for col in range(count):
-            x, y = scene.x0 + (col + 0.5) / count * nx, scene.y0 + (row + 0.5) / count * ny
-            last = psf_mixture(scene.psf.draw(x=np.rint(x), y=np.rint(y)).value[0], last)
-            found.append(last)
-    col, row = (
-        np.clip(np.nan_to_num(v) / n * count, 0, count - 1).astype(np.int64) for v, n in ((scene.x, nx), (scene.y, ny))
-    )
-    return np.stack(found), row * count + col
 
 
 def _inflation(scene: Scene) -> float:

@@ -10,9 +10,9 @@ from pydantic import Field
 from etendue.errors import InputError
 from etendue.kernels.held_models import held_fluxes
 from etendue.kernels.profiles import sersic_mixture
-from etendue.tasks.measure.galaxies import psf_mixtures
 from etendue.tasks.measure.measurement import REFERENCE, Columns, Measurement, measurement
 from etendue.tasks.measure.scene import Scene
+from etendue.tasks.measure.source_psfs import psf_blocks, psf_mixtures
 from etendue.tasks.task import TaskConfig
 
 Real = NDArray[np.float64]
@@ -72,15 +72,12 @@ class HeldModels(Measurement[HeldModelsConfig]):
         """Return flux and error of point, disc, bulge and sum, shape (n, 4, 2)."""
         mixtures, cell = psf_mixtures(scene, self.config.cells)
         disc, bulge = sersic_mixture(1.0, self.config.disc_gaussians), sersic_mixture(4.0, self.config.bulge_gaussians)
-        size, parts = min(scene.psf.size, 2 * (int(half.max(initial=0)) + 12) + 1), [np.zeros((0, 4, 2))]
-        for first in range(0, len(scene), self.config.block):
-            some = slice(first, first + self.config.block)
-            x, y = (np.where(np.isfinite(v[some]), v[some], 0.0) for v in (scene.x, scene.y))
-            stamps = scene.psf.draw(x=x + scene.x0, y=y + scene.y0, size=size)
+        parts: list[Real] = []
+        for first, stamps, *corner in psf_blocks(scene, scene.x, scene.y, half, self.config.block):
             parts.append(
                 held_fluxes(
                     scene.residual, scene.weight_variance, scene.bad, *scene.light.columns, scene.x, scene.y, ellipses,
-                    part, half, disc, bulge, mixtures, cell, stamps.value, stamps.x0 - scene.x0, stamps.y0 - scene.y0,
+                    part, half, disc, bulge, mixtures, cell, stamps, *corner,
                     scene.correlation, first,
                 )
             )  # fmt: skip

@@ -10,9 +10,9 @@ from pydantic import Field
 from etendue.errors import InputError
 from etendue.kernels.profiles import sersic_mixture
 from etendue.kernels.sersic_fit import fit_sersic
-from etendue.tasks.measure.galaxies import psf_mixtures
 from etendue.tasks.measure.measurement import Columns, Measurement, measurement
 from etendue.tasks.measure.scene import Scene
+from etendue.tasks.measure.source_psfs import psf_blocks, psf_mixtures
 from etendue.tasks.task import TaskConfig
 
 Real = NDArray[np.float64]
@@ -64,11 +64,7 @@ class Sersic(Measurement[SersicConfig]):
         half = np.where(np.isfinite(half), np.ceil(half), 0.0).astype(np.int64)
         mixtures, cell = psf_mixtures(scene, self.config.cells)
         parts: list[Real] = []
-        size = min(scene.psf.size, 2 * (int(half.max(initial=0)) + 12) + 1)
-        for first in range(0, max(len(scene), 1), self.config.block):
-            some = slice(first, first + self.config.block)
-            x, y = (np.where(np.isfinite(v[some]), v[some], 0.0) for v in (start[:, 1], start[:, 2]))
-            stamps = scene.psf.draw(x=x + scene.x0, y=y + scene.y0, size=size)
+        for first, stamps, *corner in psf_blocks(scene, start[:, 1], start[:, 2], half, self.config.block):
             parts.append(
                 fit_sersic(
                     scene.residual,
@@ -80,9 +76,8 @@ class Sersic(Measurement[SersicConfig]):
                     table,
                     mixtures,
                     cell,
-                    stamps.value,
-                    stamps.x0 - scene.x0,
-                    stamps.y0 - scene.y0,
+                    stamps,
+                    *corner,
                     int(scene.forced),
                     scene.correlation,
                     first,

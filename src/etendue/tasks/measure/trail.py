@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from etendue.kernels.trail import fit_trails
-from etendue.tasks.measure.galaxies import psf_mixtures
 from etendue.tasks.measure.kron import moments_of
 from etendue.tasks.measure.measurement import Columns, Measurement, measurement
 from etendue.tasks.measure.scene import Scene
+from etendue.tasks.measure.source_psfs import psf_mixtures
 from etendue.tasks.task import TaskConfig
 
 Real = NDArray[np.float64]
